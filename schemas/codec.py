@@ -1,0 +1,41 @@
+"""JSON on the wire and back: one encoder, typed decoders, readable errors."""
+
+import re
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.S)
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def encode(value: Any) -> bytes:
+    return _encoder.encode(value)
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Decode JSON into `kind`. Raises msgspec.ValidationError or msgspec.DecodeError."""
+    decoded: T = _decoder(kind).decode(body)
+    return decoded
+
+
+def explain(error: msgspec.MsgspecError) -> tuple[str, str]:
+    """Split a msgspec error into (field path, what is wrong); the path is '' for the whole body."""
+    found = _WHERE.match(str(error))
+    if found is None:  # pragma: no cover - the pattern matches any text
+        return "", str(error)
+    return (found["where"] or "").strip("."), found["what"].replace("`", "")
+
+
+def rfc3339(moment: float) -> str:
+    """A Unix time in seconds as RFC 3339 UTC with milliseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

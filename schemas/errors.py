@@ -1,0 +1,27 @@
+"""Errors that cross a seam: each message says what was wrong, where, and what to do."""
+
+
+class DowndraftError(Exception):
+    """Anything Downdraft says to a person rather than a traceback."""
+
+    exit_code = 1
+
+
+class RequestInvalid(DowndraftError):
+    """A download request that can't be accepted. `where` names the field, '' for the whole body."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+
+
+class SettingInvalid(DowndraftError):
+    """A setting that can't be used. The message names the setting and where its value came from."""
+
+    exit_code = 2
+
+
+class IllegalTransition(DowndraftError):
+    """A task was asked to do what its state does not allow; nothing was changed."""

@@ -1,0 +1,171 @@
+"""Events: what happened to tasks, as stored in EVENTS and seen by every subscriber of `downloads.events.>`."""
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from schemas import codec
+from schemas.lifecycle import Desired, Outcome
+from schemas.task import AttemptRecord, FailureClass
+
+
+class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type"):
+    """What all events carry. `time` is the writer's clock; order is the stream's."""
+
+    task: str
+    owner: str
+    time: datetime
+    attempt: int = 0
+    name: str = ""
+    labels: dict[str, str] = {}
+
+    @property
+    def kind(self) -> str:
+        """The event's type, `finished.<outcome>` included: the middle of its subject."""
+        tag = type(self).__struct_config__.tag
+        return str(tag)
+
+
+class Queued(Event, frozen=True, kw_only=True, tag="queued"):
+    """The request was claimed: the task exists."""
+
+    uris: tuple[str, ...] = ()
+    """Without users, passwords and query values."""
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    size: int | None = None
+
+
+class Assigned(Event, frozen=True, kw_only=True, tag="assigned"):
+    """The task was placed on a node."""
+
+    node: str
+    why: str
+
+
+class Started(Event, frozen=True, kw_only=True, tag="started"):
+    """The node's aria2 took it on."""
+
+    node: str
+    lane: str
+
+
+class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
+    """A node's fact: this attempt is over without a file."""
+
+    node: str
+    failure: FailureClass
+    reason: str
+    code: str = ""
+    retry_after_s: float | None = None
+    """What the origin asked for (Retry-After)."""
+
+
+class Retrying(Event, frozen=True, kw_only=True, tag="retrying"):
+    """The task went back to the queue."""
+
+    reason: str
+    next_in_s: float = 0.0
+    counted: bool = True
+    """False where the attempt does not count against max_attempts: a lost node, a release, a drain."""
+
+
+class Released(Event, frozen=True, kw_only=True, tag="released"):
+    """A node's fact: it gave the task back, as wished or because it is leaving."""
+
+    node: str
+    reason: str
+    desired: Desired = Desired.RUN
+    """The wish it obeyed; `run` where it gave the task back of its own."""
+
+
+class Paused(Event, frozen=True, kw_only=True, tag="paused"):
+    node: str = ""
+
+
+class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
+    node: str = ""
+
+
+class Finished(Event, frozen=True, kw_only=True):
+    """How a task ended; each task has exactly one such event."""
+
+    source: str = ""
+    retry_of: str = ""
+
+
+class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):
+    """A whole file lies on a node."""
+
+    node: str
+    path: str
+    """Relative to that node's download folder."""
+    bytes: int
+    digest: str
+    """`sha-256=<hex>`, computed by the node from the file it stored."""
+    seconds: float
+    """From the attempt's start to the whole file."""
+
+
+class Failed(Finished, frozen=True, kw_only=True, tag="finished.failed"):
+    reason: str
+    code: str = ""
+    history: tuple[AttemptRecord, ...] = ()
+
+
+class Cancelled(Finished, frozen=True, kw_only=True, tag="finished.cancelled"):
+    reason: str = ""
+
+
+class Rejected(Finished, frozen=True, kw_only=True, tag="finished.rejected"):
+    """The request could not be accepted."""
+
+    reason: str
+    where: str = ""
+    """The field at fault."""
+
+
+AnyEvent = (
+    Queued
+    | Assigned
+    | Started
+    | AttemptFailed
+    | Retrying
+    | Released
+    | Paused
+    | Resumed
+    | Completed
+    | Failed
+    | Cancelled
+    | Rejected
+)
+Fact = AttemptFailed | Released | Completed
+
+OUTCOME_EVENTS: dict[Outcome, type[Finished]] = {
+    Outcome.COMPLETED: Completed,
+    Outcome.FAILED: Failed,
+    Outcome.CANCELLED: Cancelled,
+    Outcome.REJECTED: Rejected,
+}
+
+KINDS: tuple[str, ...] = tuple(
+    str(kind.__struct_config__.tag)
+    for kind in (Queued, Assigned, Started, AttemptFailed, Retrying, Released, Paused, Resumed)
+) + tuple(str(kind.__struct_config__.tag) for kind in OUTCOME_EVENTS.values())
+
+
+class _Tagged(Struct):
+    type: str
+
+
+def decode_event(body: bytes) -> AnyEvent | None:
+    """An event, or None for a type this version does not know. Raises msgspec.ValidationError."""
+    if codec.decode(body, _Tagged).type not in KINDS:
+        return None
+    return msgspec.json.decode(body, type=AnyEvent)
+
+
+def outcome_of(event: Event) -> Outcome | None:
+    """The outcome an event tells of, None where the task goes on."""
+    return Outcome(event.kind.removeprefix("finished.")) if isinstance(event, Finished) else None

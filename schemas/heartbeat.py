@@ -1,0 +1,46 @@
+"""What a node says of itself every two seconds, and of each running download about once a second."""
+
+from msgspec import Struct
+
+
+class Held(Struct, frozen=True):
+    """A task a node holds: what the coordinator compares with its table."""
+
+    task: str
+    attempt: int
+    phase: str
+    """A phase of the node's session: waiting, probing, active, paused, verifying, reporting …"""
+
+
+class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    node: str
+    instance: str
+    """A nonce of this process: tells a restarted node from the one before."""
+    beat: int
+    """Counts up within an instance, so that an overtaken heartbeat is known as such."""
+    version: str
+    slots: int
+    running: int
+    waiting: int
+    tags: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    bytes_per_s: int = 0
+    cpu_percent: float = 0.0
+    memory_bytes: int = 0
+    """Resident memory of the node and its aria2 children."""
+    disk_free_bytes: int = 0
+    held: tuple[Held, ...] = ()
+    leaving: bool = False
+    """The last one before a clean exit."""
+
+
+class Progress(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    task: str
+    attempt: int
+    node: str
+    bytes_done: int
+    bytes_total: int
+    """0 while unknown."""
+    bytes_per_s: int
+    connections: int = 0
+    phase: str = "active"

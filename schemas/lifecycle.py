@@ -1,0 +1,105 @@
+"""The life of a task: one table. An illegal step raises and changes nothing.
+
+    queued → assigned → active → completed
+       ↑________|_________|            ending(failed | cancelled | rejected) before those outcomes
+
+`paused` stands beside any live state: it is a wish (see `wish`), not a state of its own.
+"""
+
+from enum import StrEnum
+
+from schemas.errors import IllegalTransition
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    ACTIVE = "active"
+    ENDING = "ending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+class Outcome(StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+class Step(StrEnum):
+    PLACE = "place"
+    START = "start"
+    REQUEUE = "requeue"
+    """Back to the queue: a retryable failure, a lost node, a release or a drain."""
+    END = "end"
+    """The row is won for an outcome other than completed."""
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    REJECT = "reject"
+
+
+LIVE = frozenset({State.QUEUED, State.ASSIGNED, State.ACTIVE})
+FINISHED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.REJECTED})
+
+TABLE: dict[tuple[State, Step], State] = {
+    (State.QUEUED, Step.PLACE): State.ASSIGNED,
+    (State.QUEUED, Step.END): State.ENDING,
+    # The first whole file wins, whichever attempt it came from: even one that was given away since.
+    (State.QUEUED, Step.COMPLETE): State.COMPLETED,
+    (State.ASSIGNED, Step.START): State.ACTIVE,
+    (State.ASSIGNED, Step.REQUEUE): State.QUEUED,
+    (State.ASSIGNED, Step.END): State.ENDING,
+    (State.ASSIGNED, Step.COMPLETE): State.COMPLETED,
+    # aria2 was restarted under it: the same attempt starts again.
+    (State.ACTIVE, Step.START): State.ACTIVE,
+    (State.ACTIVE, Step.REQUEUE): State.QUEUED,
+    (State.ACTIVE, Step.END): State.ENDING,
+    (State.ACTIVE, Step.COMPLETE): State.COMPLETED,
+    # A completion that gets its event in before the other outcome's wins.
+    (State.ENDING, Step.COMPLETE): State.COMPLETED,
+    (State.ENDING, Step.FAIL): State.FAILED,
+    (State.ENDING, Step.CANCEL): State.CANCELLED,
+    (State.ENDING, Step.REJECT): State.REJECTED,
+}
+
+
+def advance(state: State, step: Step) -> State:
+    """The state after `step`. Raises IllegalTransition where the table has no such step."""
+    try:
+        return TABLE[state, step]
+    except KeyError:
+        raise IllegalTransition(f"a task that is {state} can't {step}") from None
+
+
+class Desired(StrEnum):
+    """What is wished of a task; it lives in the row and the node makes its aria2 match it."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    RELEASE = "release"
+    """Asked of a node, never by a user: give the task back so that it can move."""
+
+
+WISHES: dict[tuple[Desired, Desired], Desired] = {
+    (Desired.RUN, Desired.PAUSE): Desired.PAUSE,
+    (Desired.RUN, Desired.CANCEL): Desired.CANCEL,
+    (Desired.RUN, Desired.RELEASE): Desired.RELEASE,
+    (Desired.PAUSE, Desired.RUN): Desired.RUN,
+    (Desired.PAUSE, Desired.CANCEL): Desired.CANCEL,
+    (Desired.RELEASE, Desired.CANCEL): Desired.CANCEL,
+}
+
+
+def wish(current: Desired, asked: Desired) -> Desired:
+    """What is wished after `asked`. A cancel is final; a release ends only by leaving the node."""
+    return WISHES.get((current, asked), current)
+
+
+def after_leaving(current: Desired) -> Desired:
+    """What is wished of a task once it has left its node."""
+    return Desired.RUN if current is Desired.RELEASE else current

@@ -1,0 +1,239 @@
+"""A download request: what a producer publishes to `downloads.requests`."""
+
+import re
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas import codec
+from schemas.options import ALLOWED, Value, check_options
+from schemas.errors import RequestInvalid
+from schemas.sizes import parse_size
+
+REQUEST_BYTES_MAX = 512 * 1024
+"""What the inbox takes; larger things (torrents, metalinks) go through the object store."""
+URIS_MAX = 64
+URI_CHARS_MAX = 8192
+SCHEMES = ("http", "https", "ftp", "sftp")
+DIGEST_HEX = {"md5": 32, "sha-1": 40, "sha-224": 56, "sha-256": 64, "sha-384": 96, "sha-512": 128}
+STAGING_NAME = ".downdraft"
+"""The folder inside a node's download folder that holds what is unfinished; no request may name it."""
+
+Tag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,63}\Z")]
+Label = Annotated[str, Meta(max_length=256)]
+LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}\Z")]
+Moment = Annotated[datetime, Meta(tz=True)]
+HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}\Z")]
+HeaderValue = Annotated[str, Meta(max_length=8192, pattern=r"^[^\r\n\x00]*\Z")]
+
+
+class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One file to download. Only `uris` (or `uri`) is required; unknown fields are ignored."""
+
+    uris: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Mirrors of one file, each http, https, ftp or sftp; bytes may come from all of them.",
+            examples=[["https://a.example/f.iso", "https://b.example/f.iso"]],
+        ),
+    ] = ()
+    uri: Annotated[
+        str | None,
+        Meta(description="One address: short for `uris` of one.", examples=["https://a.example/f.iso"]),
+    ] = None
+    id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=256)] | None,
+        Meta(
+            description="Your own id for this request: a repeat of it by the same owner is the same task.",
+            examples=["nightly-2031-05-01"],
+        ),
+    ] = None
+    name: Annotated[
+        Annotated[str, Meta(max_length=256)] | None,
+        Meta(description="A name to show to people.", examples=["Debian netinst"]),
+    ] = None
+    out: Annotated[
+        str | None,
+        Meta(
+            description="File name, or relative path, to save as; default: the last part of the address.",
+            examples=["debian.iso"],
+        ),
+    ] = None
+    dir: Annotated[
+        str | None,
+        Meta(description="Folder below the node's download folder.", examples=["images/2031"]),
+    ] = None
+    tags: Annotated[
+        tuple[Tag, ...],
+        Meta(description="Only nodes that have all these tags may run it.", examples=[["eu", "disk=ssd"]]),
+    ] = ()
+    priority: Annotated[
+        Annotated[int, Meta(ge=-10, le=10)],
+        Meta(description="From -10 to 10; higher goes first.", examples=[5]),
+    ] = 0
+    checksum: Annotated[
+        str | None,
+        Meta(
+            description="The digest the file must have, as `<type>=<hex>`.",
+            examples=["sha-256=" + "0123456789abcdef" * 4],
+        ),
+    ] = None
+    size: Annotated[
+        int | str | None,
+        Meta(
+            description="The size the file must have, in bytes; K, M and G of 1024 are accepted.",
+            examples=[1048576, "20M"],
+        ),
+    ] = None
+    headers: Annotated[
+        dict[HeaderName, HeaderValue],
+        Meta(
+            description="Headers to send to the origin; values never leave the cluster's table.",
+            examples=[{"Authorization": "Bearer …"}],
+        ),
+    ] = {}
+    options: Annotated[
+        dict[str, Value],
+        Meta(
+            description=f"aria2 options for this download: {', '.join(ALLOWED)}.",
+            examples=[{"split": 4, "max-download-limit": "2M"}],
+        ),
+    ] = {}
+    max_attempts: Annotated[
+        Annotated[int, Meta(ge=1, le=100)] | None,
+        Meta(description="How often to try before it ends `failed`; default: the cluster's.", examples=[3]),
+    ] = None
+    not_before: Annotated[
+        Moment | None,
+        Meta(description="Don't start before this moment (RFC 3339).", examples=["2031-05-01T22:00:00Z"]),
+    ] = None
+    deadline: Annotated[
+        Moment | None,
+        Meta(description="Fails if not finished by this moment.", examples=["2031-05-02T06:00:00Z"]),
+    ] = None
+    labels: Annotated[
+        dict[LabelName, Label],
+        Meta(
+            description="Your own notes; they come back in the events and can be filtered by.",
+            examples=[{"project": "mirror"}],
+        ),
+    ] = {}
+
+    @property
+    def title(self) -> str:
+        """What to call this download before its file has a name."""
+        return self.name or self.out or file_name(self.uris[0]) if self.uris else self.name or "?"
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self.size if isinstance(self.size, int) else None
+
+
+def decode_request(body: bytes) -> Request:
+    """Decode and check a request as published. Raises RequestInvalid, which says what to mend."""
+    try:
+        request = codec.decode(body, Request)
+    except msgspec.ValidationError as error:
+        where, what = codec.explain(error)
+        raise RequestInvalid(where, _friendly(where, what)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestInvalid("", f"not JSON ({error}); publish an object such as {_EXAMPLE}") from error
+    return normalise(request)
+
+
+_EXAMPLE = '{"uris": ["https://example.org/file"]}'
+
+
+def producer_id(body: bytes) -> str | None:
+    """The producer's id in a body that may be invalid otherwise; None when it can't be read."""
+    try:
+        loose: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    found = loose.get("id") if isinstance(loose, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def normalise(request: Request) -> Request:
+    """Check what types can't say and bring the request into its one stored form. Raises RequestInvalid."""
+    uris = ((request.uri,) if request.uri is not None else ()) + request.uris
+    uris = tuple(dict.fromkeys(uris))
+    if not uris:
+        raise RequestInvalid("uris", f"at least one address is needed, for example {_EXAMPLE}")
+    if len(uris) > URIS_MAX:
+        raise RequestInvalid("uris", f"at most {URIS_MAX} mirrors, not {len(uris)}")
+    for index, uri in enumerate(uris):
+        _check_uri(f"uris[{index}]", uri)
+    try:
+        size = None if request.size is None else parse_size(request.size)
+    except ValueError as error:
+        raise RequestInvalid("size", str(error)) from error
+    _check_path("out", request.out)
+    _check_path("dir", request.dir)
+    _check_checksum(request.checksum)
+    checked = check_options(request.options)
+    return msgspec.structs.replace(request, uri=None, uris=uris, size=size, options=dict(checked))
+
+
+def _check_uri(where: str, uri: str) -> None:
+    if len(uri) > URI_CHARS_MAX:
+        raise RequestInvalid(where, f"longer than {URI_CHARS_MAX} characters")
+    if any(ch.isspace() or ord(ch) < 32 for ch in uri):
+        raise RequestInvalid(where, "has white space or control characters; percent-encode them")
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise RequestInvalid(where, f"not an address: {error}") from error
+    if parts.scheme.lower() not in SCHEMES:
+        named = parts.scheme or "none"
+        raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)}")
+    if not host:
+        raise RequestInvalid(where, "has no host")
+
+
+def _check_path(where: str, path: str | None) -> None:
+    if path is None:
+        return
+    parts = PurePosixPath(path).parts
+    if not parts or path.endswith("/") and where == "out":
+        raise RequestInvalid(where, "must name a file or folder")
+    if path.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:", path):
+        raise RequestInvalid(where, f"must be relative to the download folder, not {path!r}")
+    if ".." in parts or ".." in path.split("\\"):
+        raise RequestInvalid(where, f"must not leave the download folder with '..': {path!r}")
+    if parts[0] == STAGING_NAME:
+        raise RequestInvalid(where, f"{STAGING_NAME!r} is kept for unfinished downloads")
+    if any(ord(ch) < 32 for ch in path) or len(path) > 1024 or any(len(p.encode()) > 255 for p in parts):
+        raise RequestInvalid(where, "has control characters or is too long for a file system")
+
+
+def _check_checksum(checksum: str | None) -> None:
+    if checksum is None:
+        return
+    kind, _, digest = checksum.partition("=")
+    if kind not in DIGEST_HEX:
+        raise RequestInvalid("checksum", f"must be <type>=<hex> with a type of {', '.join(DIGEST_HEX)}")
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{DIGEST_HEX[kind]}}}", digest):
+        raise RequestInvalid("checksum", f"{kind} has {DIGEST_HEX[kind]} hex digits, not {digest!r}")
+
+
+def file_name(uri: str) -> str:
+    """The file name an address suggests; 'index' where it names none."""
+    from urllib.parse import unquote
+
+    last = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
+    cleaned = re.sub(r"[\x00-\x1f/\\]", "_", last).strip()
+    return cleaned.encode()[:200].decode(errors="ignore") if cleaned not in {"", ".", ".."} else "index"
+
+
+def _friendly(where: str, what: str) -> str:
+    if where == "priority":
+        return "must be a whole number from -10 to 10"
+    if where in {"not_before", "deadline"}:
+        return "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
+    return what[:1].lower() + what[1:]

