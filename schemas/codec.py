@@ -1,20 +1,21 @@
 """JSON on the wire and back: one encoder, typed decoders, readable errors."""
 
 import re
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.S)
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.DOTALL)
 
 
 @cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
@@ -24,7 +25,7 @@ def encode(value: Any) -> bytes:
 
 def decode(body: bytes, kind: type[T]) -> T:
     """Decode JSON into `kind`. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    decoded: T = _decoder(kind).decode(body)
+    decoded: T = _decoder(cast(Hashable, kind)).decode(body)
     return decoded
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from schemas import codec
 from schemas.lifecycle import Desired, Outcome
+from schemas.request import Request
 from schemas.task import AttemptRecord, FailureClass
 
 
@@ -93,6 +94,8 @@ class Finished(Event, frozen=True, kw_only=True):
 
     source: str = ""
     retry_of: str = ""
+    request: Request | None = None
+    """The request, where nothing in it is secret: what `retry` needs, for the row is gone."""
 
 
 class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):
@@ -159,11 +162,15 @@ class _Tagged(Struct):
     type: str
 
 
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
 def decode_event(body: bytes) -> AnyEvent | None:
     """An event, or None for a type this version does not know. Raises msgspec.ValidationError."""
     if codec.decode(body, _Tagged).type not in KINDS:
         return None
-    return msgspec.json.decode(body, type=AnyEvent)
+    event: AnyEvent = _decoder.decode(body)
+    return event
 
 
 def outcome_of(event: Event) -> Outcome | None:

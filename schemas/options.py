@@ -20,7 +20,7 @@ class Option(NamedTuple):
 
 def _whole(low: int, high: int) -> Option:
     def check(value: Value) -> bool:
-        if isinstance(value, bool) or isinstance(value, float):
+        if isinstance(value, bool | float):
             return False
         return str(value).isdecimal() and low <= int(value) <= high
 

@@ -1,13 +1,39 @@
 """What may be shown of an address or a request outside the table: never a password, token or cookie."""
 
-from urllib.parse import urlsplit, urlunsplit
+import re
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from schemas.options import SECRET
+from schemas.request import Request
+
+MASK = "***"
+_SECRET_NAME = re.compile(
+    r"auth|cred|jwt|key|pass|pwd|secret|session|sig|token|^x-amz-|^x-goog-|^se$|^sp$|^sv$", re.IGNORECASE
+)
+"""Query parameters that carry a secret: signed links keep theirs in the query."""
 
 
 def redact_uri(uri: str) -> str:
-    """`uri` without user, password and query values: signed links carry their secret in the query."""
+    """`uri` without user and password, and with the values of query parameters masked that look secret."""
     parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+    query = parts.query
+    names = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    if any(_SECRET_NAME.search(name) for name in names):
+        query = "&".join(
+            f"{pair.partition('=')[0]}={MASK}" if _SECRET_NAME.search(pair.partition("=")[0]) else pair
+            for pair in query.split("&")
+        )
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment))
+
+
+def public_request(request: Request) -> Request | None:
+    """The request if anyone may see all of it, else None."""
+    hidden = (
+        request.headers
+        or any(redact_uri(uri) != uri for uri in request.uris)
+        or any(name in SECRET for name in request.options)
+    )
+    return None if hidden else request
 
 
 def origin_of(uri: str) -> str:

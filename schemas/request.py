@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas import codec
-from schemas.options import ALLOWED, Value, check_options
 from schemas.errors import RequestInvalid
+from schemas.options import ALLOWED, Value, check_options
 from schemas.sizes import parse_size
 
 REQUEST_BYTES_MAX = 512 * 1024
@@ -200,7 +200,7 @@ def _check_path(where: str, path: str | None) -> None:
     if path is None:
         return
     parts = PurePosixPath(path).parts
-    if not parts or path.endswith("/") and where == "out":
+    if not parts or (path.endswith("/") and where == "out"):
         raise RequestInvalid(where, "must name a file or folder")
     if path.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:", path):
         raise RequestInvalid(where, f"must be relative to the download folder, not {path!r}")

@@ -2,7 +2,7 @@
 
 import re
 
-_SIZE = re.compile(r"(\d+)([KMGT]?)(?:i?B)?\Z", re.I)
+_SIZE = re.compile(r"(\d+)([KMGT]?)(?:i?B)?\Z", re.IGNORECASE)
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -68,3 +69,12 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     epoch: int = 0
     nonce: str = ""
     """Writer, term and a fresh nonce of this very write: how a writer knows its own write again."""
+
+
+class StoredRow(NamedTuple):
+    """A row as it stands in the table."""
+
+    sequence: int
+    row: TaskRow
+    stored_at: float
+    """Unix seconds, the broker's clock."""

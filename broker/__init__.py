@@ -1,0 +1,1 @@
+"""Everything that talks to NATS: the only package that imports it."""

@@ -1,0 +1,196 @@
+"""One connection to NATS per process: it reconnects for ever and fails fast where it may not do its work."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from broker import errors
+from broker.credentials import read_identity
+
+log = structlog.get_logger()
+
+PING_INTERVAL_S = 3
+"""Short: a dead peer, or a client whose read loop died, is noticed after two of these."""
+RECONNECT_WAIT_S = 0.3
+REQUEST_TIMEOUT_S = 5.0
+API = "$JS.API"
+
+
+class BrokerClock:
+    """The broker's time, followed through the time stamps in its answers. Unix seconds."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def observe(self, timestamp: str) -> None:
+        """Take a server's RFC 3339 time stamp that was made just now."""
+        self._offset = datetime.fromisoformat(timestamp).timestamp() - anyio.current_time()
+
+    def now(self) -> float:
+        """Raises RuntimeError before the first answer."""
+        if self._offset is None:
+            raise RuntimeError("the broker has not told its time yet")
+        return anyio.current_time() + self._offset
+
+
+class Connection:
+    """A live connection. `api` and `request` translate errors; `on_reconnect` tells who must read again."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.clock = BrokerClock()
+        self._reconnect_hooks: set[Callable[[], None]] = set()
+        self._refused: BaseException | None = None
+        self._refusal = anyio.Event()
+
+    def __repr__(self) -> str:
+        state = "connected" if self.client.is_connected else "reconnecting"
+        return f"<Connection {self.name} {state}>"
+
+    @property
+    def is_connected(self) -> bool:
+        return self.client.is_connected
+
+    def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
+        """Call `hook` after each reconnect; returns a function that stops it."""
+        self._reconnect_hooks.add(hook)
+        return lambda: self._reconnect_hooks.discard(hook)
+
+    async def publish(
+        self, subject: str, body: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Send and forget. Raises Unanswered where the connection is down and its buffer full."""
+        try:
+            await self.client.publish(subject, body, reply=reply, headers=dict(headers) if headers else None)
+        except nats.errors.MaxPayloadError as error:
+            raise errors.ApiRefused(subject, 0, f"{len(body)} bytes are more than the broker takes") from error
+        except nats.errors.Error as error:
+            raise errors.Unanswered(f"{subject}: {error}") from error
+
+    async def request(
+        self,
+        subject: str,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> Msg:
+        """Ask and await the answer. Raises Unanswered."""
+        try:
+            return await self.client.request(
+                subject, body, timeout=timeout_s, headers=dict(headers) if headers else None
+            )
+        except nats.errors.MaxPayloadError as error:
+            raise errors.ApiRefused(subject, 0, f"{len(body)} bytes are more than the broker takes") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise errors.Unanswered(f"{subject}: {error or type(error).__name__}") from error
+
+    async def api(
+        self, subject: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> dict[str, Any]:
+        """Call the JetStream API at `$JS.API.<subject>`. Raises ApiRefused, Unanswered and their like."""
+        answer = await self.request(f"{API}.{subject}", json.dumps(body or {}).encode(), timeout_s=timeout_s)
+        decoded: dict[str, Any] = json.loads(answer.data)
+        if problem := decoded.get("error"):
+            raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
+        if "ts" in decoded:
+            self.clock.observe(decoded["ts"])
+        return decoded
+
+    async def store(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> int:
+        """Publish into a stream and await its acknowledgement: the sequence.
+
+        Raises SequenceConflict, StoreFull, ApiRefused, and Unanswered where the fate is unknown.
+        """
+        answer = await self.request(subject, body, headers=headers)
+        try:
+            decoded = json.loads(answer.data)
+        except ValueError as error:
+            raise errors.Unanswered(f"{subject}: no acknowledgement but {answer.data[:80]!r}") from error
+        if problem := decoded.get("error"):
+            raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
+        return int(decoded["seq"])
+
+    async def _on_error(self, error: Exception) -> None:
+        text = str(error).lower()
+        if "permissions violation" in text or "authorization violation" in text or "authentication" in text:
+            self._refused = self._refused or errors.PermissionRefused(
+                f"the broker refused {self.name}: {error}; check that --creds names the file for this role"
+            )
+            self._refusal.set()
+        else:
+            log.debug("broker connection", problem=str(error) or type(error).__name__)
+
+    async def _on_disconnect(self) -> None:
+        if not self.client.is_closed:
+            log.warning("lost the broker, reconnecting")
+
+    async def _on_reconnect(self) -> None:
+        log.info("reconnected to the broker")
+        for hook in tuple(self._reconnect_hooks):
+            hook()
+
+    async def _raise_refusal(self) -> None:
+        await self._refusal.wait()
+        assert self._refused is not None
+        raise self._refused
+
+
+@asynccontextmanager
+async def connect(
+    url: str, creds: str | Path, *, name: str, timeout_s: float | None = None
+) -> AsyncIterator[Connection]:
+    """Own a connection for the length of the block.
+
+    `timeout_s` bounds the first connect (None: wait for a server for ever). A permission refused at any
+    later moment raises PermissionRefused out of the block, wrapped in an exception group.
+    Raises NotConnected, PermissionRefused.
+    """
+    identity = read_identity(Path(creds)) if creds else None
+    client = Client()
+    connection = Connection(client, name)
+    options: dict[str, Any] = {"user_credentials": str(creds)} if creds else {}
+    if identity is not None:
+        options["inbox_prefix"] = identity.inbox
+
+    async def open_connection() -> None:
+        await client.connect(
+            servers=[part.strip() for part in url.split(",")],
+            name=name,
+            error_cb=connection._on_error,
+            disconnected_cb=connection._on_disconnect,
+            reconnected_cb=connection._on_reconnect,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions too
+            ping_interval=PING_INTERVAL_S,
+            max_outstanding_pings=2,
+            connect_timeout=2,
+            **options,
+        )
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection._raise_refusal)
+            with anyio.move_on_after(timeout_s) as waiting:
+                await open_connection()
+            if waiting.cancelled_caught:
+                raise errors.NotConnected(
+                    f"no nats-server answers at {url} within {timeout_s:g} s; is it running (`downdraft up`)?"
+                )
+            yield connection
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            # Not drain(): it can hang for 30 s when pull requests are open.
+            await client.close()

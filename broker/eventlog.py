@@ -1,0 +1,126 @@
+"""The log: events written under `downloads.write.events.…`, stored once, republished to everyone."""
+
+import base64
+from datetime import datetime
+from typing import NamedTuple
+from uuid import uuid4
+
+import anyio
+import structlog
+
+from broker import pull
+from broker.connection import API, Connection
+from broker.errors import NO_MESSAGE, ApiRefused, SequenceConflict, Unanswered
+from schemas import codec
+from schemas import subjects as s
+from schemas.event import AnyEvent, Event, Finished, decode_event
+
+log = structlog.get_logger()
+
+RETRY_S = 0.25
+
+
+class StoredEvent(NamedTuple):
+    sequence: int
+    event: AnyEvent
+    stored_at: float
+
+
+class EventLog:
+    """All writes of EVENTS, and its checked reads."""
+
+    def __init__(self, connection: Connection, writer: str) -> None:
+        self._connection = connection
+        self._writer = writer
+
+    async def emit(self, event: Event) -> None:
+        """Write an event that nobody's correctness needs: no acknowledgement is awaited."""
+        try:
+            await self._connection.publish(self._subject(event), codec.encode(event))
+        except Unanswered:
+            log.debug("event not sent", task=event.task, event_type=event.kind)
+
+    async def report(self, event: Event) -> None:
+        """Write a fact and return when it is stored, however long the broker is away.
+
+        A repeat of an unanswered try is harmless: facts carry their attempt.
+        """
+        while True:
+            try:
+                await self._connection.store(self._subject(event), codec.encode(event))
+            except Unanswered:
+                await anyio.sleep(RETRY_S)
+            else:
+                return
+
+    async def finish(self, event: Finished) -> bool:
+        """Write an outcome where the task has none (rule 5). False: one is stored, perhaps by an unanswered try."""
+        headers = {s.EXPECTED_SEQUENCE: "0", s.EXPECTED_SUBJECT: s.outcome_of(event.task)}
+        while True:
+            try:
+                await self._connection.store(self._subject(event), codec.encode(event), headers)
+            except SequenceConflict:
+                return False
+            except Unanswered:
+                await anyio.sleep(RETRY_S)
+            else:
+                return True
+
+    async def outcome(self, task: str) -> StoredEvent | None:
+        """How a task ended, read through the stream's leader; None while it lives. Waits out an election."""
+        while True:
+            try:
+                answer = await self._connection.api(
+                    f"STREAM.MSG.GET.{s.EVENTS_STREAM}", {"last_by_subj": s.outcome_of(task)}
+                )
+            except ApiRefused as error:
+                if error.code == NO_MESSAGE:
+                    return None
+                raise
+            except Unanswered:
+                await anyio.sleep(RETRY_S)
+                continue
+            message = answer["message"]
+            event = decode_event(base64.b64decode(message["data"]))
+            assert event is not None, "an outcome of a type this version does not know"
+            return StoredEvent(message["seq"], event, datetime.fromisoformat(message["time"]).timestamp())
+
+    async def is_own_completion(self, task: str) -> bool:
+        """Whether the stored outcome is this node's own completion. A node may read nothing else of the log."""
+        subject = f"{API}.DIRECT.GET.{s.EVENTS_STREAM}.{s.own_completion(task, self._writer)}"
+        while True:
+            try:
+                answer = await self._connection.request(subject)
+            except Unanswered:
+                await anyio.sleep(RETRY_S)
+                continue
+            status = (answer.headers or {}).get("Status")
+            return status is None
+
+    def _subject(self, event: Event) -> str:
+        return s.event_write(event.task, event.kind, self._writer)
+
+
+async def history(connection: Connection, task: str) -> list[StoredEvent]:
+    """All events of one task, oldest first."""
+    name = f"history-{uuid4().hex[:12]}"
+    info = await pull.create_consumer(
+        connection,
+        s.EVENTS_STREAM,
+        name,
+        (s.task_events(task),),
+        deliver_policy="all",
+        ack_policy="none",
+        inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    events: list[StoredEvent] = []
+    left = int(info["num_pending"])
+    async with pull.reading(connection, s.EVENTS_STREAM, name, batch=200) as reader:
+        while left and (delivery := await reader.next(no_wait=True)) is not None:
+            left -= 1
+            if (event := decode_event(delivery.data)) is not None:
+                events.append(StoredEvent(delivery.sequence, event, delivery.stored_at))
+    await pull.delete_consumer(connection, s.EVENTS_STREAM, name)
+    return events

@@ -1,0 +1,135 @@
+"""A key that one process holds while it lives: the leader's lease, a node's lock.
+
+Written by compare-and-set with a time to live, so that it vanishes with its holder. Nobody's safety rests
+on it (the table's rules do that); it keeps two processes from doing the same work.
+"""
+
+import base64
+from typing import NamedTuple
+
+import anyio
+import msgspec
+import structlog
+from msgspec import Struct
+
+from broker.connection import API, Connection
+from broker.errors import NO_MESSAGE, ApiRefused, SequenceConflict, Unanswered
+from schemas import codec
+from schemas import subjects as s
+
+log = structlog.get_logger()
+
+RELEASED_TTL_S = 1
+"""How long the mark of a released key stands: the server's minimum."""
+
+
+class Holder(Struct, frozen=True, omit_defaults=True):
+    """What a key says of who holds it."""
+
+    name: str
+    instance: str
+    """A nonce of the process: tells it from a namesake."""
+    host: str = ""
+    pid: int = 0
+    released: bool = False
+
+
+class Found(NamedTuple):
+    holder: Holder
+    revision: int
+
+
+class Lease:
+    """One key of the bucket as seen by one would-be holder."""
+
+    def __init__(self, connection: Connection, key: str, holder: Holder, *, ttl_s: int, checked: bool = False) -> None:
+        self._connection = connection
+        self._subject = s.bucket_key(key)
+        self._holder = holder
+        self._ttl_s = ttl_s
+        self._checked = checked
+        """Read through the stream's leader: a replica may not know of the latest renewal yet."""
+        self.revision = 0
+        """Of our last write; 0 while we do not hold it."""
+        self.valid_until = 0.0
+        """On our own monotonic clock, counted from before the write was sent."""
+
+    def __repr__(self) -> str:
+        return f"<Lease {self._subject} {'held' if self.is_held else 'not held'} revision {self.revision}>"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether we may still believe that nobody else holds it."""
+        return self.revision > 0 and anyio.current_time() < self.valid_until
+
+    async def acquire(self, predecessors: frozenset[str] = frozenset()) -> Found | None:
+        """Try once. None: it is ours; else who holds it.
+
+        `predecessors`: instances known to be dead, whose key is taken over. Raises Unanswered.
+        """
+        if await self._write(expected=0):
+            return None
+        found = await self.read()
+        if found is None:
+            return Found(Holder("somebody", "?"), 0)
+        if found.holder.instance == self._holder.instance and not found.holder.released:
+            return None if await self._write(expected=found.revision) else found
+        if found.holder.released or found.holder.instance in predecessors:
+            return None if await self._write(expected=found.revision) else found
+        return found
+
+    async def renew(self) -> bool:
+        """Hold it for another term. False: it is lost for good. An unknown result is read back (rule 3)."""
+        try:
+            if await self._write(expected=self.revision):
+                return True
+            found = await self.read()
+        except Unanswered:
+            return self.is_held
+        if found is not None and found.holder == self._holder and found.revision >= self.revision:
+            self.revision = found.revision
+            return self.is_held
+        self.revision = 0
+        return False
+
+    async def release(self) -> None:
+        """Let it go at once, so that nobody has to wait for its time to run out."""
+        if not self.revision:
+            return
+        mark = msgspec.structs.replace(self._holder, released=True)
+        revision, self.revision = self.revision, 0
+        try:
+            await self._connection.store(self._subject, codec.encode(mark), self._headers(revision, RELEASED_TTL_S))
+        except (SequenceConflict, Unanswered, ApiRefused) as error:
+            log.debug("lease not released; it will run out", key=self._subject, problem=str(error))
+
+    async def read(self) -> Found | None:
+        """Who holds it now. Raises Unanswered."""
+        if self._checked:
+            try:
+                found = await self._connection.api(f"STREAM.MSG.GET.{s.BUCKET_STREAM}", {"last_by_subj": self._subject})
+            except ApiRefused as error:
+                if error.code == NO_MESSAGE:
+                    return None
+                raise
+            message = found["message"]
+            return Found(codec.decode(base64.b64decode(message["data"]), Holder), int(message["seq"]))
+        answer = await self._connection.request(f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{self._subject}")
+        headers = answer.headers or {}
+        if "Status" in headers and not answer.data:
+            return None
+        return Found(codec.decode(answer.data, Holder), int(headers[s.SEQUENCE]))
+
+    async def _write(self, expected: int) -> bool:
+        started = anyio.current_time()
+        try:
+            self.revision = await self._connection.store(
+                self._subject, codec.encode(self._holder), self._headers(expected, self._ttl_s)
+            )
+        except SequenceConflict:
+            return False
+        self.valid_until = started + self._ttl_s
+        return True
+
+    def _headers(self, expected: int, ttl_s: int) -> dict[str, str]:
+        return {s.EXPECTED_SEQUENCE: str(expected), s.TTL: f"{ttl_s}s"}

@@ -1,0 +1,208 @@
+"""Reading a stream through a consumer, with raw pull requests.
+
+A live subscription may die silently, so each pull has an expiry: after it there is always an answer, or the
+consumer is asked again, and one that is gone says so.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import anyio
+import structlog
+from nats.aio.msg import Msg
+
+from broker.connection import API, Connection
+from broker.errors import CONSUMER_NOT_FOUND, ApiRefused, ConsumerGone, Unanswered
+
+log = structlog.get_logger()
+
+PULL_EXPIRES_S = 2.0
+PULL_GRACE_S = 1.5
+SNAPSHOT_BATCH = 1000
+EPHEMERAL_FOR_S = 30
+"""How long the server keeps a consumer that nobody reads."""
+NS = 10**9
+
+_STATUS = "Status"
+
+
+class Delivery(NamedTuple):
+    """One stored message as delivered to a consumer."""
+
+    subject: str
+    data: bytes
+    headers: Mapping[str, str]
+    reply: str
+    sequence: int
+    stored_ns: int
+    delivered: int
+    """How often it was delivered, this time included."""
+    pending: int
+    """Messages of this consumer that were still to come."""
+
+    @property
+    def stored_at(self) -> float:
+        """Store time in Unix seconds: the broker's clock."""
+        return self.stored_ns / NS
+
+
+def parse_delivery(msg: Msg) -> Delivery:
+    """Read the ack subject: `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<seq>.<…>`."""
+    tokens = msg.reply.split(".")
+    if len(tokens) >= 11:
+        tokens = [*tokens[:2], *tokens[4:]]
+    delivered, sequence, _, stored_ns, pending = (int(token) for token in tokens[4:9])
+    return Delivery(msg.subject, msg.data, msg.headers or {}, msg.reply, sequence, stored_ns, delivered, pending)
+
+
+class Pull:
+    """An open reader of one consumer; make it with `reading`."""
+
+    def __init__(self, connection: Connection, stream: str, consumer: str, batch: int, inbox: str) -> None:
+        self._connection = connection
+        self._next_subject = f"{API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._where = f"{stream}/{consumer}"
+        self._batch = batch
+        self._inbox = inbox
+        self._left = 0
+        # Room for a whole batch, its status lines and those of one overtaken request.
+        self._send, self._received = anyio.create_memory_object_stream[Msg | None](2 * batch + 16)
+
+    async def take(self, msg: Msg) -> None:
+        self._send.send_nowait(msg)
+
+    def wake(self) -> None:
+        """After a reconnect the open request is lost: ask again at once."""
+        if self._send.statistics().current_buffer_used == 0:
+            self._send.send_nowait(None)
+
+    async def next(self, *, expires_s: float = PULL_EXPIRES_S, no_wait: bool = False) -> Delivery | None:
+        """The next message; None when there was none in time. Raises ConsumerGone, Unanswered."""
+        while True:
+            if self._left <= 0:
+                await self._ask(expires_s, no_wait)
+            msg: Msg | None = None
+            with anyio.move_on_after(expires_s + PULL_GRACE_S):
+                msg = await self._received.receive()
+            if msg is None:
+                self._left = 0
+                return None
+            status = msg.headers.get(_STATUS) if msg.headers else None
+            if status is None or msg.data:
+                self._left -= 1
+                return parse_delivery(msg)
+            if status == "100":
+                continue
+            self._left = 0
+            description = (msg.headers or {}).get("Description", "")
+            if status == "503" or "consumer deleted" in str(description).lower():
+                raise ConsumerGone(f"{self._where}: {description or 'no such consumer'}")
+            return None
+
+    async def ack(self, delivery: Delivery) -> None:
+        await self._answer(delivery, b"+ACK")
+
+    async def nak(self, delivery: Delivery, delay_s: float) -> None:
+        """Deliver it again after `delay_s`."""
+        await self._answer(delivery, b"-NAK " + json.dumps({"delay": int(delay_s * NS)}).encode())
+
+    async def _answer(self, delivery: Delivery, verb: bytes) -> None:
+        try:
+            await self._connection.publish(delivery.reply, verb)
+        except Unanswered:
+            log.debug("could not answer a delivery; it will come again", consumer=self._where)
+
+    async def _ask(self, expires_s: float, no_wait: bool) -> None:
+        body: dict[str, Any] = {"batch": self._batch}
+        body |= {"no_wait": True} if no_wait else {"expires": int(expires_s * NS)}
+        await self._connection.publish(self._next_subject, json.dumps(body).encode(), reply=self._inbox)
+        self._left = self._batch
+
+
+@asynccontextmanager
+async def reading(connection: Connection, stream: str, consumer: str, *, batch: int) -> AsyncIterator[Pull]:
+    """Read `consumer` for the length of the block, at most `batch` messages ahead."""
+    inbox = connection.client.new_inbox()
+    pull = Pull(connection, stream, consumer, batch, inbox)
+    subscription = await connection.client.subscribe(inbox, cb=pull.take)
+    stop_waking = connection.on_reconnect(pull.wake)
+    try:
+        yield pull
+    finally:
+        stop_waking()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            await subscription.unsubscribe()
+
+
+async def create_consumer(
+    connection: Connection, stream: str, name: str, filters: tuple[str, ...], **config: Any
+) -> dict[str, Any]:
+    """Create a pull consumer and return its info. Raises ApiRefused, Unanswered."""
+    subject = f"CONSUMER.CREATE.{stream}.{name}"
+    if len(filters) == 1:
+        subject += f".{filters[0]}"
+        config["filter_subject"] = filters[0]
+    elif filters:
+        config["filter_subjects"] = list(filters)
+    body = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
+    return await connection.api(subject, body)
+
+
+async def delete_consumer(connection: Connection, stream: str, name: str) -> None:
+    """Delete a consumer if it exists. Raises Unanswered."""
+    try:
+        await connection.api(f"CONSUMER.DELETE.{stream}.{name}")
+    except ApiRefused as error:
+        if error.code != CONSUMER_NOT_FOUND:
+            raise
+
+
+class Snapshot(NamedTuple):
+    """All messages under one filter, as one replica had them."""
+
+    deliveries: list[Delivery]
+    at_least: int
+    """The replica had seen at least this sequence of the stream."""
+    authoritative: bool
+    """A single server answered: there is no replica that could lag."""
+
+
+async def snapshot(connection: Connection, stream: str, filtered: str, *, name: str = "") -> Snapshot:
+    """Read everything stored under `filtered` now. Raises ConsumerGone, ApiRefused, Unanswered.
+
+    `name`: the consumer's, where permissions name it; otherwise a fresh one. In a cluster a lagging replica
+    may answer: `at_least` is what the answer itself proves of how far that replica was.
+    """
+    if name:
+        await delete_consumer(connection, stream, name)
+    name = name or f"read-{uuid4().hex[:12]}"
+    info = await create_consumer(
+        connection,
+        stream,
+        name,
+        (filtered,),
+        deliver_policy="last_per_subject",
+        ack_policy="none",
+        inactive_threshold=EPHEMERAL_FOR_S * NS,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    deliveries: list[Delivery] = []
+    expected = int(info["num_pending"])
+    try:
+        async with reading(connection, stream, name, batch=SNAPSHOT_BATCH) as pull:
+            while expected and (delivery := await pull.next(no_wait=True)) is not None:
+                deliveries.append(delivery)
+                if delivery.pending == 0:
+                    break
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            try:
+                await delete_consumer(connection, stream, name)
+            except Unanswered:
+                log.debug("a consumer was left behind; the server drops it", consumer=name)
+    at_least = max((delivery.sequence for delivery in deliveries), default=0)
+    return Snapshot(deliveries, at_least, "cluster" not in info)

@@ -1,0 +1,123 @@
+"""Who may do what: one table of permission templates, signed into the account.
+
+`{{name()}}` is the connecting user's own name (a node's id, an owner), filled in by the server.
+Each role has an inbox prefix of its own, so that nobody reads another's replies.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from schemas import subjects as s
+
+
+class Role(StrEnum):
+    PRODUCER = "producer"
+    VIEWER = "viewer"
+    NODE = "node"
+    COORDINATOR = "coordinator"
+    GATEWAY = "gateway"
+    OPERATOR = "operator"
+    """People at the command line: submit for any owner, watch, and ask the coordinator as `admin`."""
+    ADMIN = "admin"
+
+
+class Permissions(NamedTuple):
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    answers: bool = False
+    """May reply once to each request it receives."""
+
+
+NAME = "{{name()}}"
+API = "$JS.API"
+
+
+def inbox(role: Role, name: str) -> str:
+    return f"_INBOX.{role}.{name}"
+
+
+def _own_inbox(role: Role) -> str:
+    return f"{inbox(role, NAME)}.>"
+
+
+def _consumer(verb: str, stream: str, name: str, filtered: str = "") -> str:
+    return f"{API}.CONSUMER.{verb}.{stream}.{name}" + (f".{filtered}" if filtered else "")
+
+
+WATCH = (s.EVENTS_ALL, s.PROGRESS_ALL, s.HEARTBEATS_ALL)
+
+NODE_EVENTS = ("started", "attempt_failed", "released", "paused", "resumed", "finished.completed")
+"""By name: a node that could write any type could write `finished` and so end tasks that are not its own."""
+
+_NODE = Permissions(
+    publish=(
+        *(s.event_write("*", kind, NAME) for kind in NODE_EVENTS),
+        s.progress("*", NAME),
+        s.heartbeat(NAME),
+        s.bucket_key(s.node_lock_key(NAME)),
+        f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(s.node_lock_key(NAME))}",
+        f"{API}.DIRECT.GET.{s.EVENTS_STREAM}.{s.own_completion('*', NAME)}",
+        _consumer("CREATE", s.TASKS_STREAM, NAME, s.node_tasks(NAME)),
+        _consumer("DELETE", s.TASKS_STREAM, NAME),
+        _consumer("MSG.NEXT", s.TASKS_STREAM, NAME),
+    ),
+    subscribe=(s.node_tasks(NAME), _own_inbox(Role.NODE)),
+)
+
+_STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
+
+_COORDINATOR = Permissions(
+    publish=(
+        s.TASKS_WRITE_ALL,
+        s.EVENTS_WRITE_ALL,
+        s.TASKS_ALL,  # hints only: an empty body with the superseding sequence
+        s.bucket_key(s.LEADER_KEY),
+        *(f"{API}.STREAM.{verb}.{stream}" for stream in _STREAMS for verb in ("CREATE", "INFO", "MSG.GET")),
+        f"{API}.STREAM.MSG.DELETE.{s.TASKS_STREAM}",
+        *(f"{API}.CONSUMER.NAMES.{stream}" for stream in _STREAMS[:3]),
+        *(_consumer("CREATE", stream, ">") for stream in _STREAMS[:3]),
+        *(_consumer(verb, stream, "*") for verb in ("DELETE", "INFO", "MSG.NEXT") for stream in _STREAMS[:3]),
+        *(f"$JS.ACK.{stream}.>" for stream in _STREAMS[:3]),
+    ),
+    subscribe=(
+        f"{s.ROOT}.control.*.*",
+        s.HEARTBEATS_ALL,
+        s.EVENTS_ALL,
+        "$SRV.>",  # services are discovered by it
+        _own_inbox(Role.COORDINATOR),
+    ),
+    answers=True,
+)
+
+
+def _reads_log() -> tuple[str, ...]:
+    return (
+        f"{API}.CONSUMER.CREATE.{s.EVENTS_STREAM}.>",
+        f"{API}.CONSUMER.DELETE.{s.EVENTS_STREAM}.*",
+        f"{API}.CONSUMER.MSG.NEXT.{s.EVENTS_STREAM}.*",
+    )
+
+
+PERMISSIONS: dict[Role, Permissions] = {
+    Role.PRODUCER: Permissions(
+        publish=(s.requests(NAME), s.control(NAME, "*")),
+        subscribe=(_own_inbox(Role.PRODUCER),),
+    ),
+    Role.VIEWER: Permissions(publish=(), subscribe=WATCH),
+    Role.NODE: _NODE,
+    Role.COORDINATOR: _COORDINATOR,
+    Role.GATEWAY: Permissions(
+        publish=(s.REQUESTS, s.REQUESTS_ALL, f"{s.ROOT}.control.*.*", *_reads_log()),
+        subscribe=(*WATCH, _own_inbox(Role.GATEWAY)),
+    ),
+    Role.OPERATOR: Permissions(
+        publish=(s.REQUESTS, s.REQUESTS_ALL, s.control("admin", "*"), *_reads_log()),
+        subscribe=(*WATCH, _own_inbox(Role.OPERATOR)),
+    ),
+    Role.ADMIN: Permissions(publish=(">",), subscribe=(">",)),
+}
+
+DEFAULT_PRODUCER = Permissions(
+    publish=(s.REQUESTS, *PERMISSIONS[Role.PRODUCER].publish), subscribe=PERMISSIONS[Role.PRODUCER].subscribe
+)
+"""The owner `default` may use the bare subject too, which speaks for it."""

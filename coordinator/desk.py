@@ -1,0 +1,125 @@
+"""The placing desk: which tasks wait, which are not due yet, what is promised to whom."""
+
+import heapq
+from collections import Counter
+from urllib.parse import urlsplit
+
+import anyio
+
+from broker.connection import BrokerClock
+from coordinator.fleet import Fleet
+from coordinator.pending import Pending
+from coordinator.plan import plan
+from coordinator.rowbook import RowBook
+from coordinator.snapshot import NodeState, Placement, Waiting
+from schemas.lifecycle import Desired, State
+from schemas.task import StoredRow
+
+PREFETCH_SHARE = 4
+"""A node gets its slots and a quarter more, so that a free slot need not wait for a round trip."""
+
+
+class Desk:
+    """Keeps `Pending` in step with the book, and reservations beside it."""
+
+    def __init__(self, book: RowBook, fleet: Fleet, clock: BrokerClock) -> None:
+        self._book = book
+        self._fleet = fleet
+        self._clock = clock
+        self._pending = Pending()
+        self._delayed: list[tuple[float, str, int]] = []
+        self._reserved: Counter[str] = Counter()
+        self._wake = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Desk {self._pending!r}, {len(self._delayed)} delayed, {self._reserved.total()} reserved>"
+
+    def row_changed(self, task: str) -> None:
+        """The book learned something of `task`."""
+        top = self._book.top(task)
+        if top is None or top.row.state is not State.QUEUED or top.row.desired is not Desired.RUN:
+            self._pending.discard(task)
+            self.wake()  # room may have come free
+            return
+        if (due := due_at(top)) > self._clock.now():
+            self._pending.discard(task)
+            heapq.heappush(self._delayed, (due, task, top.sequence))
+            return
+        self._pending.add(waiting(top))
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed that may let a task be placed."""
+        self._wake.set()
+
+    async def changed(self, timeout_s: float) -> None:
+        """Wait for a change, at most so long."""
+        with anyio.move_on_after(timeout_s):
+            await self._wake.wait()
+        self._wake = anyio.Event()
+
+    def plan(self, now: float, lost_after_s: float, limit: int) -> list[Placement]:
+        """Decide and reserve. `now` is monotonic. Each placement must be settled with `release`."""
+        broker_now = self._clock.now()
+        while self._delayed and self._delayed[0][0] <= broker_now:
+            _, task, sequence = heapq.heappop(self._delayed)
+            top = self._book.top(task)
+            if top is not None and top.sequence == sequence:
+                self.row_changed(task)
+        if not self._pending:
+            return []
+        placements = plan(self._pending, self._nodes(now, lost_after_s), limit=limit)
+        for placement in placements:
+            self._reserved[placement.node] += 1
+        return placements
+
+    def release(self, placement: Placement) -> None:
+        """The write's fate is known: the reservation is the row itself now, or nothing."""
+        self._reserved[placement.node] -= 1
+        self.row_changed(placement.task)
+
+    def due_in_s(self, stored: StoredRow) -> float:
+        return max(0.0, due_at(stored) - self._clock.now())
+
+    def _nodes(self, now: float, lost_after_s: float) -> list[NodeState]:
+        states = []
+        for seen in self._fleet:
+            beat = seen.heartbeat
+            if not self._fleet.is_online(beat.node, now, lost_after_s):
+                continue
+            assigned = self._book.count_at(beat.node) + self._reserved[beat.node]
+            states.append(
+                NodeState(
+                    node=beat.node,
+                    instance=beat.instance,
+                    slots=beat.slots,
+                    room=beat.slots + max(1, beat.slots // PREFETCH_SHARE) - assigned,
+                    assigned=assigned,
+                    tags=frozenset(beat.tags),
+                    capabilities=frozenset(beat.capabilities),
+                    disk_free_bytes=beat.disk_free_bytes,
+                )
+            )
+        return states
+
+
+def due_at(stored: StoredRow) -> float:
+    """When a queued row may be placed: its store time plus its delay, all broker time."""
+    return stored.stored_at + stored.row.delay_s
+
+
+def waiting(stored: StoredRow) -> Waiting:
+    """A queued row as the plan sees it."""
+    row = stored.row
+    assert row.request is not None, "a rejected request is never queued"
+    submitted = row.submitted.timestamp() if row.submitted else 0.0
+    scheme = urlsplit(row.request.uris[0]).scheme.lower()
+    return Waiting(
+        rank=(-row.request.priority, submitted, row.task),
+        task=row.task,
+        sequence=stored.sequence,
+        tags=frozenset(row.request.tags),
+        capability="http" if scheme == "https" else scheme,
+        size=row.request.size_bytes or 0,
+        avoid=row.avoid,
+    )

@@ -1,0 +1,82 @@
+"""The leader reads its own table: whole at takeover, live afterwards, whole again every few minutes (rule 11)."""
+
+import anyio
+import structlog
+
+from broker import pull
+from broker.errors import ApiRefused, ConsumerGone, Unanswered
+from broker.table import decode_row
+from coordinator.term import Term
+from schemas import subjects as s
+
+log = structlog.get_logger()
+
+AUDIT_EVERY_S = 180.0
+RETRY_S = 0.5
+BATCH = 500
+
+
+async def audit(term: Term) -> None:
+    """Read TASKS whole into the book, from a replica that has seen everything written before this call."""
+    while True:
+        try:
+            marker = await term.table.mark()
+            found = await pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL)
+            if found.authoritative or found.at_least >= marker:
+                break
+            log.debug("a replica lags behind the table, reading again", marker=marker, seen=found.at_least)
+        except (ConsumerGone, Unanswered) as error:
+            log.warning("reading the table was interrupted, trying again", problem=str(error))
+        await anyio.sleep(RETRY_S)
+    rows = [stored for delivery in found.deliveries if (stored := decode_row(delivery)) is not None]
+    term.undecodable += max(0, len(found.deliveries) - len(rows) - 1)
+    term.book.audit(rows, found.at_least)
+    term.book.feed_passed(found.at_least)
+
+
+async def feed_book(term: Term) -> None:
+    """Keep the book in step for the length of the term; a feed that died is replaced after an audit."""
+    while True:
+        try:
+            await _follow_table(term)
+        except (ConsumerGone, Unanswered, ApiRefused) as error:
+            log.warning("the table feed was interrupted, reading whole", problem=str(error))
+            await anyio.sleep(RETRY_S)
+            await audit(term)
+
+
+async def _follow_table(term: Term) -> None:
+    """Deliver rows as they are stored until the next audit is due or a reconnect asks for one."""
+    reconnected = anyio.Event()
+    stop_watching = term.connection.on_reconnect(reconnected.set)
+    name = f"feed-{term.epoch}-{term.dice.randrange(1 << 32):08x}"
+    try:
+        await pull.create_consumer(
+            term.connection,
+            s.TASKS_STREAM,
+            name,
+            (s.TASKS_ALL,),
+            deliver_policy="new",
+            ack_policy="none",
+            inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        # What was stored between the last reading and this consumer is caught by reading once more.
+        await audit(term)
+        audited_at = anyio.current_time()
+        async with pull.reading(term.connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
+            while not reconnected.is_set() and anyio.current_time() - audited_at < AUDIT_EVERY_S:
+                delivery = await reader.next()
+                if delivery is None:
+                    continue
+                if (stored := decode_row(delivery)) is not None:
+                    term.book.learn(stored)
+                term.book.feed_passed(delivery.sequence)
+    finally:
+        stop_watching()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            try:
+                await pull.delete_consumer(term.connection, s.TASKS_STREAM, name)
+            except (Unanswered, ApiRefused):
+                log.debug("a feed was left behind; the server drops it", consumer=name)

@@ -1,0 +1,154 @@
+"""Leading and standing by: one coordinator holds the lease and works, the others wait for it.
+
+The lease is for efficiency; what keeps tasks safe are the checked writes of `Term`.
+"""
+
+import random
+from typing import NoReturn
+
+import anyio
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+from broker import topology
+from broker.connection import Connection
+from broker.errors import BrokerError
+from broker.lease import Holder, Lease
+from coordinator import claim, control, feed, follow, place
+from coordinator.term import Term
+from coordinator.watch import Watch
+from schemas import codec
+from schemas import subjects as s
+from schemas.heartbeat import Heartbeat
+from schemas.settings import Settings
+
+log = structlog.get_logger()
+
+TRY_EVERY_S = 0.5
+AFTER_TROUBLE_S = 1.0
+
+
+class Coordinator:
+    """Leads by lease for as long as `run` runs; stands by otherwise."""
+
+    def __init__(self, connection: Connection, settings: Settings, holder: Holder) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._lease = Lease(connection, s.LEADER_KEY, holder, ttl_s=settings.coordinator.lease_ttl_s, checked=True)
+        self._holder = holder
+        self._dice = random.Random()  # noqa: S311 - spreads retries, keeps no secrets
+        self.term: Term | None = None
+
+    def __repr__(self) -> str:
+        return f"<Coordinator {self._holder.name} {self.term or 'standing by'}>"
+
+    async def run(self) -> NoReturn:
+        """Run until cancelled; then lets the lease go at once."""
+        await topology.ensure_patiently(self._connection, self._settings.broker)
+        log.info("standing by")
+        try:
+            while True:
+                if await self._acquire():
+                    await self._lead()
+                await anyio.sleep(self._dice.uniform(0.5, 1.0) * TRY_EVERY_S)
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                await self._lease.release()
+
+    async def _acquire(self) -> bool:
+        try:
+            return await self._lease.acquire() is None
+        except BrokerError as error:
+            log.debug("could not ask for the lease", problem=str(error))
+            return False
+
+    async def _lead(self) -> None:
+        """One term: from takeover until the lease is lost or something fails that only a new term mends."""
+        epoch = self._lease.revision
+        term = Term(self._connection, self._holder.name, epoch, self._settings.coordinator, self._dice)
+        self.term = term
+        with structlog.contextvars.bound_contextvars(epoch=epoch):
+            log.info("leading")
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._keep_lease, tasks.cancel_scope)
+                    tasks.start_soon(_listen, term)
+                    await take_over(term)
+                    for work in (
+                        feed.feed_book,
+                        claim.claim_requests,
+                        follow.follow_facts,
+                        place.place_tasks,
+                        control.answer,
+                        self._keep_topology,
+                    ):
+                        tasks.start_soon(work, term)
+                    tasks.start_soon(Watch(term).run)
+            except* BrokerError as group:
+                log.warning("this term ended in trouble", problems=[str(error) for error in group.exceptions])
+                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                    await self._lease.release()
+                await anyio.sleep(AFTER_TROUBLE_S)
+            finally:
+                self.term = None
+                log.info("no longer leading")
+
+    async def _keep_lease(self, scope: anyio.CancelScope) -> None:
+        """Renew, and step down on our own clock where that can't be done in time."""
+        while True:
+            await anyio.sleep(self._settings.coordinator.lease_ttl_s / 3)
+            with anyio.move_on_after(max(0.0, self._lease.valid_until - anyio.current_time())):
+                if await self._lease.renew():
+                    continue
+            if not self._lease.is_held:
+                log.warning("the lease is lost")
+                scope.cancel()
+                return
+
+    async def _keep_topology(self, term: Term) -> None:
+        """Ensure the streams again after each reconnect: a broker may come back empty."""
+        while True:
+            reconnected = anyio.Event()
+            stop_watching = self._connection.on_reconnect(reconnected.set)
+            try:
+                await reconnected.wait()
+            finally:
+                stop_watching()
+            term.fleet.start_afresh(anyio.current_time())
+            await topology.ensure_patiently(self._connection, self._settings.broker)
+
+
+async def take_over(term: Term) -> None:
+    """Rule 4 to 6, in this order: fence the earlier leader, read the table, drain the facts, finish what was ending."""
+    started = anyio.current_time()
+    await claim.open_consumer(term)
+    await feed.audit(term)
+    await follow.drain(term)
+    for top in tuple(term.book.tops()):
+        async with term.only(top.row.task):
+            await term.tidy(top.row.task)
+            await term.finish(top.row.task)
+    took_s = round(anyio.current_time() - started, 3)
+    log.info("took over", tasks=len(term.book), seconds=took_s)
+
+
+async def _listen(term: Term) -> None:
+    """Hear heartbeats for the length of the term."""
+
+    async def heard(msg: Msg) -> None:
+        try:
+            beat = codec.decode(msg.data, Heartbeat)
+        except msgspec.MsgspecError as error:
+            term.undecodable += 1
+            log.warning("a heartbeat can't be read", subject=msg.subject, problem=str(error))
+            return
+        if msg.subject == s.heartbeat(beat.node) and term.fleet.hear(beat, anyio.current_time()):
+            term.desk.wake()
+
+    subscription = await term.connection.client.subscribe(s.HEARTBEATS_ALL, cb=heard)
+    try:
+        await anyio.sleep_forever()
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            await subscription.unsubscribe()

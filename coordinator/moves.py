@@ -1,0 +1,181 @@
+"""What a task's row becomes: one pure function for each thing that can happen to it.
+
+Each goes through the lifecycle table, so an illegal step raises and nothing is written.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from schemas.event import AttemptFailed
+from schemas.ids import QUEUED
+from schemas.lifecycle import (
+    Desired,
+    Outcome,
+    State,
+    Step,
+    advance,
+    after_leaving,
+    wish,
+)
+from schemas.request import Request
+from schemas.settings import CoordinatorSettings
+from schemas.task import HISTORY_MAX, AttemptRecord, FailureClass, TaskRow
+
+RETRY_AFTER_MAX_S = 3600.0
+"""An origin may ask for more; then it is asked again after this."""
+DAMAGED_MAX = 3
+"""A digest that is wrong this often will stay wrong."""
+
+
+class End(NamedTuple):
+    """The task ends: win the row for this outcome, then write its event."""
+
+    row: TaskRow
+
+
+class Requeue(NamedTuple):
+    """The task leaves its node."""
+
+    row: TaskRow
+    counted: bool
+    """Whether the attempt counts against max_attempts."""
+
+
+def claimed(
+    *, task: str, owner: str, source: str, request: Request, submitted: datetime, retry_of: str = ""
+) -> TaskRow:
+    """The first row of a task. A `not_before` becomes a delay from the moment it was stored."""
+    delay_s = max(0.0, (request.not_before - submitted).total_seconds()) if request.not_before else 0.0
+    return TaskRow(
+        task=task,
+        owner=owner,
+        source=source,
+        request=request,
+        state=State.QUEUED,
+        place=QUEUED,
+        submitted=submitted,
+        delay_s=delay_s,
+        retry_of=retry_of,
+    )
+
+
+def refused(*, task: str, owner: str, source: str, where: str, reason: str, submitted: datetime) -> TaskRow:
+    """The first and only row of a request that can't be accepted."""
+    return TaskRow(
+        task=task,
+        owner=owner,
+        source=source,
+        request=None,
+        state=State.ENDING,
+        outcome=Outcome.REJECTED,
+        place=QUEUED,
+        reason=reason,
+        code=where,
+        submitted=submitted,
+    )
+
+
+def placed(row: TaskRow, node: str, instance: str) -> TaskRow:
+    return replace(
+        row, state=advance(row.state, Step.PLACE), place=node, instance=instance, delay_s=0.0, reason="", code=""
+    )
+
+
+def ended(row: TaskRow, outcome: Outcome, reason: str, code: str = "") -> End:
+    return End(replace(row, state=advance(row.state, Step.END), outcome=outcome, reason=reason, code=code))
+
+
+def given_back(row: TaskRow, reason: str) -> Requeue | End:
+    """The node released it, is leaving, or is lost: the attempt does not count against the task."""
+    if row.desired is Desired.CANCEL:
+        return _cancelled(row)
+    return Requeue(_left(row, AttemptRecord(row.attempt, row.place, reason), reason=reason), counted=False)
+
+
+def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSettings, dice: float) -> Requeue | End:
+    """What follows a failed attempt: the end, or the queue after a back-off with full jitter.
+
+    `dice` is a random number from 0 to 1.
+    """
+    if row.desired is Desired.CANCEL:
+        return _cancelled(row)
+    record = AttemptRecord(row.attempt, fact.node, fact.reason, fact.failure, fact.code)
+    failures = row.failures + 1
+    asked = row.request.max_attempts if row.request else None
+    allowed = asked or settings.max_attempts
+    damaged = sum(past.failure is FailureClass.DAMAGED for past in (*row.history, record))
+    final = ""
+    if fact.failure is FailureClass.PERMANENT:
+        final = fact.reason
+    elif failures >= allowed:
+        final = f"{fact.reason} (attempt {failures} of {allowed})"
+    elif damaged >= DAMAGED_MAX:
+        final = f"{fact.reason} (after {damaged} tries)"
+    if final:
+        kept = replace(row, failures=failures, history=_history(row, record))
+        return ended(kept, Outcome.FAILED, final, fact.code)
+
+    delay_s = dice * min(settings.retry_cap_s, settings.retry_base_s * 2**row.failures)
+    if fact.failure is FailureClass.DAMAGED:
+        delay_s = 0.0  # the node has wiped it: nothing to wait for
+    delay_s = max(delay_s, min(fact.retry_after_s or 0.0, RETRY_AFTER_MAX_S))
+    left = _left(row, record, reason=fact.reason)
+    avoid = row.avoid if fact.node in row.avoid else (*row.avoid, fact.node)
+    return Requeue(replace(left, failures=failures, delay_s=delay_s, avoid=avoid, code=fact.code), counted=True)
+
+
+def wished(row: TaskRow, asked: Desired) -> TaskRow | End | None:
+    """What a wish makes of a row: a changed row, the end, or None where nothing changes."""
+    if row.state not in (State.QUEUED, State.ASSIGNED):
+        return None
+    if asked is Desired.CANCEL and row.state is State.QUEUED:
+        return _cancelled(row)
+    if asked is Desired.RELEASE and row.state is not State.ASSIGNED:
+        return None
+    desired = wish(row.desired, asked)
+    return None if desired is row.desired else replace(row, desired=desired)
+
+
+def overdue(row: TaskRow) -> TaskRow | End | None:
+    """The deadline has passed: a queued task fails, a running one is called back to fail."""
+    reason = "the deadline has passed"
+    if row.state is State.QUEUED:
+        return ended(row, Outcome.FAILED, reason, "deadline")
+    if row.state is State.ASSIGNED and row.desired is not Desired.CANCEL:
+        return replace(row, desired=Desired.CANCEL, reason=reason, code="deadline")
+    return None
+
+
+def due_at_once(row: TaskRow) -> TaskRow | None:
+    """`retry` of a task that waits for its next try; None where it does not wait."""
+    if row.state is not State.QUEUED or row.delay_s <= 0:
+        return None
+    return replace(row, delay_s=0.0)
+
+
+def _cancelled(row: TaskRow) -> End:
+    if row.code == "deadline":
+        return ended(row, Outcome.FAILED, row.reason, row.code)
+    return ended(row, Outcome.CANCELLED, "cancelled as asked")
+
+
+def _left(row: TaskRow, record: AttemptRecord, *, reason: str) -> TaskRow:
+    """The row as it leaves a node: the attempt rises here and nowhere else."""
+    return replace(
+        row,
+        state=advance(row.state, Step.REQUEUE),
+        place=QUEUED,
+        attempt=row.attempt + 1,
+        desired=after_leaving(row.desired),
+        instance="",
+        reason=reason,
+        code="",
+        delay_s=0.0,
+        history=_history(row, record),
+    )
+
+
+def _history(row: TaskRow, record: AttemptRecord) -> tuple[AttemptRecord, ...]:
+    return (*row.history, record)[-HISTORY_MAX:]

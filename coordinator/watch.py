@@ -1,0 +1,154 @@
+"""What nobody reports: silent nodes, assignments that did not arrive, deadlines, rows left by a crash."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import structlog
+
+from broker.errors import BrokerError
+from coordinator import moves
+from coordinator.term import Term
+from schemas.lifecycle import State
+from schemas.task import StoredRow
+
+log = structlog.get_logger()
+
+COMPARE_EVERY_S = 2.0
+MISSING_AFTER_S = 35.0
+"""Longer than a node's re-read interval: it may have learned of the row from there."""
+SURPLUS_AFTER_S = 5.0
+IN_FLIGHT = 64
+
+Step = Callable[[Term, StoredRow], Awaitable[None]]
+
+
+class Watch:
+    """Compares the table with what is heard, on a timer, and repairs both ways."""
+
+    def __init__(self, term: Term) -> None:
+        self._term = term
+        self._missing: dict[str, tuple[int, float]] = {}
+        self._surplus: dict[tuple[str, str], float] = {}
+
+    async def run(self) -> None:
+        """Watch for the length of the term. Silence counts from now: the takeover is over."""
+        term, settings = self._term, self._term.settings
+        last = anyio.current_time()
+        term.fleet.start_afresh(last)
+        limiter = anyio.CapacityLimiter(IN_FLIGHT)
+        while True:
+            await anyio.sleep(min(COMPARE_EVERY_S, settings.heartbeat_interval_s))
+            now = anyio.current_time()
+            if now - last > 2 * settings.heartbeat_interval_s + 0.5:
+                log.warning("this coordinator was asleep, node silence counts afresh", gap_s=round(now - last, 1))
+                term.fleet.start_afresh(now)
+            last = now
+            if settings.forget_offline_after_s:
+                term.fleet.forget_offline(now, settings.forget_offline_after_s)
+            async with anyio.create_task_group() as tasks:
+                for stored, step in self._due(now):
+                    tasks.start_soon(self._do, stored, step, limiter)
+            await self._dismiss_surplus(now)
+            term.desk.wake()
+
+    def _due(self, now: float) -> list[tuple[StoredRow, Step]]:
+        """What needs doing now, decided before any of it is done."""
+        term = self._term
+        found: list[tuple[StoredRow, Step]] = []
+        lost = {}
+        for top in term.book.tops():
+            row = top.row
+            if term.is_busy(row.task):
+                continue
+            if row.state is State.ENDING:
+                found.append((top, _finish))
+            elif len(term.book.all(row.task)) > 1:
+                found.append((top, _tidy))
+            elif row.request and row.request.deadline and row.request.deadline <= term.now():
+                found.append((top, _overdue))
+            elif row.state is State.ASSIGNED:
+                if row.place not in lost:
+                    lost[row.place] = term.fleet.is_lost(row.place, now, term.settings.node_lost_after_s)
+                if lost[row.place]:
+                    found.append((top, _rescue))
+                elif self._is_missing(top, now):
+                    found.append((top, _write_again))
+        return found
+
+    def _is_missing(self, top: StoredRow, now: float) -> bool:
+        """Whether a node that we hear has not taken its assignment for long."""
+        row = top.row
+        seen = self._term.fleet.get(row.place)
+        if seen is None or any(held.task == row.task and held.attempt == row.attempt for held in seen.heartbeat.held):
+            self._missing.pop(row.task, None)
+            return False
+        sequence, since = self._missing.setdefault(row.task, (top.sequence, now))
+        if sequence != top.sequence:
+            self._missing[row.task] = (top.sequence, now)
+            return False
+        if now - since <= MISSING_AFTER_S:
+            return False
+        del self._missing[row.task]
+        return True
+
+    async def _dismiss_surplus(self, now: float) -> None:
+        """Tell a node again of what it holds but does not stand there: the first hint may have been lost."""
+        term = self._term
+        claimed = {
+            (seen.heartbeat.node, held.task, held.attempt) for seen in term.fleet for held in seen.heartbeat.held
+        }
+        wrong = {(node, task) for node, task, attempt in claimed if not self._stands(node, task, attempt)}
+        self._surplus = {key: self._surplus.get(key, now) for key in wrong}
+        for (node, task), since in tuple(self._surplus.items()):
+            if now - since <= SURPLUS_AFTER_S or term.is_busy(task):
+                continue
+            async with term.only(task):
+                top = await term.refresh(task)
+                if top is None or top.row.place != node:
+                    # Everything written so far is at or below the marker: nothing newer is dismissed by it.
+                    await term.table.hint(node, task, top.sequence if top else await term.table.mark())
+            self._surplus.pop((node, task), None)
+
+    def _stands(self, node: str, task: str, attempt: int) -> bool:
+        top = self._term.book.top(task)
+        return top is not None and top.row.place == node and top.row.attempt >= attempt
+
+    async def _do(self, stored: StoredRow, step: Step, limiter: anyio.CapacityLimiter) -> None:
+        term = self._term
+        try:
+            async with limiter, term.only(stored.row.task):
+                top = term.book.top(stored.row.task)
+                if top is not None and top.sequence == stored.sequence:
+                    await step(term, top)
+        except BrokerError as error:
+            log.warning("repair failed, trying again later", task=stored.row.task, problem=str(error))
+
+
+async def _finish(term: Term, top: StoredRow) -> None:
+    await term.finish(top.row.task)
+
+
+async def _tidy(term: Term, top: StoredRow) -> None:
+    await term.tidy(top.row.task)
+
+
+async def _overdue(term: Term, top: StoredRow) -> None:
+    change = moves.overdue(top.row)
+    if isinstance(change, moves.End):
+        await term.apply(top, change)
+    elif change is not None:
+        await term.cas(change, top.sequence)
+
+
+async def _rescue(term: Term, top: StoredRow) -> None:
+    if await term.is_over(top):
+        return
+    log.warning("node lost, its task goes elsewhere", node=top.row.place, attempt=top.row.attempt)
+    await term.apply(top, moves.given_back(top.row, f"node {top.row.place} was lost"))
+
+
+async def _write_again(term: Term, top: StoredRow) -> None:
+    """The same row once more, so that it is republished: its node has not heard of it."""
+    if not await term.is_over(top):
+        log.warning("node does not hold its task, telling it again", node=top.row.place, attempt=top.row.attempt)
+        await term.cas(top.row, top.sequence)

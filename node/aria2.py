@@ -1,0 +1,321 @@
+"""One aria2 daemon as the rest of the node sees it: a few operations, each one request, none blocking the loop.
+
+The only module that imports aria2p. Its answers become Structs and its errors Aria2Errors here.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Any, TypeVar
+
+import aria2p
+import msgspec
+import requests
+from anyio import CapacityLimiter, to_thread
+from msgspec import Struct
+from requests.adapters import HTTPAdapter
+
+from schemas.errors import DowndraftError
+
+T = TypeVar("T")
+
+CALL_TIMEOUT_S = 5.0
+"""aria2 answers in milliseconds: one that is silent for so long is frozen."""
+BATCH_ITEMS_MAX = 200
+BATCH_BYTES_MAX = 8 << 20
+"""Half of the daemon's rpc-max-request-size: past that it drops the connection without a word."""
+LIST_MAX = 1000
+"""Waiting and stopped downloads in one tick; a node holds a few hundred at most and forgets what ended."""
+POOL_CONNECTIONS = 16
+"""Threads that may call one daemon at once; a limiter above this only opens connections it throws away."""
+
+_KEYS = [
+    "gid",
+    "status",
+    "totalLength",
+    "completedLength",
+    "downloadSpeed",
+    "connections",
+    "errorCode",
+    "errorMessage",
+]
+_NOT_FOUND = "is not found"
+_HARMLESS_PAUSE = ("cannot be paused now", _NOT_FOUND)
+_HARMLESS_UNPAUSE = ("cannot be unpaused now", _NOT_FOUND)
+_HARMLESS_REMOVE = ("Active Download not found", _NOT_FOUND)
+_HARMLESS_FORGET = ("Could not remove download result", _NOT_FOUND)
+
+
+class Aria2Error(DowndraftError):
+    """A call to aria2 that did not do what it should."""
+
+
+class Aria2Frozen(Aria2Error):
+    """The daemon lives but does not answer."""
+
+
+class Aria2Gone(Aria2Error):
+    """Nothing listens where the daemon was."""
+
+
+class Aria2Refused(Aria2Error):
+    """The daemon answered with an error; the message is aria2's own."""
+
+
+class Aria2Nonsense(Aria2Error):
+    """The answer is not what aria2 answers."""
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    ERROR = "error"
+    COMPLETE = "complete"
+    REMOVED = "removed"
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """One download as aria2 tells it. Sizes in bytes, 0 while unknown; speed in bytes a second."""
+
+    gid: str
+    status: Status
+    total: int = msgspec.field(name="totalLength")
+    done: int = msgspec.field(name="completedLength")
+    speed: int = msgspec.field(name="downloadSpeed")
+    connections: int = 0
+    error_code: str = msgspec.field(name="errorCode", default="")
+    error_message: str = msgspec.field(name="errorMessage", default="")
+
+
+class Tick(Struct, frozen=True):
+    """Everything the daemon holds, of one moment."""
+
+    transfers: dict[str, Transfer]
+    """By gid."""
+    speed: int
+    """Bytes a second over all."""
+
+
+class Addition(Struct, frozen=True):
+    gid: str
+    """All 16 digits: aria2 takes a prefix for a match."""
+    uris: Sequence[str]
+    options: dict[str, str | list[str]]
+    """Values are text: aria2 passes over numbers in silence."""
+
+
+class _Stat(Struct, frozen=True):
+    speed: int = msgspec.field(name="downloadSpeed")
+
+
+class _Version(Struct, frozen=True):
+    version: str
+
+
+class _Fault(Struct, frozen=True):
+    code: int
+    message: str
+
+
+Call = tuple[str, list[Any]]
+
+
+class _Client(aria2p.Client):
+    """aria2p's client over connections that are kept and never go through a proxy."""
+
+    def __init__(self, port: int, secret: str, timeout_s: float) -> None:
+        super().__init__(host="http://127.0.0.1", port=port, secret=secret, timeout=timeout_s)
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=POOL_CONNECTIONS))
+
+    def post(self, payload: str) -> dict[str, Any]:
+        try:
+            content = self._send(payload)
+        except requests.ConnectionError as error:
+            if _is_timeout(error):
+                raise
+            # aria2 closes idle connections, perhaps just as one is used again; every call here may be repeated.
+            content = self._send(payload)
+        # Messages may quote bytes of an origin that are no UTF-8: one such must not hide all other downloads.
+        return msgspec.json.decode(content.decode(errors="replace"), type=dict[str, Any])
+
+    def _send(self, payload: str) -> bytes:
+        return self.session.post(self.server, data=payload, timeout=self.timeout).content
+
+
+class Aria2:
+    """Async client of one daemon. Every method may raise Aria2Frozen, Aria2Gone, Aria2Refused or Aria2Nonsense."""
+
+    def __init__(
+        self, port: int, secret: str, limiter: CapacityLimiter, *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> None:
+        """`limiter` bounds the threads that wait for aria2: one for all daemons of a node."""
+        self._client = _Client(port, secret, timeout_s)
+        self._limiter = limiter
+
+    def __repr__(self) -> str:
+        return f"<Aria2 at port {self._client.port}>"
+
+    def close(self) -> None:
+        self._client.session.close()
+
+    async def version(self) -> str:
+        """aria2's version, such as `1.37.0`."""
+        return _decoded(await self._run(self._client.get_version), _Version).version
+
+    async def tick(self) -> Tick:
+        """All downloads and the overall speed, in one request."""
+        answers = await self._multicall(
+            [
+                (self._client.TELL_ACTIVE, [_KEYS]),
+                (self._client.TELL_WAITING, [0, LIST_MAX, _KEYS]),
+                (self._client.TELL_STOPPED, [0, LIST_MAX, _KEYS]),
+                (self._client.GET_GLOBAL_STAT, []),
+            ]
+        )
+        for answer in answers:
+            if isinstance(answer, Aria2Refused):
+                raise answer
+        *lists, stat = answers
+        transfers = {one.gid: one for told in lists for one in _decoded(told, list[Transfer])}
+        return Tick(transfers, _decoded(stat, _Stat).speed)
+
+    async def add_many(self, additions: Sequence[Addition]) -> list[Aria2Refused | None]:
+        """Add downloads; one entry each: None where aria2 has it now, else why not.
+
+        A gid that aria2 already runs, or has completed, counts as added, so a call may be repeated.
+        What an earlier try of the same gid left as `error` or `removed` is forgotten and added anew.
+        """
+        results = await self._add(additions)
+        refused = [index for index, result in enumerate(results) if result is not None]
+        held = await self._statuses([additions[index].gid for index in refused])
+        ended = [index for index in refused if held.get(additions[index].gid) in (Status.ERROR, Status.REMOVED)]
+        for index in refused:
+            if additions[index].gid in held:
+                results[index] = None
+        if ended:
+            await self.forget([additions[index].gid for index in ended])
+            again = await self._add([additions[index] for index in ended])
+            for index, result in zip(ended, again, strict=True):
+                results[index] = result
+        return results
+
+    async def pause(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
+        """Pause at once; what is paused, ended or unknown stays as it is. One entry a gid, None where fine."""
+        return await self._each(self._client.FORCE_PAUSE, gids, _HARMLESS_PAUSE)
+
+    async def unpause(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
+        return await self._each(self._client.UNPAUSE, gids, _HARMLESS_UNPAUSE)
+
+    async def force_remove(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
+        """Ask aria2 to stop these. It takes effect later: await `removed`, or nothing, in a tick."""
+        return await self._each(self._client.FORCE_REMOVE, gids, _HARMLESS_REMOVE)
+
+    async def forget(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
+        """Drop the results of downloads that ended; those that run stay."""
+        return await self._each(self._client.REMOVE_DOWNLOAD_RESULT, gids, _HARMLESS_FORGET)
+
+    async def set_concurrency(self, count: int) -> None:
+        """How many downloads may run at once."""
+        await self._run(partial(self._client.change_global_option, {"max-concurrent-downloads": str(count)}))
+
+    async def _add(self, additions: Sequence[Addition]) -> list[Aria2Refused | None]:
+        calls: list[Call] = [
+            (self._client.ADD_URI, [list(one.uris), {**one.options, "gid": one.gid}]) for one in additions
+        ]
+        answers = await self._multicall(calls)
+        return [answer if isinstance(answer, Aria2Refused) else None for answer in answers]
+
+    async def _statuses(self, gids: Sequence[str]) -> dict[str, Status]:
+        """The state of each gid that aria2 knows."""
+        answers = await self._multicall([(self._client.TELL_STATUS, [gid, ["status"]]) for gid in gids])
+        told = zip(gids, answers, strict=True)
+        return {
+            gid: _decoded(answer, dict[str, Status])["status"]
+            for gid, answer in told
+            if not isinstance(answer, Aria2Refused)
+        }
+
+    async def _each(
+        self, method: str, gids: Sequence[str], harmless: tuple[str, ...]
+    ) -> list[Aria2Refused | None]:
+        answers = await self._multicall([(method, [gid]) for gid in gids])
+        return [
+            answer if isinstance(answer, Aria2Refused) and not _says(answer, harmless) else None
+            for answer in answers
+        ]
+
+    async def _multicall(self, calls: Sequence[Call]) -> list[Any]:
+        """One value or Aria2Refused for each call, in order, however many requests that takes."""
+        answers: list[Any] = []
+        for batch in _batches(calls):
+            raw = _decoded(await self._run(partial(self._client.multicall2, batch)), list[Any])
+            if len(raw) != len(batch):
+                raise Aria2Nonsense(f"aria2 answered {len(raw)} of {len(batch)} calls")
+            answers += [_unwrapped(item) for item in raw]
+        return answers
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        """Run `call` in a thread; a cancelled caller leaves it to end by its own time-out."""
+        return await to_thread.run_sync(_translated, call, abandon_on_cancel=True, limiter=self._limiter)
+
+
+def _translated(call: Callable[[], T]) -> T:
+    """The seam: whatever aria2p, requests and msgspec raise leaves here as an Aria2Error."""
+    try:
+        return call()
+    except requests.Timeout as error:
+        raise Aria2Frozen(f"aria2 did not answer in time: {error}") from error
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        if _is_timeout(error):
+            raise Aria2Frozen(f"aria2 did not take the request in time: {error}") from error
+        raise Aria2Gone(f"no connection to aria2: {error}") from error
+    except aria2p.ClientException as error:
+        raise Aria2Refused(str(error)) from error
+    except (requests.RequestException, msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise Aria2Nonsense(f"aria2's answer can't be read: {error!r}") from error
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    """A daemon that freezes while a large request is being sent shows as a broken connection with this cause."""
+    while error is not None:
+        if isinstance(error, TimeoutError | requests.Timeout):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _batches(calls: Sequence[Call]) -> Iterator[list[Call]]:
+    batch: list[Call] = []
+    size = 0
+    for call in calls:
+        length = len(json.dumps(call))
+        if batch and (len(batch) == BATCH_ITEMS_MAX or size + length > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(call)
+        size += length
+    if batch:
+        yield batch
+
+
+def _unwrapped(item: Any) -> Any:
+    """A multicall's item: `[value]`, or a bare `{code, message}` for a failure."""
+    if isinstance(item, list) and len(item) == 1:
+        return item[0]
+    return Aria2Refused(_decoded(item, _Fault).message)
+
+
+def _decoded(raw: Any, kind: type[T]) -> T:
+    """`raw` as `kind`; aria2 writes numbers as text."""
+    try:
+        return msgspec.convert(raw, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Aria2Nonsense(f"aria2's answer can't be read: {error}") from error
+
+
+def _says(refusal: Aria2Refused, texts: tuple[str, ...]) -> bool:
+    return any(text in str(refusal) for text in texts)

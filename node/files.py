@@ -1,0 +1,283 @@
+"""A node's download folder: where unfinished files are staged, and how a whole one gets its final place.
+
+Every method blocks on the disk: call them in a thread. What the disk refuses leaves as OSError.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from msgspec import Struct
+
+from schemas import codec
+from schemas.errors import DowndraftError
+from schemas.ids import TASK_ID
+from schemas.request import STAGING_NAME
+
+DATA_NAME = "data"
+"""aria2's `out` in every staging folder; the file gets its own name when it is placed."""
+CONTROL_NAME = f"{DATA_NAME}.aria2"
+JOURNAL_NAME = "placed.json"
+BLOCK_BYTES = 1 << 20
+SECTOR_BYTES = 512
+"""The unit of st_blocks, whatever the file system's own."""
+NAMES_MAX = 10_000
+"""Files that may share a name as `name`, `name.1` …: past that something loops."""
+NAME_BYTES_MAX = 255
+"""What file systems take for one name."""
+STRAY_AGE_S = 3600.0
+"""Staging folders of unknown tasks untouched for so long are deleted: a node hears of its tasks far sooner."""
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""How file systems without hard links (FAT, some network shares) refuse one."""
+_HASHES = {"sha-1": "sha1", "sha-224": "sha224", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
+
+
+class PlacementFailed(DowndraftError):
+    """A whole file can't be put where it was asked for."""
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """A task's finished file. Written before the move, so that a crash at any point leaves it to be found."""
+
+    path: str
+    """Relative to the download folder, with `/`."""
+    bytes: int
+    digest: str
+    """`sha-256=<hex>`."""
+    seconds: float
+    attempt: int
+    inode: int
+    modified_ns: int
+    """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
+
+
+class Store:
+    """The download folder of one node. No two nodes may share one: each sweeps what it does not know."""
+
+    def __init__(self, downloads: Path) -> None:
+        """Makes the folder where it is missing."""
+        downloads.mkdir(parents=True, exist_ok=True)
+        self.downloads = downloads.resolve()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.downloads}>"
+
+    def staging(self, task: str) -> Path:
+        """The folder of a task's unfinished files. Raises ValueError for what is no task id."""
+        if not TASK_ID.fullmatch(task):
+            raise ValueError(f"not a task id: {task!r}")
+        return self.downloads / STAGING_NAME / task
+
+    def data(self, task: str) -> Path:
+        return self.staging(task) / DATA_NAME
+
+    def prepare(self, task: str, split: bool) -> None:
+        """Make the staging folder fit to be downloaded into; `split`: by more than one connection."""
+        folder = self.staging(task)
+        folder.mkdir(parents=True, exist_ok=True)
+        data, control = folder / DATA_NAME, folder / CONTROL_NAME
+        if split and not control.exists():
+            # aria2 would take the partial's holes for data and report a corrupt file as complete.
+            data.unlink(missing_ok=True)
+        if data.exists() and data.stat().st_nlink > 1:
+            # A crash came between the two halves of a move: to write on here would change the finished file.
+            data.unlink()
+        if not data.exists():
+            control.unlink(missing_ok=True)
+
+    def wipe(self, task: str) -> None:
+        """Delete all that is staged of a task, its journal included; a placed file stays."""
+        folder = self.staging(task)
+        if folder.exists():
+            shutil.rmtree(folder)
+
+    def partial_bytes(self, task: str) -> int:
+        """Bytes on disk of the unfinished file: holes that a split download leaves don't count."""
+        try:
+            found = self.data(task).stat()
+        except FileNotFoundError:
+            return 0
+        return min(found.st_size, found.st_blocks * SECTOR_BYTES)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.downloads).free
+
+    def place(self, task: str, relative: PurePosixPath, *, digest: str, seconds: float, attempt: int) -> Placed:
+        """Move the staged file to `relative`, or beside it as `name.1.ext` …, never over another file.
+
+        May be repeated after a crash: a file that got its place keeps it. When this returns, the file and its
+        name survive a power cut. Raises PlacementFailed, or OSError when the disk refuses.
+        """
+        staged = self.data(task)
+        placed = self.journal(task)
+        if placed is None:
+            _sync(staged)
+            found = staged.stat()
+            wanted = Placed(
+                path=relative.as_posix(),
+                bytes=found.st_size,
+                digest=digest,
+                seconds=seconds,
+                attempt=attempt,
+                inode=found.st_ino,
+                modified_ns=found.st_mtime_ns,
+            )
+            placed = self._move(task, staged, wanted)
+        staged.unlink(missing_ok=True)
+        return placed
+
+    def _move(self, task: str, staged: Path, wanted: Placed) -> Placed:
+        """Move to the path wanted or the next free one beside it; what became of it."""
+        relative = PurePosixPath(wanted.path)
+        folder = self._folder(relative)
+        for name in _names(relative.name):
+            final = folder / name
+            if os.path.lexists(final):
+                continue
+            path = relative.with_name(name).as_posix()
+            placed = msgspec.structs.replace(wanted, path=path)
+            self._write_journal(task, placed)
+            if _moved(staged, final):
+                _sync(folder)
+                return placed
+        raise PlacementFailed(f"{NAMES_MAX} files are called like {relative} already")
+
+    def journal(self, task: str) -> Placed | None:
+        """The task's finished file, if one was placed and still is the very file that was."""
+        try:
+            placed = codec.decode((self.staging(task) / JOURNAL_NAME).read_bytes(), Placed)
+            found = (self.downloads / placed.path).lstat()
+        except (OSError, msgspec.MsgspecError):
+            return None
+        recorded = (placed.bytes, placed.inode, placed.modified_ns)
+        return placed if recorded == (found.st_size, found.st_ino, found.st_mtime_ns) else None
+
+    def unplace(self, task: str) -> bool:
+        """Delete the task's finished file, as another attempt's won; whether there was one."""
+        placed = self.journal(task)
+        if placed is not None:
+            final = self.downloads / placed.path
+            final.unlink()
+            _sync(final.parent)
+        self.wipe(task)
+        return placed is not None
+
+    def sweep(self, keep: Set[str], now: float, older_than_s: float = STRAY_AGE_S) -> list[str]:
+        """Delete staging folders of tasks not in `keep`, untouched since `now` (Unix time) less `older_than_s`.
+
+        Returns the tasks whose folders went. Finished files stay: a crash may have come just before their wipe.
+        """
+        swept: list[str] = []
+        root = self.downloads / STAGING_NAME
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            task = folder.name
+            if task in keep or not TASK_ID.fullmatch(task) or not folder.is_dir():
+                continue
+            with suppress(FileNotFoundError):  # wiped by its own task just now
+                if now - _touched(folder) > older_than_s:
+                    self.wipe(task)
+                    swept.append(task)
+        return swept
+
+    def _folder(self, relative: PurePosixPath) -> Path:
+        """The folder that is to hold `relative`, made if need be, with what was made synced."""
+        folder = self.downloads.joinpath(relative).parent
+        self._check_inside(folder, relative)
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise PlacementFailed(f"{relative} can't be stored: a file lies where its folder should be") from error
+        for made in missing:
+            _sync(made.parent)
+        return folder
+
+    def _check_inside(self, folder: Path, relative: PurePosixPath) -> None:
+        resolved = folder.resolve()
+        if not resolved.is_relative_to(self.downloads) or not relative.name or ".." in relative.parts:
+            raise PlacementFailed(f"{relative} would lie outside the download folder")
+        if resolved.is_relative_to(self.downloads / STAGING_NAME):
+            raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
+
+    def _write_journal(self, task: str, placed: Placed) -> None:
+        """Whole or not at all, and on the disk before the move that it describes."""
+        folder = self.staging(task)
+        fresh = folder / f"{JOURNAL_NAME}.new"
+        fresh.write_bytes(codec.encode(placed))
+        _sync(fresh)
+        fresh.replace(folder / JOURNAL_NAME)
+        _sync(folder)
+
+
+def digest(path: Path, checksum: str | None) -> tuple[str, bool]:
+    """(`sha-256=<hex>`, whether the file has `checksum`) in one pass; True where no checksum is asked for.
+
+    `checksum` is `<type>=<hex>` with a type of schemas.request.DIGEST_HEX.
+    """
+    kind, _, wanted = (checksum or "").partition("=")
+    ours = hashlib.sha256()
+    theirs = hashlib.new(_HASHES.get(kind, kind), usedforsecurity=False) if checksum else None
+    if kind == "sha-256":
+        theirs = ours
+    with path.open("rb", buffering=0) as opened:
+        while block := opened.read(BLOCK_BYTES):
+            ours.update(block)
+            if theirs is not None and theirs is not ours:
+                theirs.update(block)
+    matches = theirs is None or theirs.hexdigest() == wanted.lower()
+    return f"sha-256={ours.hexdigest()}", matches
+
+
+def _moved(staged: Path, final: Path) -> bool:
+    """Give the staged file its final name; False where another file took it meanwhile."""
+    try:
+        os.link(staged, final)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise PlacementFailed(f"{final.parent} is another file system than the download folder") from error
+        if error.errno not in _NO_LINKS:
+            raise
+        return _moved_without_links(staged, final)
+    return True
+
+
+def _moved_without_links(staged: Path, final: Path) -> bool:
+    """Reserve the name, then replace our own empty file: a crash between leaves that behind, and loses nothing."""
+    try:
+        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    staged.replace(final)
+    return True
+
+
+def _names(name: str) -> Iterator[str]:
+    """`name.ext`, `name.1.ext`, `name.2.ext` …, each short enough for a file system."""
+    yield name
+    path = PurePosixPath(name)
+    for number in range(1, NAMES_MAX):
+        tail = f".{number}{path.suffix}"
+        room = NAME_BYTES_MAX - len(tail.encode())
+        yield path.stem.encode()[:room].decode(errors="ignore") + tail
+
+
+def _touched(folder: Path) -> float:
+    """When anything in `folder` changed last, as Unix time: writing to a file leaves its folder's time alone."""
+    return max(one.stat().st_mtime for one in (folder, *folder.iterdir()))
+
+
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
