@@ -156,7 +156,6 @@ async def admit(term: Term, row: TaskRow) -> bool:
             await term.finish(row.task)
             return True
         log.info("request claimed", owner=row.owner, source=row.source)
-        term.desk.row_changed(row.task)
         await term.events.emit(_queued(term, row))
         return True
 

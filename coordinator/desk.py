@@ -29,6 +29,7 @@ class Desk:
         self._pending = Pending()
         self._delayed: list[tuple[float, str, int]] = []
         self._reserved: Counter[str] = Counter()
+        self._placing: set[str] = set()
         self._wake = anyio.Event()
 
     def __repr__(self) -> str:
@@ -36,6 +37,8 @@ class Desk:
 
     def row_changed(self, task: str) -> None:
         """The book learned something of `task`."""
+        if task in self._placing:
+            return  # looked at again when the write's fate is known
         top = self._book.top(task)
         if top is None or top.row.state is not State.QUEUED or top.row.desired is not Desired.RUN:
             self._pending.discard(task)
@@ -71,11 +74,13 @@ class Desk:
         placements = plan(self._pending, self._nodes(now, lost_after_s), limit=limit)
         for placement in placements:
             self._reserved[placement.node] += 1
+            self._placing.add(placement.task)
         return placements
 
     def release(self, placement: Placement) -> None:
         """The write's fate is known: the reservation is the row itself now, or nothing."""
         self._reserved[placement.node] -= 1
+        self._placing.discard(placement.task)
         self.row_changed(placement.task)
 
     def due_in_s(self, stored: StoredRow) -> float:

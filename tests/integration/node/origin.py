@@ -42,9 +42,7 @@ class Origin:
         return app
 
     def _note(self, request: web.Request) -> None:
-        self.asked.append(
-            Asked(request.method, request.path, request.headers.get("Range", ""), dict(request.headers))
-        )
+        self.asked.append(Asked(request.method, request.path, request.headers.get("Range", ""), dict(request.headers)))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self._note(request)

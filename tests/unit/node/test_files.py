@@ -43,8 +43,10 @@ def visible(store: Store) -> dict[str, bytes]:
     return {path: body for path, body in relative.items() if not path.startswith(files.STAGING_NAME)}
 
 
-def crash_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: bool = False) -> None:
-    """Crash in place of `owner.name`, or just after it."""
+def crash_while_placing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: bool = False
+) -> None:
+    """Place, and crash in place of `owner.name`, or just after it."""
     real: Callable[..., Any] = getattr(owner, name)
 
     def crashing(*args: Any, **kwargs: Any) -> Any:
@@ -52,7 +54,10 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: bool
             real(*args, **kwargs)
         raise Crash
 
-    monkeypatch.setattr(owner, name, crashing)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, crashing)
+        with pytest.raises(Crash):
+            place(store)
 
 
 def test_a_staged_file_is_placed_under_its_name_and_leaves_staging(store: Store) -> None:
@@ -172,9 +177,7 @@ def test_a_crash_at_any_step_of_the_move_leaves_one_whole_file_to_be_found(
     store: Store, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: bool, is_placed: bool
 ) -> None:
     stage(store)
-    with monkeypatch.context() as patched, pytest.raises(Crash):
-        crash_at(patched, owner, name, after)
-        place(store)
+    crash_while_placing(store, monkeypatch, owner, name, after)
 
     restarted = Store(store.downloads)
     assert (restarted.journal(TASK) is not None) == is_placed
@@ -187,9 +190,7 @@ def test_a_file_of_another_task_at_the_journalled_path_is_not_claimed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage(store, body=b"whole")
-    with monkeypatch.context() as patched, pytest.raises(Crash):
-        crash_at(patched, os, "link")
-        place(store)
+    crash_while_placing(store, monkeypatch, os, "link")
     stage(store, OTHER, b"other")
     place(store, OTHER)
 
@@ -292,9 +293,7 @@ def test_preparing_never_leaves_a_placed_file_open_to_be_written_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage(store)
-    with monkeypatch.context() as patched, pytest.raises(Crash):
-        crash_at(patched, os, "link", after=True)
-        place(store)
+    crash_while_placing(store, monkeypatch, os, "link", after=True)
     store.prepare(TASK, split=False)
     assert not store.data(TASK).exists()
     assert visible(store) == {"images/debian.iso": b"whole"}
