@@ -9,12 +9,12 @@ from typing import NoReturn
 import anyio
 import msgspec
 import structlog
-from nats.aio.msg import Msg
 
 from broker import topology
 from broker.connection import Connection
 from broker.errors import BrokerError
 from broker.lease import Holder, Lease
+from broker.listen import Heard, listening
 from coordinator import claim, control, feed, follow, place
 from coordinator.term import Term
 from coordinator.watch import Watch
@@ -136,19 +136,15 @@ async def take_over(term: Term) -> None:
 async def _listen(term: Term) -> None:
     """Hear heartbeats for the length of the term."""
 
-    async def heard(msg: Msg) -> None:
+    def hear(heard: Heard) -> None:
         try:
-            beat = codec.decode(msg.data, Heartbeat)
+            beat = codec.decode(heard.data, Heartbeat)
         except msgspec.MsgspecError as error:
             term.undecodable += 1
-            log.warning("a heartbeat can't be read", subject=msg.subject, problem=str(error))
+            log.warning("a heartbeat can't be read", subject=heard.subject, problem=str(error))
             return
-        if msg.subject == s.heartbeat(beat.node) and term.fleet.hear(beat, anyio.current_time()):
+        if heard.subject == s.heartbeat(beat.node) and term.fleet.hear(beat, anyio.current_time()):
             term.desk.wake()
 
-    subscription = await term.connection.client.subscribe(s.HEARTBEATS_ALL, cb=heard)
-    try:
+    async with listening(term.connection, s.HEARTBEATS_ALL, hear):
         await anyio.sleep_forever()
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-            await subscription.unsubscribe()

@@ -149,9 +149,7 @@ class _Client(aria2p.Client):
 class Aria2:
     """Async client of one daemon. Every method may raise Aria2Frozen, Aria2Gone, Aria2Refused or Aria2Nonsense."""
 
-    def __init__(
-        self, port: int, secret: str, limiter: CapacityLimiter, *, timeout_s: float = CALL_TIMEOUT_S
-    ) -> None:
+    def __init__(self, port: int, secret: str, limiter: CapacityLimiter, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
         """`limiter` bounds the threads that wait for aria2: one for all daemons of a node."""
         self._client = _Client(port, secret, timeout_s)
         self._limiter = limiter
@@ -239,13 +237,10 @@ class Aria2:
             if not isinstance(answer, Aria2Refused)
         }
 
-    async def _each(
-        self, method: str, gids: Sequence[str], harmless: tuple[str, ...]
-    ) -> list[Aria2Refused | None]:
+    async def _each(self, method: str, gids: Sequence[str], harmless: tuple[str, ...]) -> list[Aria2Refused | None]:
         answers = await self._multicall([(method, [gid]) for gid in gids])
         return [
-            answer if isinstance(answer, Aria2Refused) and not _says(answer, harmless) else None
-            for answer in answers
+            answer if isinstance(answer, Aria2Refused) and not _says(answer, harmless) else None for answer in answers
         ]
 
     async def _multicall(self, calls: Sequence[Call]) -> list[Any]:

@@ -162,7 +162,7 @@ class Daemon:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._tasks is not None  # noqa: S101 - entered before it is left
+        assert self._tasks is not None
         with anyio.CancelScope(shield=True):
             await self.stop()
         self._tasks.cancel_scope.cancel()
@@ -242,7 +242,7 @@ class Daemon:
             )
         except OSError as error:
             raise DaemonFailed(f"{self.binary} can't be started: {error}") from error
-        assert self._process.stderr is not None  # noqa: S101 - it is a pipe
+        assert self._process.stderr is not None
         self._stderr.clear()
         self._drained = anyio.Event()
         tasks.start_soon(self._drain, self._process.stderr, self._drained)

@@ -1,14 +1,14 @@
 """A real HTTP origin on loopback: files with Range support, slow ones, refusals and redirects."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 import anyio
 from aiohttp import web
 
 SLOW_BLOCK_BYTES = 64 * 1024
-SLOW_PAUSE_S = 0.02
+SLOW_PAUSE_S = 0.05
 
 
 class Asked(NamedTuple):
@@ -26,6 +26,7 @@ class Origin:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.asked: list[Asked] = []
+        self.bytes_sent = 0
         self.retry_after = ""
         self.port = 0
 
@@ -63,12 +64,15 @@ class Origin:
             answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
         await answer.prepare(request)
         if request.method != "HEAD":
-            await self._send(answer, body[start:stop], slow=request.path.startswith("/slow/"))
+            with suppress(ConnectionError):  # aria2 may be killed, or have what it wanted
+                await self._send(answer, body[start:stop], slow=request.path.startswith("/slow/"))
         return answer
 
     async def _send(self, answer: web.StreamResponse, body: bytes, slow: bool) -> None:
         for offset in range(0, len(body), SLOW_BLOCK_BYTES):
-            await answer.write(body[offset : offset + SLOW_BLOCK_BYTES])
+            block = body[offset : offset + SLOW_BLOCK_BYTES]
+            await answer.write(block)
+            self.bytes_sent += len(block)
             if slow:
                 await anyio.sleep(SLOW_PAUSE_S)
         await answer.write_eof()

@@ -71,6 +71,8 @@ async def running(lane: Lane, binary: Path, folder: Path, slots: int = 8) -> Asy
 async def lab(aria2c: Path, tmp_path: Path) -> AsyncIterator[Lab]:
     async with running(Lane.SMALL, aria2c, tmp_path) as started:
         yield started
+        # What most tests start has nothing to save; aria2 takes a second to end nicely.
+        started.daemon.kill()
 
 
 async def test_a_file_is_downloaded_and_told_in_numbers(lab: Lab, origin: Origin) -> None:
@@ -128,7 +130,7 @@ async def test_adding_again_what_failed_tries_anew(lab: Lab, origin: Origin) -> 
 
 
 async def test_a_paused_download_stays_paused_until_unpaused(lab: Lab, origin: Origin) -> None:
-    origin.files["a"] = b"x" * (2 << 20)
+    origin.files["a"] = b"x" * (1 << 20)
     await lab.rpc.add_many([lab.addition(1, origin.url("slow/a"))])
     await lab.until(lambda tick: tick.transfers[gid(1)].done > 0)
     for _ in range(2):  # pausing what is paused changes nothing
@@ -270,13 +272,19 @@ async def test_the_environments_proxies_are_not_obeyed(
 
 
 async def test_leaving_the_block_stops_the_child_however_it_is_left(aria2c: Path, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="trouble"):
+    started: list[Lab] = []
+
+    async def in_trouble() -> None:
         async with running(Lane.SMALL, aria2c, tmp_path) as lab:
-            pid = lab.daemon.pid
+            started.append(lab)
             raise RuntimeError("trouble")
-    assert pid is not None
-    assert not psutil.pid_exists(pid)
+
+    with pytest.raises(RuntimeError, match="trouble"):
+        await in_trouble()
+    (lab,) = started
     assert repr(lab.daemon) == "<Daemon small, generation 1, not running>"
+    with pytest.raises(Aria2Gone):
+        await lab.rpc.tick()
 
 
 async def test_a_cancelled_owner_stops_its_child(aria2c: Path, tmp_path: Path) -> None:
@@ -309,24 +317,25 @@ async def test_the_child_is_out_of_reach_of_the_terminals_ctrl_c(lab: Lab) -> No
 async def test_a_split_download_resumes_after_a_crash_with_the_right_bytes(
     origin: Origin, aria2c: Path, tmp_path: Path
 ) -> None:
-    body = random.Random(7).randbytes(24 << 20)
+    body = random.Random(7).randbytes(20 << 20)
     origin.files["a"] = body
     async with running(Lane.LARGE, aria2c, tmp_path) as lab:
         control = lab.store.staging(gid(1)) / CONTROL_NAME
         await lab.rpc.add_many([lab.addition(1, origin.url("slow/a"))])
-        # The control file is saved every second; what came before it must not be fetched again.
-        await lab.until(lambda tick: tick.transfers[gid(1)].done > 8 << 20 and control.exists())
+        await lab.until(lambda tick: tick.transfers[gid(1)].done > 5 << 20)
+        saved = control.stat().st_mtime_ns
+        await lab.until(lambda tick: control.stat().st_mtime_ns > saved)
         lab.daemon.kill()
         await lab.daemon.wait()
         await lab.daemon.start()
         assert lab.daemon.generation == 2
 
-        origin.asked.clear()
+        origin.bytes_sent = 0
         lab.rpc = lab.client()
         assert (await lab.rpc.tick()).transfers == {}
-        await lab.rpc.add_many([lab.addition(1, origin.url("file/a"))])
+        await lab.rpc.add_many([lab.addition(1, origin.url("slow/a"))])
         tick = await lab.until_ended(1)
         assert tick.transfers[gid(1)].status is Status.COMPLETE
         assert hashlib.sha256(lab.store.data(gid(1)).read_bytes()).digest() == hashlib.sha256(body).digest()
         assert not control.exists()
-        assert origin.asked[0].range not in {"", "bytes=0-"}
+        assert origin.bytes_sent < len(body) - (4 << 20)

@@ -133,7 +133,7 @@ async def test_a_name_that_leads_nowhere_is_told_as_such(session: aiohttp.Client
         ("2002:7f00:1::", "a loopback"),
         ("169.254.169.254", "a link-local"),
         ("fe80::1", "a link-local"),
-        ("0.0.0.0", "the unspecified"),
+        ("0", "the unspecified"),
         ("::", "the unspecified"),
         ("224.0.0.1", "a multicast"),
         ("ff02::1", "a multicast"),

@@ -12,6 +12,7 @@ import pytest
 
 from node import files
 from node.files import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, Placed, PlacementFailed, Store, digest
+from schemas.request import STAGING_NAME
 
 TASK, OTHER = "00000000000000aa", "00000000000000bb"
 ISO = PurePosixPath("images/debian.iso")
@@ -40,7 +41,7 @@ def visible(store: Store) -> dict[str, bytes]:
     """What a user sees in the download folder."""
     found = (path for path in store.downloads.rglob("*") if path.is_file())
     relative = {path.relative_to(store.downloads).as_posix(): path.read_bytes() for path in found}
-    return {path: body for path, body in relative.items() if not path.startswith(files.STAGING_NAME)}
+    return {path: body for path, body in relative.items() if not path.startswith(STAGING_NAME)}
 
 
 def crash_while_placing(
@@ -133,8 +134,8 @@ def test_nothing_is_placed_outside_the_download_folder(store: Store, path: str) 
 
 def test_nothing_is_placed_among_unfinished_downloads(store: Store) -> None:
     stage(store)
-    (store.downloads / "sly").symlink_to(store.downloads / files.STAGING_NAME)
-    for path in (f"{files.STAGING_NAME}/x", "sly/x"):
+    (store.downloads / "sly").symlink_to(store.downloads / STAGING_NAME)
+    for path in (f"{STAGING_NAME}/x", "sly/x"):
         with pytest.raises(PlacementFailed, match="among the unfinished"):
             place(store, relative=PurePosixPath(path))
 

@@ -1,0 +1,79 @@
+"""The node's heartbeat: what it is, what it holds and how it fares."""
+
+import anyio
+import psutil
+import structlog
+
+from broker.connection import Connection
+from broker.errors import Unanswered
+from node.agent import Agent
+from node.files import Store
+from schemas import __version__, codec
+from schemas import subjects as s
+from schemas.heartbeat import Heartbeat
+from schemas.settings import NodeSettings
+
+log = structlog.get_logger()
+
+CAPABILITIES = ("http", "ftp", "sftp")
+
+
+class Heart:
+    """Beats for one node process."""
+
+    def __init__(
+        self, connection: Connection, settings: NodeSettings, instance: str, agent: Agent, store: Store
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._instance = instance
+        self._agent = agent
+        self._store = store
+        self._beat = 0
+        self.leaving = False
+        self._process = psutil.Process()
+
+    async def run(self, interval_s: float) -> None:
+        """Beat until cancelled."""
+        while True:
+            await self.beat()
+            await anyio.sleep(interval_s)
+
+    async def beat(self) -> None:
+        """One heartbeat; none while the broker is away, for an old one would only mislead."""
+        if not self._connection.is_connected:
+            return
+        self._beat += 1
+        lanes = self._agent.lanes.values()
+        held = self._agent.held()
+        running = self._agent.running
+        beat = Heartbeat(
+            node=self._settings.id,
+            instance=self._instance,
+            beat=self._beat,
+            version=__version__,
+            slots=self._settings.slots,
+            running=running,
+            waiting=len(held) - running,
+            tags=self._settings.tags,
+            capabilities=CAPABILITIES,
+            bytes_per_s=sum(lane.bytes_per_s for lane in lanes),
+            cpu_percent=psutil.cpu_percent(),
+            memory_bytes=self._memory([lane.pid for lane in lanes if lane.pid is not None]),
+            disk_free_bytes=self._store.free_bytes(),
+            held=held,
+            leaving=self.leaving,
+        )
+        try:
+            await self._connection.publish(s.heartbeat(self._settings.id), codec.encode(beat))
+        except Unanswered as error:
+            log.debug("heartbeat not sent", problem=str(error))
+
+    def _memory(self, children: list[int]) -> int:
+        total = int(self._process.memory_info().rss)
+        for pid in children:
+            try:
+                total += int(psutil.Process(pid).memory_info().rss)
+            except psutil.Error:
+                continue  # it is being replaced just now
+        return total

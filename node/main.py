@@ -1,0 +1,112 @@
+"""The node process: lock, lanes, assignments, heartbeats, and a clean way out."""
+
+import signal
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import structlog
+from anyio import CapacityLimiter
+from anyio.abc import TaskGroup
+
+from broker.binaries import find_aria2c
+from broker.connection import Connection, connect
+from node.agent import Agent
+from node.assignments import Assignments
+from node.daemon import Daemon, Lane
+from node.files import Store
+from node.heart import Heart
+from node.lane import LaneDriver
+from node.lock import NodeLock, own_state_folder
+from node.probe import new_session, parse_nets
+from node.reader import Reader
+from node.workshop import Workshop
+from schemas.settings import Settings
+
+log = structlog.get_logger()
+
+LEAVE_WITHIN_S = 6.0
+"""For stopping transfers and reporting them released; with aria2's own exit a clean end takes below 10 s."""
+PROGRESS_EVERY_S = 1.0
+SWEEP_EVERY_S = 600.0
+RPC_THREADS = 4
+
+
+async def run_node(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then give everything back. Raises NodeIdTaken, BinaryMissing, SettingInvalid."""
+    node = settings.node.id
+    instance = uuid4().hex[:12]
+    with own_state_folder(Path(settings.node.state), node, instance) as predecessors:
+        async with connect(settings.nats.url, settings.nats.creds, name=f"node {node}") as connection:
+            lock = NodeLock(connection, node, instance)
+            await lock.acquire(predecessors)
+            try:
+                await _work(connection, settings, instance, lock)
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                    await lock.release()
+    log.info("node left")
+
+
+async def _work(connection: Connection, settings: Settings, instance: str, lock: NodeLock) -> None:
+    node = settings.node
+    store = Store(Path(node.downloads))
+    assignments = Assignments(node.id)
+    async with new_session() as http, anyio.create_task_group() as tasks:
+        workshop = Workshop(store, http, parse_nets(node.allow_nets))
+        agent = Agent(connection, node.id, node.slots, assignments=assignments, workshop=workshop, tasks=tasks)
+        _start_lanes(settings, agent, tasks)
+        heart = Heart(connection, node, instance, agent, store)
+        tasks.start_soon(heart.run, settings.coordinator.heartbeat_interval_s)
+        tasks.start_soon(lock.keep)
+        tasks.start_soon(Reader(connection, node.id, assignments, agent).run)
+        tasks.start_soon(_publish_progress, agent)
+        tasks.start_soon(_sweep, agent, workshop)
+        log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))
+        await _asked_to_stop(tasks)
+        log.info("leaving", held=len(agent.tasks()))
+        heart.leaving = True
+        await heart.beat()
+        with anyio.move_on_after(LEAVE_WITHIN_S) as leaving:
+            await agent.leave()
+        if leaving.cancelled_caught:
+            log.warning("left before everything was given back; the coordinator will notice", held=len(agent.tasks()))
+        await heart.beat()
+        tasks.cancel_scope.cancel()
+
+
+def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup) -> None:
+    binary = find_aria2c(settings.node.aria2_binary)
+    state, downloads = Path(settings.node.state), Path(settings.node.downloads)
+    limiter = CapacityLimiter(RPC_THREADS)
+    for lane in Lane:
+        daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots)
+        agent.lanes[lane] = LaneDriver(daemon, limiter, agent.signal)
+        tasks.start_soon(agent.lanes[lane].run)
+
+
+async def _asked_to_stop(tasks: TaskGroup) -> None:
+    """Return at the first SIGTERM or SIGINT; a second one ends everything at once."""
+    asked = anyio.Event()
+
+    async def listen() -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+            async for _ in received:
+                if asked.is_set():
+                    tasks.cancel_scope.cancel()
+                asked.set()
+
+    tasks.start_soon(listen)
+    await asked.wait()
+
+
+async def _publish_progress(agent: Agent) -> None:
+    while True:
+        await anyio.sleep(PROGRESS_EVERY_S)
+        await agent.publish_progress()
+
+
+async def _sweep(agent: Agent, workshop: Workshop) -> None:
+    while True:
+        await anyio.sleep(SWEEP_EVERY_S)
+        await workshop.sweep(agent.tasks())

@@ -1,0 +1,74 @@
+"""How a node learns what stands at its place: a live subscription for speed, whole readings for truth (rule 7)."""
+
+import random
+
+import anyio
+import msgspec
+import structlog
+
+from broker import pull
+from broker.connection import Connection
+from broker.errors import BrokerError
+from broker.listen import Heard, listening
+from broker.table import decode_row
+from node.agent import Agent
+from node.assignments import Assignments
+from schemas import codec
+from schemas import subjects as s
+from schemas.task import StoredRow, TaskRow
+
+log = structlog.get_logger()
+
+READ_EVERY_S = (15.0, 30.0)
+"""Spread, so that a fleet does not read in step."""
+RETRY_S = 0.5
+
+
+class Reader:
+    """Feeds one agent from the table."""
+
+    def __init__(self, connection: Connection, node: str, assignments: Assignments, agent: Agent) -> None:
+        self._connection = connection
+        self._node = node
+        self._assignments = assignments
+        self._agent = agent
+        self._dice = random.Random()  # noqa: S311 - spreads readings, keeps no secrets
+
+    async def run(self) -> None:
+        """Read until cancelled: at once, after each reconnect and every half minute."""
+        async with listening(self._connection, s.node_tasks(self._node), self._hear):
+            while True:
+                reconnected = anyio.Event()
+                stop_watching = self._connection.on_reconnect(reconnected.set)
+                try:
+                    await self._read()
+                    with anyio.move_on_after(self._dice.uniform(*READ_EVERY_S)):
+                        await reconnected.wait()
+                except BrokerError as error:
+                    log.warning("reading the table was interrupted, trying again", problem=str(error))
+                    await anyio.sleep(RETRY_S)
+                finally:
+                    stop_watching()
+
+    async def _read(self) -> None:
+        known = self._assignments.known()
+        reading = await pull.snapshot(self._connection, s.TASKS_STREAM, s.node_tasks(self._node), name=self._node)
+        rows = [stored for delivery in reading.deliveries if (stored := decode_row(delivery)) is not None]
+        changes = self._assignments.take_reading(
+            rows, known_before=known, seen_to=reading.at_least, authoritative=reading.authoritative
+        )
+        self._agent.take(changes)
+
+    def _hear(self, heard: Heard) -> None:
+        """A row that was just stored, or a hint that one was superseded."""
+        task = s.parse_task(heard.subject).task
+        sequence = int(heard.headers.get(s.SEQUENCE, 0))
+        if not heard.data:
+            self._agent.take(self._assignments.take_hint(task, sequence))
+            return
+        try:
+            row = codec.decode(heard.data, TaskRow)
+        except msgspec.MsgspecError as error:
+            log.error("a row can't be read", subject=heard.subject, sequence=sequence, problem=str(error))
+            return
+        self._agent.take(self._assignments.take_row(StoredRow(sequence, row, 0.0)))

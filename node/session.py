@@ -1,0 +1,168 @@
+"""One download on this node, as a state machine: what it is doing, what to do next. Pure.
+
+What is wished (`Wanted`) is a level, not an event: whenever a step ends, the next one is decided from the
+phase and the wish alone, so that a wish that changes twice in the meantime does no harm.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.errors import IllegalTransition
+from schemas.lifecycle import Desired
+from schemas.task import TaskRow
+
+
+class Wanted(StrEnum):
+    RUN = "run"
+    PAUSE = "pause"
+    GIVE_BACK = "give_back"
+    """Stop and report `released`: a cancel, a move to another node, or this node is leaving."""
+    DROP = "drop"
+    """Stop and say nothing: the row is gone."""
+
+
+class Phase(StrEnum):
+    WAITING = "waiting"
+    """In nobody's hands: the next step may begin."""
+    PROBING = "probing"
+    ADDING = "adding"
+    ACTIVE = "active"
+    """aria2 has it."""
+    REMOVING = "removing"
+    VERIFYING = "verifying"
+    """The whole file is hashed and moved to its place."""
+    REPORTING = "reporting"
+    OVER = "over"
+
+
+class Step(StrEnum):
+    """What the node should begin now."""
+
+    PROBE = "probe"
+    ADD = "add"
+    REMOVE = "remove"
+    SAY_PAUSED = "say_paused"
+    GIVE_BACK = "give_back"
+    LET_GO = "let_go"
+
+
+class Signal(StrEnum):
+    """What happened to a step, or to the transfer."""
+
+    PROBED = "probed"
+    ADDED = "added"
+    WHOLE = "whole"
+    """aria2 has every byte."""
+    FAILED = "failed"
+    """This attempt is over: aria2 says so, the origin is refused, or the file is wrong."""
+    VANISHED = "vanished"
+    """aria2 knows nothing of it: it was removed as asked, or its daemon is a new one."""
+    FOUND = "found"
+    """An earlier process of this node finished it and did not get to say so."""
+    PLACED = "placed"
+    STORED = "stored"
+    """The broker has the report."""
+
+
+TABLE: dict[tuple[Phase, Signal], Phase] = {
+    (Phase.PROBING, Signal.PROBED): Phase.WAITING,
+    (Phase.PROBING, Signal.FAILED): Phase.REPORTING,
+    (Phase.PROBING, Signal.FOUND): Phase.REPORTING,
+    (Phase.ADDING, Signal.ADDED): Phase.ACTIVE,
+    (Phase.ADDING, Signal.FAILED): Phase.REPORTING,
+    (Phase.ADDING, Signal.VANISHED): Phase.WAITING,
+    (Phase.ACTIVE, Signal.WHOLE): Phase.VERIFYING,
+    (Phase.ACTIVE, Signal.FAILED): Phase.REPORTING,
+    (Phase.ACTIVE, Signal.VANISHED): Phase.WAITING,
+    (Phase.REMOVING, Signal.VANISHED): Phase.WAITING,
+    # The last byte came while it was being stopped: the first whole file wins.
+    (Phase.REMOVING, Signal.WHOLE): Phase.VERIFYING,
+    (Phase.REMOVING, Signal.FAILED): Phase.WAITING,
+    (Phase.VERIFYING, Signal.PLACED): Phase.REPORTING,
+    (Phase.VERIFYING, Signal.FAILED): Phase.REPORTING,
+    (Phase.REPORTING, Signal.STORED): Phase.OVER,
+}
+
+BEGINS: dict[Step, Phase] = {
+    Step.PROBE: Phase.PROBING,
+    Step.ADD: Phase.ADDING,
+    Step.REMOVE: Phase.REMOVING,
+    Step.SAY_PAUSED: Phase.WAITING,
+    Step.GIVE_BACK: Phase.REPORTING,
+    Step.LET_GO: Phase.OVER,
+}
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """One attempt on this node."""
+
+    row: TaskRow
+    sequence: int
+    """Of the row in the table: orders sessions and tells old news from new."""
+    phase: Phase = Phase.WAITING
+    wanted: Wanted = Wanted.RUN
+    lane: str = ""
+    """Empty until the probe has chosen one."""
+    started_at: float = 0.0
+    """When aria2 first had it, monotonic seconds; 0 before."""
+    said_paused: bool = False
+
+    @property
+    def task(self) -> str:
+        return self.row.task
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether it counts against the node's slots: aria2 has it or is about to."""
+        return self.phase in (Phase.ADDING, Phase.ACTIVE, Phase.REMOVING)
+
+
+def wanted_of(row: TaskRow) -> Wanted:
+    """What a row wishes of the node that holds it."""
+    return {
+        Desired.RUN: Wanted.RUN,
+        Desired.PAUSE: Wanted.PAUSE,
+        Desired.CANCEL: Wanted.GIVE_BACK,
+        Desired.RELEASE: Wanted.GIVE_BACK,
+    }[row.desired]
+
+
+def next_step(session: Session, *, admitted: bool) -> Step | None:
+    """What to begin now; None while a step is under way or there is nothing to do."""
+    if session.phase is Phase.ACTIVE and session.wanted is not Wanted.RUN:
+        return Step.REMOVE
+    if session.phase is not Phase.WAITING:
+        return None
+    match session.wanted:
+        case Wanted.RUN if not session.lane:
+            return Step.PROBE
+        case Wanted.RUN:
+            return Step.ADD if admitted else None
+        case Wanted.PAUSE:
+            return None if session.said_paused else Step.SAY_PAUSED
+        case Wanted.GIVE_BACK:
+            return Step.GIVE_BACK
+        case Wanted.DROP:
+            return Step.LET_GO
+
+
+def begun(session: Session, step: Step) -> Session:
+    """The session once `step` has begun."""
+    said_paused = step is Step.SAY_PAUSED or (session.said_paused and step is not Step.ADD)
+    return replace(session, phase=BEGINS[step], said_paused=said_paused)
+
+
+def after(session: Session, signal: Signal) -> Session:
+    """The session after `signal`. Raises IllegalTransition where the table has no such step."""
+    try:
+        return replace(session, phase=TABLE[session.phase, signal])
+    except KeyError:
+        raise IllegalTransition(f"a session that is {session.phase} can't be {signal}") from None
+
+
+def rewished(session: Session, row: TaskRow, sequence: int) -> Session:
+    """The same attempt under a newer row."""
+    wanted = session.wanted if session.wanted is Wanted.DROP else wanted_of(row)
+    return replace(session, row=row, sequence=sequence, wanted=wanted)

@@ -1,0 +1,160 @@
+"""What a session's steps do: look before the download, check and place after it, report. All I/O, no decisions."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import NamedTuple, TypeVar
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import structlog
+from anyio import CapacityLimiter
+
+from node import files
+from node.aria2 import Addition
+from node.daemon import Lane
+from node.failures import Verdict
+from node.files import Placed, PlacementFailed, Store
+from node.probe import Network, Probed, Unresolved, check_addresses, probe
+from node.session import Session
+from schemas.redact import origin_of, redact_uri
+from schemas.request import Request, file_name
+from schemas.task import FailureClass
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+SMALL_BYTES_MAX = 8 << 20
+"""Up to here one connection without control files is faster, and a crash costs little."""
+DISK_WORKERS = 4
+PROBES = 16
+
+
+class Looked(NamedTuple):
+    """What was found out before a download: one of these is set."""
+
+    lane: Lane | None = None
+    verdict: Verdict | None = None
+    placed: Placed | None = None
+
+
+class Workshop:
+    """The tools of one node: its store, its HTTP session for probes, bounded threads for its disk."""
+
+    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network]) -> None:
+        self._store = store
+        self._http = http
+        self._allow_nets = allow_nets
+        self._disk = CapacityLimiter(DISK_WORKERS)
+        self._probing = CapacityLimiter(PROBES)
+
+    async def look(self, session: Session) -> Looked:
+        """Find an earlier process's file, check where the addresses lead, and choose the lane."""
+        request = _request(session)
+        placed = await self._in_thread(partial(self._store.journal, session.task))
+        if placed is not None:
+            return Looked(placed=placed)
+        async with self._probing:
+            for uri in request.uris:
+                if refused := await self._refusal(uri):
+                    reason = f"{redact_uri(uri)}: {refused}"
+                    return Looked(verdict=Verdict(FailureClass.PERMANENT, "address-refused", reason))
+            size = request.size_bytes
+            if size is None:
+                found = await self._probe(request)
+                if found.refused:
+                    reason = f"{redact_uri(request.uris[0])} leads on: {found.refused}"
+                    return Looked(verdict=Verdict(FailureClass.PERMANENT, "address-refused", reason))
+                size = found.size
+        wants_split = "split" in request.options or "max-connection-per-server" in request.options
+        is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
+        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE)
+
+    async def addition(self, session: Session) -> Addition:
+        """Make room in the staging folder and say what aria2 is to do. Raises OSError."""
+        request = _request(session)
+        options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
+        split = session.lane == Lane.LARGE and options.get("split") != "1"
+        await self._in_thread(partial(self._store.prepare, session.task, split))
+        options["dir"] = str(self._store.staging(session.task))
+        options["out"] = files.DATA_NAME
+        if request.headers:
+            options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]
+        return Addition(gid=session.task, uris=list(request.uris), options=options)
+
+    async def finish(self, session: Session, seconds: float) -> Placed | Verdict:
+        """Check the whole file and move it to its place, or say what is wrong with it."""
+        try:
+            return await self._in_thread(partial(self._finish, session, seconds))
+        except PlacementFailed as error:
+            return Verdict(FailureClass.PERMANENT, "placement", str(error))
+        except OSError as error:
+            return disk_trouble(error)
+
+    async def wipe(self, task: str) -> None:
+        """Delete what is staged; trouble is logged, for nothing hangs on it."""
+        try:
+            await self._in_thread(partial(self._store.wipe, task))
+        except OSError as error:
+            log.warning("staged files stay for now", problem=str(error))
+
+    async def unplace(self, task: str) -> None:
+        """Delete our finished file: another attempt's completion won."""
+        try:
+            await self._in_thread(partial(self._store.unplace, task))
+        except OSError as error:
+            log.warning("a surplus file stays", problem=str(error))
+
+    async def retry_after_s(self, session: Session) -> float | None:
+        """How long the origin asks to be left alone; aria2 does not tell."""
+        return (await self._probe(_request(session))).retry_after_s
+
+    async def sweep(self, keep: frozenset[str]) -> None:
+        swept = await self._in_thread(partial(self._store.sweep, keep, time.time()))
+        if swept:
+            log.info("partial files nobody needs were deleted", tasks=len(swept))
+
+    def _finish(self, session: Session, seconds: float) -> Placed | Verdict:
+        request, data = _request(session), self._store.data(session.task)
+        size = data.stat().st_size
+        if request.size_bytes is not None and size != request.size_bytes:
+            reason = f"the file has {size} bytes, {request.size_bytes} were expected"
+            return Verdict(FailureClass.DAMAGED, "size-mismatch", reason)
+        digest, matches = files.digest(data, request.checksum)
+        if not matches:
+            reason = f"the file does not have the digest {request.checksum} (it is {digest})"
+            return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)
+        return self._store.place(
+            session.task, final_path(request), digest=digest, seconds=seconds, attempt=session.row.attempt
+        )
+
+    async def _refusal(self, uri: str) -> str | None:
+        host, _, port = origin_of(uri).rpartition(":")
+        try:
+            return await check_addresses(host.strip("[]"), int(port), self._allow_nets)
+        except Unresolved:
+            return None  # aria2 will say so in its own words, and it may resolve by then
+
+    async def _probe(self, request: Request) -> Probed:
+        return await probe(self._http, request.uris[0], request.headers, self._allow_nets, time.time())
+
+    async def _in_thread(self, work: "partial[T]") -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._disk)
+
+
+def final_path(request: Request) -> PurePosixPath:
+    """Where the file is to lie below the download folder."""
+    return PurePosixPath(request.dir or "") / (request.out or file_name(request.uris[0]))
+
+
+def disk_trouble(error: OSError) -> Verdict:
+    """This node's own trouble: another may do better."""
+    return Verdict(FailureClass.NODE, "disk", f"the node's disk refused: {error.strerror or error}")
+
+
+def _request(session: Session) -> Request:
+    assert session.row.request is not None, "a rejected request is never placed"
+    return session.row.request

@@ -1,0 +1,1 @@
+"""The command line: the processes, and what people do with the cluster."""
