@@ -1,7 +1,8 @@
 """The log: events written under `downloads.write.events.…`, stored once, republished to everyone."""
 
 import base64
-from datetime import datetime
+from collections import deque
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -18,6 +19,8 @@ from schemas.event import AnyEvent, Event, Finished, decode_event
 log = structlog.get_logger()
 
 RETRY_S = 0.25
+OUTCOMES_SINCE = timedelta(hours=24)
+"""How far back the latest outcomes are looked for: bounds what is read of a long log."""
 
 
 class StoredEvent(NamedTuple):
@@ -102,25 +105,37 @@ class EventLog:
 
 
 async def history(connection: Connection, task: str) -> list[StoredEvent]:
-    """All events of one task, oldest first."""
-    name = f"history-{uuid4().hex[:12]}"
+    """All events of one task, oldest first. Raises ApiRefused, Unanswered, ConsumerGone."""
+    return await _read(connection, s.task_events(task), deliver_policy="all")
+
+
+async def latest_outcomes(connection: Connection, count: int) -> list[StoredEvent]:
+    """The last `count` outcomes of all tasks, oldest first. Raises ApiRefused, Unanswered, ConsumerGone."""
+    since = datetime.now(UTC) - OUTCOMES_SINCE
+    policy = {"deliver_policy": "by_start_time", "opt_start_time": since.isoformat()}
+    return await _read(connection, s.OUTCOMES_ALL, keep=count, **policy)
+
+
+async def _read(connection: Connection, filtered: str, *, keep: int | None = None, **policy: str) -> list[StoredEvent]:
+    """What is stored under `filtered` now; only the last `keep` are kept in memory."""
+    name = f"read-{uuid4().hex[:12]}"
     info = await pull.create_consumer(
         connection,
         s.EVENTS_STREAM,
         name,
-        (s.task_events(task),),
-        deliver_policy="all",
+        (filtered,),
         ack_policy="none",
         inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
         mem_storage=True,
         num_replicas=1,
+        **policy,
     )
-    events: list[StoredEvent] = []
+    events: deque[StoredEvent] = deque(maxlen=keep)
     left = int(info["num_pending"])
-    async with pull.reading(connection, s.EVENTS_STREAM, name, batch=200) as reader:
+    async with pull.reading(connection, s.EVENTS_STREAM, name, batch=500) as reader:
         while left and (delivery := await reader.next(no_wait=True)) is not None:
             left -= 1
             if (event := decode_event(delivery.data)) is not None:
                 events.append(StoredEvent(delivery.sequence, event, delivery.stored_at))
     await pull.delete_consumer(connection, s.EVENTS_STREAM, name)
-    return events
+    return list(events)

@@ -39,6 +39,8 @@ class Coordinator:
         self._holder = holder
         self._dice = random.Random()  # noqa: S311 - spreads retries, keeps no secrets
         self.term: Term | None = None
+        self.is_working = False
+        """Leads, and the takeover is over."""
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._holder.name} {self.term or 'standing by'}>"
@@ -85,13 +87,14 @@ class Coordinator:
                     ):
                         tasks.start_soon(work, term)
                     tasks.start_soon(Watch(term).run)
+                    self.is_working = True
             except* BrokerError as group:
                 log.warning("this term ended in trouble", problems=[str(error) for error in group.exceptions])
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await self._lease.release()
                 await anyio.sleep(AFTER_TROUBLE_S)
             finally:
-                self.term = None
+                self.term, self.is_working = None, False
                 log.info("no longer leading")
 
     async def _keep_lease(self, scope: anyio.CancelScope) -> None:

@@ -1,11 +1,12 @@
 """Filter → score → reserve: which waiting task goes to which node. Pure; equal inputs, equal plan."""
 
 import heapq
+import math
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from coordinator.filters import CLASS_FILTERS, NODE_FILTERS
+from coordinator.filters import CLASS_FILTERS, NODE_FILTERS, has_room
 from coordinator.pending import Pending, TaskClass
 from coordinator.snapshot import NodeState, Placement, Waiting
 from coordinator.strategies import Strategy, least_loaded
@@ -16,14 +17,16 @@ def plan(
 ) -> list[Placement]:
     """Take up to `limit` tasks out of `pending` and say where each goes.
 
-    The order is that of `Waiting.rank` over all classes. A class whose first task finds no node is skipped
-    for the rest of this plan.
+    The order is that of `Waiting.rank` over all classes. A class without room is skipped for the rest of this
+    plan; a task that is only too large for the disks is passed over, and smaller ones of its class go on.
     """
     states = {node.node: node for node in nodes}
     heads = [(head.rank, kind) for kind in pending.classes() if (head := pending.head(kind))]
     heapq.heapify(heads)
     able: dict[TaskClass, list[str]] = {}
     placements: list[Placement] = []
+    too_large: list[Waiting] = []
+    refused_size: dict[TaskClass, int] = {}
     while heads and len(placements) < limit:
         _, kind = heapq.heappop(heads)
         task = pending.head(kind)
@@ -31,15 +34,22 @@ def plan(
             continue
         if kind not in able:
             able[kind] = [node.node for node in nodes if all(f(node, task) is None for f in CLASS_FILTERS)]
-        chosen = _choose([states[node] for node in able[kind]], task, strategy)
-        if chosen is None:
+        refused = task.size >= refused_size.get(kind, math.inf)
+        chosen = None if refused else _choose([states[node] for node in able[kind]], task, strategy)
+        if chosen is not None:
+            states[chosen.node] = _reserve(chosen, task)
+            why = f"least loaded of {len(able[kind])} able nodes: {chosen.assigned} of {chosen.slots} slots in use"
+            placements.append(Placement(task.task, task.sequence, chosen.node, chosen.instance, why))
+        elif refused or (task.size and any(has_room(states[node], task) is None for node in able[kind])):
+            refused_size[kind] = min(task.size, refused_size.get(kind, task.size))
+            too_large.append(task)
+        else:
             continue
-        states[chosen.node] = _reserve(chosen, task)
         pending.take(task)
-        why = f"least loaded of {len(able[kind])} able nodes: {chosen.assigned} of {chosen.slots} slots in use"
-        placements.append(Placement(task.task, task.sequence, chosen.node, chosen.instance, why))
         if (following := pending.head(kind)) is not None:
             heapq.heappush(heads, (following.rank, kind))
+    for task in too_large:
+        pending.add(task)
     return placements
 
 

@@ -27,7 +27,7 @@ class Assignments:
     def __init__(self, node: str) -> None:
         self._node = node
         self._known: dict[str, Assigned] = {}
-        self._latest: OrderedDict[str, int] = OrderedDict()
+        self._latest: OrderedDict[str, int] = OrderedDict()  # what is below is old news
         self._settled: OrderedDict[str, int] = OrderedDict()
         self._floor = 0
 
@@ -46,7 +46,7 @@ class Assignments:
         """The row was superseded at `sequence`: it stands elsewhere now, or nowhere."""
         if sequence < self._latest.get(task, 0):
             return []
-        self._remember(self._latest, task, sequence)
+        self._remember(self._latest, task, sequence + 1)
         return [(task, None)] if self._known.pop(task, None) else []
 
     def take_reading(
@@ -66,13 +66,17 @@ class Assignments:
                 continue
             if authoritative or sequence <= seen_to:
                 del self._known[task]
+                # A deleted message never comes back: one that says so is late, or from a replica that lags.
+                self._remember(self._latest, task, sequence + 1)
                 changes.append((task, None))
         self._floor = max(self._floor, seen_to)
         return changes
 
     def settle(self, task: str, attempt: int) -> None:
         """This attempt (and those before) is reported: its row means nothing here any more."""
-        self._known.pop(task, None)
+        known = self._known.get(task)
+        if known is not None and known.row.attempt <= attempt:  # the next attempt may stand here already
+            del self._known[task]
         self._remember(self._settled, task, max(attempt, self._settled.get(task, 0)))
 
     def settle_for_ever(self, task: str) -> None:

@@ -79,7 +79,7 @@ MESSAGES: tuple[tuple[str, _Meaning], ...] = (
     # A refused addUri has code 1 whatever was wrong: only the text tells.
     ("No URI to download.", _Meaning(_PERMANENT, "aria2 can't use any of the addresses")),
     ("We encountered a problem while processing the option", _Meaning(_PERMANENT, "an option is wrong")),
-    # What aria2 says of a control file that does not fit the partial.
+    # What aria2 says when the origin's file has another size than the control file: it would say so for ever.
     ("Download aborted.", _Meaning(_DAMAGED, "the partial file can't be continued")),
 )
 """How messages begin that say more than code 1 does."""

@@ -1,6 +1,5 @@
 """The node process: lock, lanes, assignments, heartbeats, and a clean way out."""
 
-import signal
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,8 +31,8 @@ SWEEP_EVERY_S = 600.0
 RPC_THREADS = 4
 
 
-async def run_node(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then give everything back. Raises NodeIdTaken, BinaryMissing, SettingInvalid."""
+async def run_node(settings: Settings, stop: anyio.Event) -> None:
+    """Run until `stop` is set, then give everything back. Raises NodeIdTaken, BinaryMissing, SettingInvalid."""
     node = settings.node.id
     instance = uuid4().hex[:12]
     with own_state_folder(Path(settings.node.state), node, instance) as predecessors:
@@ -41,14 +40,14 @@ async def run_node(settings: Settings) -> None:
             lock = NodeLock(connection, node, instance)
             await lock.acquire(predecessors)
             try:
-                await _work(connection, settings, instance, lock)
+                await _work(connection, settings, instance, lock, stop)
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await lock.release()
     log.info("node left")
 
 
-async def _work(connection: Connection, settings: Settings, instance: str, lock: NodeLock) -> None:
+async def _work(connection: Connection, settings: Settings, instance: str, lock: NodeLock, stop: anyio.Event) -> None:
     node = settings.node
     store = Store(Path(node.downloads))
     assignments = Assignments(node.id)
@@ -63,7 +62,7 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         tasks.start_soon(_publish_progress, agent)
         tasks.start_soon(_sweep, agent, workshop)
         log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))
-        await _asked_to_stop(tasks)
+        await stop.wait()
         log.info("leaving", held=len(agent.tasks()))
         heart.leaving = True
         await heart.beat()
@@ -83,21 +82,6 @@ def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup) -> None:
         daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots)
         agent.lanes[lane] = LaneDriver(daemon, limiter, agent.signal)
         tasks.start_soon(agent.lanes[lane].run)
-
-
-async def _asked_to_stop(tasks: TaskGroup) -> None:
-    """Return at the first SIGTERM or SIGINT; a second one ends everything at once."""
-    asked = anyio.Event()
-
-    async def listen() -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
-            async for _ in received:
-                if asked.is_set():
-                    tasks.cancel_scope.cancel()
-                asked.set()
-
-    tasks.start_soon(listen)
-    await asked.wait()
 
 
 async def _publish_progress(agent: Agent) -> None:

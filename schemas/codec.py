@@ -11,7 +11,7 @@ import msgspec
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.DOTALL)
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<where>.*)`)?$", re.DOTALL)
 
 
 @cache
@@ -34,7 +34,8 @@ def explain(error: msgspec.MsgspecError) -> tuple[str, str]:
     found = _WHERE.match(str(error))
     if found is None:  # pragma: no cover - the pattern matches any text
         return "", str(error)
-    return (found["where"] or "").strip("."), found["what"].replace("`", "")
+    what = found["what"].replace("`", "")
+    return (found["where"] or "").strip("."), f"a name in it: {what}" if found["key"] else what
 
 
 def rfc3339(moment: float) -> str:

@@ -1,5 +1,8 @@
 """Errors that cross a seam: each message says what was wrong, where, and what to do."""
 
+SHOWN_CHARS_MAX = 600
+"""What is wrong may be quoted, but never whole: a refusal must fit where the request did."""
+
 
 class DowndraftError(Exception):
     """Anything Downdraft says to a person rather than a traceback."""
@@ -13,6 +16,7 @@ class RequestInvalid(DowndraftError):
     exit_code = 2
 
     def __init__(self, where: str, message: str) -> None:
+        where, message = where[:SHOWN_CHARS_MAX], message[:SHOWN_CHARS_MAX]
         super().__init__(f"{where}: {message}" if where else message)
         self.where = where
 

@@ -31,7 +31,10 @@ def source_of(producer_id: str | None, message_id: str | None, sequence: int, st
     if producer_id:
         return f"id:{producer_id}"
     if message_id:
-        return f"id:{message_id}"
+        if message_id.isprintable():
+            return f"id:{message_id}"
+        raw = message_id.encode(errors="surrogateescape")  # a header need not be UTF-8, a row must
+        return f"raw:{hashlib.sha256(raw).hexdigest()}"
     return f"seq:{sequence}@{stored_ns}"
 
 

@@ -4,6 +4,7 @@ A node sets gid, dir and out itself. What is not listed is refused: some options
 allow-overwrite, always-resume=false) would let a request leave its folder, its network or crash the daemon.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,10 @@ from schemas.errors import RequestInvalid
 from schemas.sizes import parse_size
 
 Value = str | int | float | bool
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_ARIA2_SIZE = re.compile(r"[0-9]+[KMkm]?")
+"""What aria2 itself can read; a size is handed to it as typed."""
 
 
 class Option(NamedTuple):
@@ -22,14 +27,14 @@ def _whole(low: int, high: int) -> Option:
     def check(value: Value) -> bool:
         if isinstance(value, bool | float):
             return False
-        return str(value).isdecimal() and low <= int(value) <= high
+        return bool(_DIGITS.fullmatch(str(value))) and low <= int(value) <= high
 
     return Option(f"a whole number from {low} to {high}", check)
 
 
 def _size() -> Option:
     def check(value: Value) -> bool:
-        if isinstance(value, bool | float):
+        if isinstance(value, bool | float) or not _ARIA2_SIZE.fullmatch(str(value)):
             return False
         try:
             parse_size(value)

@@ -1,7 +1,7 @@
 """What may be shown of an address or a request outside the table: never a password, token or cookie."""
 
 import re
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from schemas.options import SECRET
 from schemas.request import Request
@@ -11,19 +11,19 @@ _SECRET_NAME = re.compile(
     r"auth|cred|jwt|key|pass|pwd|secret|session|sig|token|^x-amz-|^x-goog-|^se$|^sp$|^sv$", re.IGNORECASE
 )
 """Query parameters that carry a secret: signed links keep theirs in the query."""
+_PAIR = re.compile(r"(?P<name>[^&;=]+)=(?P<value>[^&;]*)")
 
 
 def redact_uri(uri: str) -> str:
     """`uri` without user and password, and with the values of query parameters masked that look secret."""
     parts = urlsplit(uri)
-    query = parts.query
-    names = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
-    if any(_SECRET_NAME.search(name) for name in names):
-        query = "&".join(
-            f"{pair.partition('=')[0]}={MASK}" if _SECRET_NAME.search(pair.partition("=")[0]) else pair
-            for pair in query.split("&")
-        )
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment))
+    query, fragment = (_PAIR.sub(_masked, text) for text in (parts.query, parts.fragment))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, fragment))
+
+
+def _masked(pair: re.Match[str]) -> str:
+    """A `name=value` with its value masked where the name, however it is encoded, looks secret."""
+    return f"{pair['name']}={MASK}" if _SECRET_NAME.search(unquote(pair["name"])) else pair[0]
 
 
 def public_request(request: Request) -> Request | None:

@@ -140,19 +140,35 @@ def decode_request(body: bytes) -> Request:
     except msgspec.ValidationError as error:
         where, what = codec.explain(error)
         raise RequestInvalid(where, _friendly(where, what)) from error
+    except RecursionError as error:
+        raise RequestInvalid("", f"nested too deeply; publish an object such as {_EXAMPLE}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestInvalid("", f"not JSON ({error}); publish an object such as {_EXAMPLE}") from error
     return normalise(request)
 
 
 _EXAMPLE = '{"uris": ["https://example.org/file"]}'
+_ADDRESS = "write it as https://host/path"
+_MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
+_WHOLLY = {
+    "priority": "must be a whole number from -10 to 10",
+    "not_before": _MOMENT,
+    "deadline": _MOMENT,
+}
+"""What to say of a field, whatever was wrong with it."""
+_PATTERNS = {
+    "tags": "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit",
+    "labels": "a label's name is 1 to 64 letters, digits and any of _./- and begins with a letter or digit",
+    "headers": "a header's name is made of letters, digits and !#$%&'*+.^_|~- and its value is one line",
+}
+"""What a pattern wants, in words."""
 
 
 def producer_id(body: bytes) -> str | None:
     """The producer's id in a body that may be invalid otherwise; None when it can't be read."""
     try:
         loose: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = loose.get("id") if isinstance(loose, dict) else None
     return found if isinstance(found, str) and found else None
@@ -188,12 +204,13 @@ def _check_uri(where: str, uri: str) -> None:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise RequestInvalid(where, f"not an address: {error}") from error
+        # The error quotes what lies before the host: perhaps a password.
+        raise RequestInvalid(where, f"not an address; {_ADDRESS}") from error
     if parts.scheme.lower() not in SCHEMES:
         named = parts.scheme or "none"
         raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)}")
     if not host:
-        raise RequestInvalid(where, "has no host")
+        raise RequestInvalid(where, f"has no host; {_ADDRESS}")
 
 
 def _check_path(where: str, path: str | None) -> None:
@@ -228,12 +245,13 @@ def file_name(uri: str) -> str:
 
     last = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
     cleaned = re.sub(r"[\x00-\x1f/\\]", "_", last).strip()
-    return cleaned.encode()[:200].decode(errors="ignore") if cleaned not in {"", ".", ".."} else "index"
+    return cleaned.encode()[:200].decode(errors="ignore") if cleaned not in {"", ".", "..", STAGING_NAME} else "index"
 
 
 def _friendly(where: str, what: str) -> str:
-    if where == "priority":
-        return "must be a whole number from -10 to 10"
-    if where in {"not_before", "deadline"}:
-        return "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
+    field = re.split(r"[.\[]", where)[0]
+    if field in _WHOLLY:
+        return _WHOLLY[field]
+    if "matching regex" in what and field in _PATTERNS:
+        return _PATTERNS[field]
     return what[:1].lower() + what[1:]

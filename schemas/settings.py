@@ -17,7 +17,7 @@ PREFIX = "DOWNDRAFT_"
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
-NodeId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")]
+NodeId = Annotated[str, Meta(pattern=r"^(?!queued\Z)[a-z0-9-]{1,63}\Z")]
 NodeTag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,63}\Z")]
 
 

@@ -2,7 +2,10 @@
 
 import re
 
-_SIZE = re.compile(r"(\d+)([KMGT]?)(?:i?B)?\Z", re.IGNORECASE)
+SIZE_MAX = (1 << 63) - 1
+"""What fits a signed 64-bit integer, and so any reader of our JSON."""
+
+_SIZE = re.compile(r"(\d{1,19})([KMGT]?)(?:i?B)?\Z", re.IGNORECASE | re.ASCII)
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -11,11 +14,17 @@ def parse_size(text: str | int) -> int:
     if isinstance(text, int):
         if text < 0:
             raise ValueError(f"a size can't be negative: {text}")
-        return text
+        return _bounded(text)
     found = _SIZE.match(text.strip())
     if found is None:
         raise ValueError(f"not a size: {text!r} (try 1048576, 500K, 20M or 1G)")
-    return int(found[1]) * int(1024 ** _POWER[found[2].upper()])
+    return _bounded(int(found[1]) * int(1024 ** _POWER[found[2].upper()]))
+
+
+def _bounded(size: int) -> int:
+    if size > SIZE_MAX:
+        raise ValueError(f"a size can't be above {SIZE_MAX} bytes")
+    return size
 
 
 def format_size(count: float) -> str:

@@ -16,7 +16,9 @@ from anyio import CapacityLimiter
 from node import aria2
 from node.aria2 import Addition, Aria2, Aria2Frozen, Aria2Gone, Aria2Nonsense, Aria2Refused, Status, Tick
 from node.daemon import Daemon, DaemonFailed, Lane
+from node.failures import classify
 from node.files import CONTROL_NAME, DATA_NAME, Store
+from schemas.task import FailureClass
 from tests.integration.node.origin import Origin
 
 pytestmark = pytest.mark.anyio
@@ -226,17 +228,36 @@ async def test_the_secret_is_in_no_process_list_and_no_file_once_started(lab: La
     assert secret not in repr(lab.daemon) + repr(lab.rpc)
 
 
-async def test_the_secret_is_never_readable_by_others(aria2c: Path, tmp_path: Path) -> None:
-    """A stand-in for aria2c notes the mode of the file it is given, then fails as aria2c may."""
+async def test_the_secret_is_given_in_a_private_file_and_not_in_the_arguments(tmp_path: Path) -> None:
+    """aria2c masks its own arguments soon after it started: a stand-in notes what it is given, then fails."""
     noted = tmp_path / "noted"
     spy = tmp_path / "spy"
-    spy.write_text(f'#!/bin/sh\nstat -c %a "${{1#--conf-path=}}" >> {noted}\necho no luck >&2\nexit 1\n')
+    conf = '"${1#--conf-path=}"'
+    spy.write_text(
+        f'#!/bin/sh\n{{ stat -c "mode %a" {conf}; cat {conf}; echo "$*"; }} > {noted}\necho no luck >&2\nexit 1\n'
+    )
     spy.chmod(0o755)
     async with Daemon(Lane.SMALL, spy, state=tmp_path, downloads=tmp_path, slots=1) as daemon:
         with pytest.raises(DaemonFailed, match="no luck"):
             await daemon.start()
         assert not daemon.running
-    assert set(noted.read_text().split()) == {"600"}
+        mode, conf_line, arguments = noted.read_text().splitlines()
+        assert (mode, conf_line) == ("mode 600", f"rpc-secret={daemon.secret}")
+        assert daemon.secret not in arguments
+
+
+async def test_a_file_that_changed_its_size_under_way_is_a_damaged_partial(lab: Lab, origin: Origin) -> None:
+    origin.files["a"] = b"x" * (2 << 20)
+    addition = lab.addition(1, origin.url("slow/a"))
+    await lab.rpc.add_many([addition])
+    await lab.until(lambda tick: tick.transfers[gid(1)].done > 1 << 18)
+    await lab.daemon.stop()
+    await lab.daemon.start()
+    origin.files["a"] = b"y" * (1 << 20)
+    lab.rpc = lab.client()
+    await lab.rpc.add_many([addition])
+    transfer = (await lab.until_ended(1)).transfers[gid(1)]
+    assert classify(transfer.error_code, transfer.error_message).failure is FailureClass.DAMAGED
 
 
 async def test_a_binary_that_cannot_run_is_named(tmp_path: Path) -> None:

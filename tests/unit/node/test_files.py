@@ -240,6 +240,20 @@ def test_a_file_system_without_hard_links_is_served_too(
     assert store.journal(TASK) == placed
 
 
+def test_without_hard_links_a_name_taken_meanwhile_is_not_overwritten_either(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outrun(source: Path, target: Path) -> None:
+        if target.name == "a":
+            target.write_bytes(b"theirs")
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", outrun)
+    stage(store)
+    place(store, relative=PurePosixPath("a"))
+    assert visible(store) == {"a": b"theirs", "a.1": b"whole"}
+
+
 def test_a_full_disk_is_not_mistaken_for_a_file_system_without_links(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

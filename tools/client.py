@@ -1,0 +1,142 @@
+"""A cluster as the command line sees it: submit to the inbox, ask the coordinator, listen to events."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from broker.connection import Connection, connect
+from broker.credentials import read_identity
+from broker.errors import MESSAGE_TOO_LARGE, ApiRefused, StoreFull, Unanswered
+from broker.listen import Heard, listening
+from broker.roles import Role
+from schemas import codec
+from schemas import subjects as s
+from schemas.control import ErrorReply, ShowQuery, ShowReply, Steer, SteerReply
+from schemas.errors import DowndraftError
+from schemas.event import AnyEvent, decode_event
+from schemas.heartbeat import Progress
+from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, task_id
+from schemas.request import REQUEST_BYTES_MAX, Request
+
+log = structlog.get_logger()
+
+CONNECT_WITHIN_S = 5.0
+ASK_WITHIN_S = 10.0
+PATIENCE = timedelta(seconds=10)
+"""A wish that could not be carried out by then must not be carried out at all."""
+
+R = TypeVar("R", bound=Struct)
+
+
+class NotSubmitted(DowndraftError):
+    """The inbox did not take a request."""
+
+
+class Refused(DowndraftError):
+    """The coordinator said no."""
+
+
+class Client:
+    """One connection with the rights of its credentials."""
+
+    def __init__(self, connection: Connection, role: Role | None, name: str) -> None:
+        self.connection = connection
+        self._role = role
+        self._caller = name if role is Role.PRODUCER else ADMIN_CALLER
+        self.owner = name if role is Role.PRODUCER else DEFAULT_OWNER
+
+    @property
+    def may_watch(self) -> bool:
+        """Whether these credentials may listen to the whole cluster; producers ask for their own tasks instead."""
+        return self._role is not Role.PRODUCER
+
+    async def submit(self, request: Request, owner: str | None = None) -> TaskId:
+        """Store a request in the inbox and return its task's id. Raises NotSubmitted."""
+        owner = owner or self.owner
+        if request.id is None:
+            request = msgspec.structs.replace(request, id=uuid4().hex)
+        body = codec.encode(request)
+        if len(body) > REQUEST_BYTES_MAX:
+            raise NotSubmitted(f"the request has {len(body)} bytes, the inbox takes {REQUEST_BYTES_MAX} at most")
+        try:
+            await self.connection.store(s.requests(owner), body)
+        except StoreFull as error:
+            raise NotSubmitted("the inbox is full: try again when the cluster has caught up") from error
+        except ApiRefused as error:
+            if error.code == MESSAGE_TOO_LARGE:
+                raise NotSubmitted(f"the inbox takes {REQUEST_BYTES_MAX} bytes at most") from error
+            raise NotSubmitted(str(error)) from error
+        except Unanswered as error:
+            raise NotSubmitted(
+                f"the broker did not say whether it has the request; submitting it again with --id {request.id} is safe"
+            ) from error
+        return task_id(owner, f"id:{request.id}")
+
+    async def ask(self, verb: str, query: Struct, reply: type[R]) -> R:
+        """Ask the leading coordinator. Raises Refused with its words, or why there was no answer."""
+        subject = s.control(self._caller, verb)
+        try:
+            answer = await self.connection.request(subject, codec.encode(query), timeout_s=ASK_WITHIN_S)
+        except Unanswered as error:
+            hint = "none leads" if "no responders" in str(error) else "it did not answer in time"
+            raise Refused(f"no coordinator answers ({hint}): is one running?") from error
+        if code := (answer.headers or {}).get("Nats-Service-Error"):
+            raise Refused(f"the coordinator failed: {code}")
+        decoded: R | ErrorReply
+        try:
+            decoded = codec.decode(answer.data, ErrorReply)
+        except msgspec.ValidationError:
+            return codec.decode(answer.data, reply)
+        raise Refused(decoded.error)
+
+    async def steer(self, verb: str, ids: tuple[str, ...]) -> SteerReply:
+        """Ask for something to be done to tasks, now or not at all."""
+        return await self.ask(verb, Steer(ids=ids, deadline=datetime.now(UTC) + PATIENCE), SteerReply)
+
+    async def show(self, task: str) -> ShowReply:
+        return await self.ask("show", ShowQuery(task), ShowReply)
+
+    @asynccontextmanager
+    async def events(self, take: Callable[[AnyEvent, int], None], task: str | None = None) -> AsyncIterator[None]:
+        """Call `take` with each event as it is stored, and its sequence."""
+
+        def hear(heard: Heard) -> None:
+            try:
+                event = decode_event(heard.data)
+            except msgspec.MsgspecError as error:
+                log.debug("an event can't be read", subject=heard.subject, problem=str(error))
+                return
+            if event is not None:
+                take(event, int(heard.headers.get(s.SEQUENCE, 0)))
+
+        async with listening(self.connection, s.task_events(task) if task else s.EVENTS_ALL, hear):
+            yield
+
+    @asynccontextmanager
+    async def progress(self, take: Callable[[Progress], None], task: str | None = None) -> AsyncIterator[None]:
+        """Call `take` about once a second for each running transfer."""
+
+        def hear(heard: Heard) -> None:
+            try:
+                take(codec.decode(heard.data, Progress))
+            except msgspec.MsgspecError as error:
+                log.debug("progress can't be read", subject=heard.subject, problem=str(error))
+
+        async with listening(self.connection, s.task_progress(task) if task else s.PROGRESS_ALL, hear):
+            yield
+
+
+@asynccontextmanager
+async def open_client(server: str, creds: str) -> AsyncIterator[Client]:
+    """Connect as whoever `creds` names. Raises NotConnected, PermissionRefused, CredentialsInvalid."""
+    identity = read_identity(Path(creds)) if creds else None
+    role, name = (identity.role, identity.name) if identity else (None, DEFAULT_OWNER)
+    async with connect(server, creds, name="downdraft command", timeout_s=CONNECT_WITHIN_S) as connection:
+        yield Client(connection, role, name)

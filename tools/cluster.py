@@ -1,0 +1,273 @@
+"""A whole cluster on this machine as supervised processes: broker, coordinator, nodes (`downdraft up`)."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import structlog
+from anyio.abc import Process, TaskGroup
+
+from broker import embedded
+from broker.credentials import Keyring, write_private
+from broker.errors import BrokerError
+from broker.roles import Role
+from schemas import codec
+from schemas.control import NodesReply, Steer
+from schemas.errors import DowndraftError
+from schemas.ids import DEFAULT_OWNER
+from tools.client import Client, Refused, open_client
+from tools.context import UP_FILE, Up, UpNats
+
+log = structlog.get_logger()
+
+READY_WITHIN_S = 30.0
+STOP_WITHIN_S = 10.0
+RESTART_AFTER_S = (0.5, 1.0, 2.0, 5.0)
+"""Pauses before the first, second … restart of a child in a row; the last one repeats."""
+STEADY_AFTER_S = 30.0
+"""A child that lived this long is restarted as if for the first time."""
+
+
+class ClusterFailed(DowndraftError):
+    """The cluster did not come up."""
+
+
+class ClusterPlan(NamedTuple):
+    """What to run."""
+
+    data: Path
+    downloads: Path
+    nodes: int = 2
+    coordinators: int = 1
+    slots: int = 8
+    nats_port: int = 4222
+    allow_nets: tuple[str, ...] = ()
+    node_tags: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - a NamedTuple's default is never changed
+    environment: dict[str, str] = {}  # noqa: RUF012
+    """Further settings for the children."""
+
+
+class Child:
+    """One supervised process: started again whenever it ends by itself."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], output: Path) -> None:
+        self.name = name
+        self.process: Process | None = None
+        self._command = command
+        self._environment = environment
+        self._output = output
+        self._told = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Child {self.name} pid {self.pid}>"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process is not None else 0
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Keep it running until `stop`."""
+        failures = 0
+        try:
+            while not self._told.is_set():
+                began = anyio.current_time()
+                with self._output.open("ab") as output:
+                    # A session of its own: Ctrl-C on the terminal reaches only the supervisor.
+                    self.process = await anyio.open_process(
+                        self._command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        env=os.environ | self._environment,
+                        start_new_session=True,
+                    )
+                started()
+                code = await self.process.wait()
+                if self._told.is_set():
+                    return
+                failures = 1 if anyio.current_time() - began > STEADY_AFTER_S else failures + 1
+                pause_s = RESTART_AFTER_S[min(failures, len(RESTART_AFTER_S)) - 1]
+                log.warning("process ended, starting it again", process=self.name, code=code, in_s=pause_s)
+                await anyio.sleep(pause_s)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.stop()
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL for one that does not go."""
+        self._told.set()
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        with anyio.move_on_after(STOP_WITHIN_S):
+            await self.process.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+
+class Cluster:
+    """The running processes of one plan."""
+
+    def __init__(self, plan: ClusterPlan, server: embedded.EmbeddedServer, keyring: Keyring) -> None:
+        self.plan = plan
+        self._server = server
+        self.keyring = keyring
+        self.url = server.url
+        self.children: dict[str, Child] = {}
+        self._stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.url} {list(self.children)}>"
+
+    @property
+    def server_pid(self) -> int:
+        return self._server.process.pid
+
+    @property
+    def up_file(self) -> Path:
+        return self.plan.data / UP_FILE
+
+    def creds(self, role: Role) -> Path:
+        return self.keyring.credentials(role, DEFAULT_OWNER if role is Role.PRODUCER else str(role))
+
+    def node_names(self) -> list[str]:
+        return [f"node-{index}" for index in range(1, self.plan.nodes + 1)]
+
+    def describe(self) -> Up:
+        creds = {str(role): str(self.creds(role).resolve()) for role in Role if role is not Role.NODE}
+        creds |= {node: str(self.keyring.credentials(Role.NODE, node).resolve()) for node in self.node_names()}
+        pids = {"nats-server": self.server_pid} | {child.name: child.pid for child in self.children.values()}
+        return Up(UpNats(self.url, creds), None, pids)
+
+    def write_up_file(self) -> None:
+        write_private(self.up_file, codec.encode(self.describe()).decode())
+
+    async def keep_server(self) -> None:
+        """Start the broker again on the same port whenever it ends by itself."""
+        while True:
+            code = await self._server.process.wait()
+            if self._stopping:
+                return
+            log.warning("nats-server ended, starting it again", code=code)
+            await anyio.sleep(RESTART_AFTER_S[0])
+            self._server = await embedded.start(self.plan.data, port=self._server.port)
+            self._child_started()
+
+    def launch(self, tasks: TaskGroup) -> None:
+        """Start every child."""
+        plan = self.plan
+        for index in range(1, plan.coordinators + 1):
+            name = "coordinator" if plan.coordinators == 1 else f"coordinator-{index}"
+            self._add(name, ["coordinator", "--name", name], self.creds(Role.COORDINATOR), {})
+        for node in self.node_names():
+            settings = {
+                "DOWNDRAFT_NODE_ID": node,
+                "DOWNDRAFT_NODE_STATE": str((plan.data / node).resolve()),
+                "DOWNDRAFT_NODE_DOWNLOADS": str((plan.downloads / node).resolve()),
+                "DOWNDRAFT_NODE_SLOTS": str(plan.slots),
+                "DOWNDRAFT_NODE_TAGS": ",".join(plan.node_tags.get(node, ())),
+                "DOWNDRAFT_NODE_ALLOW_NETS": ",".join(plan.allow_nets),
+            }
+            self._add(node, ["node"], self.keyring.credentials(Role.NODE, node), settings)
+        for child in self.children.values():
+            tasks.start_soon(child.run, self._child_started)
+
+    def _add(self, name: str, arguments: list[str], creds: Path, settings: dict[str, str]) -> None:
+        logs = self.plan.data / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = {
+            "DOWNDRAFT_NATS_URL": self.url,
+            "DOWNDRAFT_NATS_CREDS": str(creds.resolve()),
+            "DOWNDRAFT_LOG_FILE": str((logs / f"{name}.log").resolve()),
+        }
+        # -P: a folder called `tools` where the user stands must not be taken for ours.
+        command = [sys.executable, "-P", "-m", "tools", *arguments]
+        self.children[name] = Child(name, command, environment | settings | self.plan.environment, logs / f"{name}.out")
+
+    def _child_started(self) -> None:
+        if self.up_file.exists():
+            self.write_up_file()  # its pids are news
+
+    async def until_ready(self) -> None:
+        """Return when a coordinator leads and hears every node. Raises ClusterFailed."""
+        with anyio.move_on_after(READY_WITHIN_S):
+            async with open_client(self.url, str(self.creds(Role.OPERATOR))) as client:
+                while await _nodes_online(client) < self.plan.nodes:
+                    await anyio.sleep(0.1)
+            return
+        said = "; ".join(f"{name}: {_last_line(self.plan.data, name)}" for name in self.children)
+        raise ClusterFailed(f"not ready within {READY_WITHIN_S:g} s. {said}")
+
+    async def stop(self) -> None:
+        """Nodes first, so that they can give back what they hold; the broker last."""
+        self._stopping = True
+        nodes = [child for child in self.children.values() if child.name in self.node_names()]
+        others = [child for child in self.children.values() if child not in nodes]
+        for group in (nodes, others):
+            async with anyio.create_task_group() as tasks:
+                for child in group:
+                    tasks.start_soon(child.stop)
+        await self._server.stop()
+        self.up_file.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def running_cluster(plan: ClusterPlan) -> AsyncIterator[Cluster]:
+    """A ready cluster for the length of the block; `up.json` stands while it runs.
+
+    Raises ClusterFailed, ServerFailed, BinaryMissing.
+    """
+    plan.data.mkdir(parents=True, exist_ok=True)
+    lock = os.open(plan.data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ClusterFailed(
+            f"a cluster runs in {str(plan.data)!r} already: stop it, or choose another --data"
+        ) from error
+    try:
+        keyring = Keyring(plan.data / embedded.KEYS)
+        keyring.ensure()
+        embedded.lay_out(plan.data)
+        server = await embedded.start(plan.data, port=plan.nats_port)
+        cluster = Cluster(plan, server, keyring)
+        async with anyio.create_task_group() as tasks:
+            try:
+                tasks.start_soon(cluster.keep_server)
+                cluster.launch(tasks)
+                await cluster.until_ready()
+                cluster.write_up_file()
+                yield cluster
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await cluster.stop()
+                tasks.cancel_scope.cancel()
+    finally:
+        os.close(lock)
+
+
+async def _nodes_online(client: Client) -> int:
+    try:
+        reply = await client.ask("nodes", Steer(), NodesReply)
+    except (Refused, BrokerError):
+        return -1
+    return sum(node.online for node in reply.nodes)
+
+
+def _last_line(data: Path, name: str) -> str:
+    lines: list[str] = []
+    for ending in ("log", "out"):
+        file = data / "logs" / f"{name}.{ending}"
+        lines += file.read_text(errors="replace").splitlines()[-1:] if file.exists() else []
+    return " ".join(lines)[-400:] or "said nothing"

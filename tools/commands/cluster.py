@@ -1,0 +1,195 @@
+"""The processes: `up`, `coordinator`, `node`, and `keys` to make credentials."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.commands.common import Config, Creds, Server, run
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Processes")(up)
+    app.command(rich_help_panel="Processes")(coordinator)
+    app.command(rich_help_panel="Processes")(node)
+    app.command(rich_help_panel="Processes")(keys)
+    app.command(rich_help_panel="Processes")(demo)
+
+
+def up(
+    nodes: Annotated[int, typer.Option(min=0, max=64, help="How many nodes to run.")] = 2,
+    data: Annotated[Path, typer.Option(help="Where the broker, keys, logs and node state live.")] = Path(
+        "downdraft-data"
+    ),
+    downloads: Annotated[Path, typer.Option(help="Finished files: node i puts its own in <downloads>/node-i.")] = Path(
+        "downloads"
+    ),
+    nats_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the broker; 0: any free one.")] = 4222,
+    gateway_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Kept for the HTTP gateway, which this version does not have yet.")
+    ] = 8080,
+    slots: Annotated[int, typer.Option(min=1, max=256, help="Downloads each node runs at once.")] = 8,
+    coordinators: Annotated[int, typer.Option(min=1, max=9, help="One leads, the others stand by.")] = 1,
+    node_tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NODE:TAG", help="Give a node a tag, for example node-2:ssd. Repeatable."),
+    ] = None,
+    allow_net: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="Loopback or link-local network to download from all the same. Repeatable."),
+    ] = None,
+) -> None:
+    """Run a whole cluster on this machine until Ctrl-C: nats-server, coordinator, nodes.
+
+    When it is ready it writes `<data>/up.json`, by which every other command finds it.
+
+    Examples:
+
+        downdraft up
+
+        downdraft up --nodes 4 --slots 16 --nats-port 0
+
+        downdraft up --node-tag node-2:ssd --allow-net 127.0.0.0/8
+    """
+    from schemas.settings import LogSettings
+    from tools.cluster import ClusterPlan
+    from tools.logs import configure
+    from tools.up import serve
+
+    configure(LogSettings(level="warning"))
+    plan = ClusterPlan(
+        data=data,
+        downloads=downloads,
+        nodes=nodes,
+        coordinators=coordinators,
+        slots=slots,
+        nats_port=nats_port,
+        allow_nets=tuple(allow_net or ()),
+        node_tags=_tags_by_node(node_tag or []),
+    )
+    run(lambda: serve(plan))
+
+
+def coordinator(
+    server: Server = None,
+    creds: Creds = None,
+    config: Config = None,
+    name: Annotated[str, typer.Option(help="Name in logs and events; default: made up.")] = "",
+) -> None:
+    """Run a coordinator: it leads if none does, else it stands by.
+
+    Example:
+
+        downdraft coordinator --server nats://broker:4222 --creds keys/coordinator.creds
+    """
+    from coordinator.main import run_coordinator
+    from tools.context import load_settings
+    from tools.logs import configure
+    from tools.signals import until_told
+
+    settings = load_settings(config, {"nats.url": server, "nats.creds": creds}).settings
+    configure(settings.log, process="coordinator")
+    run(lambda: until_told(run_coordinator, settings, name))
+
+
+def node(
+    server: Server = None,
+    creds: Creds = None,
+    config: Config = None,
+    node_id: Annotated[str | None, typer.Option("--id", help="This node's id: a-z, 0-9 and '-'.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=256, help="Downloads to run at once.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Tag that requests can ask for. Repeatable.")] = None,
+    downloads: Annotated[str | None, typer.Option(help="Folder for finished files.")] = None,
+    state: Annotated[str | None, typer.Option(help="Folder for this node's own state.")] = None,
+    allow_net: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="Loopback or link-local network to download from all the same. Repeatable."),
+    ] = None,
+) -> None:
+    """Run a node: it takes the tasks placed on it and drives aria2c.
+
+    Example:
+
+        downdraft node --id attic --server nats://broker:4222 --creds keys/node-attic.creds --tag ssd
+    """
+    from node.main import run_node
+    from tools.context import load_settings
+    from tools.logs import configure
+    from tools.signals import told_to_stop
+
+    flags = {
+        "nats.url": server,
+        "nats.creds": creds,
+        "node.id": node_id,
+        "node.slots": slots,
+        "node.tags": tag or None,
+        "node.downloads": downloads,
+        "node.state": state,
+        "node.allow_nets": allow_net or None,
+    }
+    settings = load_settings(config, flags).settings
+    configure(settings.log, process="node", node=settings.node.id)
+
+    async def serve() -> None:
+        async with told_to_stop() as told:
+            await run_node(settings, told)
+
+    run(serve)
+
+
+def keys(
+    folder: Annotated[Path, typer.Option(help="Folder of the cluster's keys; made if missing.")] = Path("keys"),
+    node: Annotated[list[str] | None, typer.Option(help="Make credentials for this node id. Repeatable.")] = None,
+    owner: Annotated[list[str] | None, typer.Option(help="Make credentials for this producer. Repeatable.")] = None,
+) -> None:
+    """Make a cluster's keys and credentials; what exists is kept.
+
+    The broker includes `auth.conf` from there and needs nothing else. Keep `keys.json` to yourself: it can
+    make credentials for every role.
+
+    Example:
+
+        downdraft keys --folder keys --node attic --node cellar --owner team-a
+    """
+    from broker.credentials import Keyring
+    from broker.roles import Role
+    from schemas.ids import DEFAULT_OWNER
+
+    keyring = Keyring(folder)
+    keyring.ensure()
+    made = [keyring.auth_conf]
+    made += [keyring.credentials(role, str(role)) for role in Role if role not in (Role.NODE, Role.PRODUCER)]
+    made += [keyring.credentials(Role.PRODUCER, name) for name in [DEFAULT_OWNER, *(owner or [])]]
+    made += [keyring.credentials(Role.NODE, name) for name in node or []]
+    for file in made:
+        typer.echo(file)
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="Run there and keep everything; default: a folder deleted afterwards.")
+    ] = None,
+    corrupt: Annotated[bool, typer.Option(hidden=True, help="Spoil one file, to see that the demo notices.")] = False,
+) -> None:
+    """Show the main job: a cluster of two nodes downloads 24 real files and one that is missing.
+
+    Example:
+
+        downdraft demo
+    """
+    from schemas.settings import LogSettings
+    from tools.demo import run_demo
+    from tools.logs import configure
+
+    configure(LogSettings(level="error"))
+    raise typer.Exit(run(lambda: run_demo(data, corrupt=corrupt)))
+
+
+def _tags_by_node(pairs: list[str]) -> dict[str, tuple[str, ...]]:
+    tags: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        node, _, tag = pair.partition(":")
+        if not tag:
+            raise typer.BadParameter(f"{pair!r}: write NODE:TAG, for example node-2:ssd", param_hint="--node-tag")
+        tags[node] = (*tags.get(node, ()), tag)
+    return tags

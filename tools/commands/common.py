@@ -1,0 +1,48 @@
+"""What commands share: their common options, and running a piece of work against the cluster."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", "-s", help="NATS servers of the cluster; default: DOWNDRAFT_NATS_URL, else the nearest up.json."
+    ),
+]
+Creds = Annotated[
+    str | None, typer.Option("--creds", help="Credentials file; default: DOWNDRAFT_NATS_CREDS, else up.json's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON (one object a line for lists) instead of text.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; default: downdraft.toml in this folder, if any.")
+]
+Ids = Annotated[list[str], typer.Argument(metavar="TASK…", help="Task ids: 16 hex digits, as `downdraft ls` shows.")]
+
+
+def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run async work to its end."""
+    import anyio
+
+    return anyio.run(work)
+
+
+def with_client(server: str | None, creds: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
+    """Run `work` with a connected `tools.client.Client`."""
+    from schemas.settings import LogSettings
+    from tools.client import open_client
+    from tools.context import locate
+    from tools.logs import configure
+
+    configure(LogSettings(level="error"))
+    url, file = locate(server, creds)
+
+    async def connected() -> T:
+        async with open_client(url, file) as client:
+            return await work(client)
+
+    return run(connected)
