@@ -35,7 +35,7 @@ PREFIX = "claim-"
 
 async def open_consumer(term: Term) -> str:
     """Delete every earlier leader's consumer and create this term's: un-acked requests come back at once."""
-    name = f"{PREFIX}{term.epoch}"
+    name = f"{PREFIX}{term.tag}"
     listed = await term.connection.api(f"CONSUMER.NAMES.{s.REQUESTS_STREAM}")
     for old in listed.get("consumers") or ():
         if old.startswith(PREFIX) and old != name:

@@ -49,7 +49,7 @@ async def _follow_table(term: Term) -> None:
     """Deliver rows as they are stored until the next audit is due or a reconnect asks for one."""
     reconnected = anyio.Event()
     stop_watching = term.connection.on_reconnect(reconnected.set)
-    name = f"feed-{term.epoch}-{term.dice.randrange(1 << 32):08x}"
+    name = f"feed-{term.tag}-{term.dice.randrange(1 << 32):08x}"
     try:
         await pull.create_consumer(
             term.connection,

@@ -30,7 +30,7 @@ async def open_consumer(term: Term) -> str:
     A consumer a term: what a deposed leader had in hand comes at once instead of after its ack wait, and
     its late acks reach nothing.
     """
-    name = f"{PREFIX}{term.epoch}"
+    name = f"{PREFIX}{term.tag}"
     listed = await term.connection.api(f"CONSUMER.NAMES.{s.EVENTS_STREAM}")
     older = [old for old in listed.get("consumers") or () if old.startswith(PREFIX) and old != name]
     floors = []

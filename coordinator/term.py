@@ -40,6 +40,8 @@ class Term:
         self.connection = connection
         self.name = name
         self.epoch = epoch
+        self.tag = f"{epoch}-{uuid4().hex[:6]}"
+        """Names this term's consumers; unique even where epochs start again with a new bucket."""
         self.settings = settings
         self.dice = dice
         self.table = Table(connection)

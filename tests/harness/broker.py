@@ -34,9 +34,7 @@ class Broker:
     @asynccontextmanager
     async def connected(self, role: Role, name: str = "") -> AsyncIterator[Connection]:
         """A connection with the rights of `role`."""
-        async with connect(
-            self.url, self.creds(role, name), name=f"test {role} {name}", timeout_s=10
-        ) as connection:
+        async with connect(self.url, self.creds(role, name), name=f"test {role} {name}", timeout_s=10) as connection:
             yield connection
 
     def settings(self, coordinator: CoordinatorSettings = QUICK) -> Settings:

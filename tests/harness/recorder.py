@@ -27,9 +27,7 @@ class Recorder:
         return [event.kind for event in self.of(task)]
 
     def outcomes(self, task: str | None = None) -> list[AnyEvent]:
-        return [
-            event for event in self.events if isinstance(event, Finished) and (task is None or event.task == task)
-        ]
+        return [event for event in self.events if isinstance(event, Finished) and (task is None or event.task == task)]
 
     async def outcome(self, task: str, within_s: float = 15) -> AnyEvent:
         """Wait for the outcome of a task."""

@@ -19,7 +19,7 @@ words = st.text(max_size=12)
 lines = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=12)
 sizes = st.integers(0, 1 << 62)
 seconds = st.floats(0, 1e9)
-moments = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 attempts = st.integers(1, 1000)
 failures = st.sampled_from(FailureClass)
 desires = st.sampled_from(Desired)

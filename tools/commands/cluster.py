@@ -170,6 +170,7 @@ def demo(
         Path | None, typer.Option(help="Run there and keep everything; default: a folder deleted afterwards.")
     ] = None,
     corrupt: Annotated[bool, typer.Option(hidden=True, help="Spoil one file, to see that the demo notices.")] = False,
+    small: Annotated[bool, typer.Option(hidden=True, help="Make the large file 16 MiB, for tests.")] = False,
 ) -> None:
     """Show the main job: a cluster of two nodes downloads 24 real files and one that is missing.
 
@@ -182,7 +183,7 @@ def demo(
     from tools.logs import configure
 
     configure(LogSettings(level="error"))
-    raise typer.Exit(run(lambda: run_demo(data, corrupt=corrupt)))
+    raise typer.Exit(run(lambda: run_demo(data, corrupt=corrupt, small=small)))
 
 
 def _tags_by_node(pairs: list[str]) -> dict[str, tuple[str, ...]]:

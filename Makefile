@@ -1,0 +1,65 @@
+# Everything a checkout can do. It needs Python 3.11 or newer and make; the rest is installed into .venv,
+# from requirements.lock with every file's hash checked.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo lint test test-all lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Install Downdraft and its tools into .venv
+
+# Again whenever what is to be installed has changed.
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing into $(VENV): about a minute …'
+	@$(PIP) install -qq --require-hashes -r requirements.lock
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c '' 2>/dev/null || { echo '$(NEEDED), and there is no "$(PYTHON)" that runs here. $(NAME_ONE)' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(NEEDED), and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'). $(NAME_ONE)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: install what your system keeps apart for that (on Debian the package python3-venv).' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+NEEDED := Downdraft needs Python 3.11 or newer
+NAME_ONE := Name one that is, as in: make install PYTHON=python3.12
+
+demo: install ## Show the main job: two nodes download 24 real files and one that is missing
+	@$(BIN)/downdraft demo
+
+lint: install ## Check style, types and which way imports run
+	$(call timed,$(BIN)/ruff check)
+	$(call timed,$(BIN)/ruff format --check)
+	$(call timed,$(BIN)/mypy)
+	$(call timed,$(BIN)/lint-imports)
+
+test: lint ## Check everything that needs minutes at most
+	$(BIN)/pytest -m 'not slow and not compose' --durations=10
+
+test-all: lint ## … and what needs long, gigabytes or a Docker engine
+	$(BIN)/pytest --durations=20
+
+# Versions that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest of everything.
+lock: | $(BIN)/python ## Pin the dependencies again, after a change in pyproject.toml
+	@$(PIP) install -qq uv==0.13.9
+	$(PIN) --group dev --output-file requirements.lock pyproject.toml
+	$(PIN) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
+
+# --universal: one file for every platform and every Python from 3.11 on.
+PIN = @$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' $(UPGRADE)
+
+clean: ## Delete .venv, caches and what was built; data and downloads stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define timed
+@echo '$(1)'; began=$$(date +%s); $(1) || exit; echo "    $$(($$(date +%s) - began)) s"
+endef

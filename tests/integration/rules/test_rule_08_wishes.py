@@ -1,0 +1,133 @@
+"""Rule 8: what is wished stands in the row; it survives everything, and an old wish is not carried out."""
+
+from datetime import UTC, datetime, timedelta
+
+from broker.connection import Connection
+from broker.roles import Role
+from schemas import codec
+from schemas import subjects as s
+from schemas.control import Steer, Steered, SteerReply
+from schemas.lifecycle import Desired
+from tests.harness.broker import Broker
+from tests.harness.leader import coordinator
+from tests.harness.producing import producer
+from tests.harness.recorder import recording
+from tests.harness.scripted import scripted_node
+from tests.harness.waiting import eventually
+
+
+async def ask(
+    connection: Connection, caller: str, verb: str, *ids: str, deadline: datetime | None = None
+) -> tuple[Steered, ...]:
+    answer = await connection.request(s.control(caller, verb), codec.encode(Steer(ids=ids, deadline=deadline)))
+    return codec.decode(answer.data, SteerReply).results
+
+
+async def test_a_running_task_is_cancelled_by_asking_its_node(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker),
+    ):
+        task = await ann.submit()
+        row = await node.gets(task)
+        (result,) = await ask(ann.connection, "default", "cancel", task)
+        assert (result.ok, result.said) == (True, "being cancelled")
+        await eventually(lambda: node.rows[task][1].desired is Desired.CANCEL)
+        assert not seen.outcomes(task), "only once the node has let go"
+        await node.release(row, Desired.CANCEL)
+        assert (await seen.outcome(task)).kind == "finished.cancelled"
+
+
+async def test_a_queued_task_is_cancelled_at_once(broker: Broker) -> None:
+    async with producer(broker) as ann, recording(broker) as seen, coordinator(broker) as leader:
+        task = await ann.submit()
+        await eventually(lambda: leader.leads and task in leader.term.book)
+        (result,) = await ask(ann.connection, "default", "cancel", task)
+        assert result.ok
+        assert (await seen.outcome(task)).kind == "finished.cancelled"
+        (again,) = await ask(ann.connection, "default", "cancel", task)
+        assert (again.ok, again.said) == (False, "it is cancelled already")
+
+
+async def test_a_pause_survives_its_coordinator(broker: Broker) -> None:
+    async with producer(broker) as ann, recording(broker) as seen:
+        async with coordinator(broker, "first") as first:
+            task = await ann.submit()
+            await eventually(lambda: first.leads and task in first.term.book)
+            assert (await ask(ann.connection, "default", "pause", task))[0].ok
+        async with coordinator(broker, "second") as second, scripted_node(broker) as node:
+            await second.until_leading()
+            marker = await ann.submit()
+            await node.gets(marker)
+            assert task not in node.rows, "paused: not placed"
+            assert (await ask(ann.connection, "default", "resume", task))[0].ok
+            await node.gets(task)
+            assert seen.kinds(task)[:3] == ["queued", "paused", "resumed"]
+
+
+async def test_a_wish_past_its_own_deadline_is_not_carried_out(broker: Broker) -> None:
+    async with producer(broker) as ann, coordinator(broker) as leader:
+        task = await ann.submit()
+        await eventually(lambda: leader.leads and task in leader.term.book)
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        (result,) = await ask(ann.connection, "default", "cancel", task, deadline=yesterday)
+        assert not result.ok
+        assert "too late" in result.said
+        assert task in leader.term.book
+
+
+async def test_an_owner_reaches_only_their_own_tasks_and_an_operator_all(broker: Broker) -> None:
+    async with (
+        producer(broker, "ann") as ann,
+        producer(broker, "bob") as bob,
+        broker.connected(Role.OPERATOR) as operator,
+        coordinator(broker) as leader,
+    ):
+        task = await ann.submit()
+        await eventually(lambda: leader.leads and task in leader.term.book)
+        (refused,) = await ask(bob.connection, "bob", "cancel", task)
+        assert (refused.ok, refused.said) == (False, "no such task")
+        assert (await ask(operator, "admin", "pause", task))[0].ok
+        assert (await ask(ann.connection, "ann", "cancel", task))[0].ok
+
+
+async def test_retry_of_a_failed_task_makes_a_new_one_that_names_it(broker: Broker) -> None:
+    from schemas.task import FailureClass
+
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker),
+    ):
+        task = await ann.submit()
+        await node.fail(await node.gets(task), FailureClass.PERMANENT)
+        await seen.outcome(task)
+        (result,) = await ask(ann.connection, "default", "retry", task)
+        assert result.ok
+        row = await node.gets(result.new_task)
+        assert row.retry_of == task
+        (again,) = await ask(ann.connection, "default", "retry", task)
+        assert again.new_task == result.new_task, "a repeat is no second retry"
+
+
+async def test_what_held_secrets_can_not_be_retried_once_it_has_ended(broker: Broker) -> None:
+    from schemas.task import FailureClass
+
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker),
+    ):
+        task = await ann.submit(
+            headers={"Authorization": "Bearer s3cr3t"}, uris=["http://u:s3cr3t@x.invalid/f?token=s3cr3t"]
+        )
+        await node.fail(await node.gets(task), FailureClass.PERMANENT)
+        await seen.outcome(task)
+        (result,) = await ask(ann.connection, "default", "retry", task)
+        assert not result.ok
+        assert "submit it again" in result.said
+        assert all(b"s3cr3t" not in codec.encode(event) for event in seen.events)

@@ -1,0 +1,55 @@
+"""Rule 11: a leader places nothing that it did not vouch for without asking how it ended."""
+
+from coordinator import feed
+from tests.harness.broker import Broker
+from tests.harness.leader import bare_term, coordinator
+from tests.harness.producing import producer
+from tests.harness.recorder import recording
+from tests.harness.scripted import scripted_node
+from tests.harness.waiting import eventually
+from tests.integration.rules.test_rule_02_places import TASK, a_row
+
+
+async def test_a_row_that_rose_again_after_its_end_is_deleted_and_not_placed(broker: Broker) -> None:
+    async with (
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        producer(broker) as ann,
+        coordinator(broker) as leader,
+        bare_term(broker, "zombie", epoch=999) as zombie,
+    ):
+        term = await leader.until_leading()
+        assert await node.complete(a_row())
+        await seen.outcome(TASK)
+        # A leader that was deposed long ago finishes its create only now.
+        assert await zombie.cas(a_row(), 0) is not None
+        await eventually(lambda: _is_gone(zombie))
+        marker = await ann.submit()
+        await node.gets(marker)
+        assert [row.task for row in node.every_row] == [marker]
+        assert TASK not in term.book
+
+
+async def _is_gone(term) -> bool:  # type: ignore[no-untyped-def]
+    return await term.table.rows(TASK) == []
+
+
+async def test_a_row_left_by_an_earlier_leader_is_placed_after_its_outcome_was_read(broker: Broker) -> None:
+    async with bare_term(broker, "gone") as term:
+        assert await term.cas(a_row(), 0) is not None
+    async with scripted_node(broker) as node, coordinator(broker, "next"):
+        row = await node.gets(TASK)
+        assert row.writer == "next"
+
+
+async def test_an_audit_learns_what_the_feed_missed_and_forgets_what_is_gone(broker: Broker) -> None:
+    async with bare_term(broker, "reader") as reader, bare_term(broker, "writer") as writer:
+        kept = await writer.cas(a_row("00000000000000b1"), 0)
+        gone = await writer.cas(a_row("00000000000000b2"), 0)
+        assert kept is not None
+        assert gone is not None
+        await feed.audit(reader)
+        assert set(reader.book.tasks()) == {"00000000000000b1", "00000000000000b2"}
+        await writer.table.delete(gone.sequence)
+        await feed.audit(reader)
+        assert set(reader.book.tasks()) == {"00000000000000b1"}
