@@ -19,8 +19,9 @@ FROM python:3.12-slim-bookworm
 LABEL org.opencontainers.image.title="Downdraft" org.opencontainers.image.licenses="MIT"
 
 # The folders exist so that volumes mounted there belong to the user.
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/downdraft --create-home downdraft \
-    && install -d -o downdraft -g downdraft /downloads
+RUN groupadd --gid 10001 downdraft \
+    && useradd --uid 10001 --gid downdraft --home-dir /var/lib/downdraft --no-create-home downdraft \
+    && install -d -o downdraft -g downdraft /var/lib/downdraft /downloads
 
 COPY --from=build /opt/downdraft /opt/downdraft
 ENV PATH=/opt/downdraft/bin:$PATH \

@@ -14,6 +14,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Install Downdraft and its tools into .venv
+	@echo 'Installed: $(BIN)/downdraft --help'
 
 # Again whenever what is to be installed has changed.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
@@ -23,18 +24,18 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(BIN)/python:
-	@$(PYTHON) -c '' 2>/dev/null || { echo '$(NEEDED), and there is no "$(PYTHON)" that runs here. $(NAME_ONE)' >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(NEEDED), and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'). $(NAME_ONE)" >&2; exit 1; }
+	@$(PYTHON) -c '' 2>/dev/null || { echo '$(NEEDED), and there is no "$(PYTHON)" that runs here: $(NAME_ONE)' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(NEEDED), and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): $(NAME_ONE)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: install what your system keeps apart for that (on Debian the package python3-venv).' >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
 NEEDED := Downdraft needs Python 3.11 or newer
-NAME_ONE := Name one that is, as in: make install PYTHON=python3.12
+NAME_ONE := name one, as in make install PYTHON=python3.12
 
-demo: install ## Show the main job: two nodes download 24 real files and one that is missing
+demo: $(INSTALLED) ## Show the main job: two nodes download 24 real files and one that is missing
 	@$(BIN)/downdraft demo
 
-lint: install ## Check style, types and which way imports run
+lint: $(INSTALLED) ## Check style, types and which way imports run
 	$(call timed,$(BIN)/ruff check)
 	$(call timed,$(BIN)/ruff format --check)
 	$(call timed,$(BIN)/mypy)

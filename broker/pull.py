@@ -97,9 +97,11 @@ class Pull:
             if status == "100":
                 continue
             self._left = 0
-            description = (msg.headers or {}).get("Description", "")
-            if status == "503" or "consumer deleted" in str(description).lower():
-                raise ConsumerGone(f"{self._where}: {description or 'no such consumer'}")
+            description = str((msg.headers or {}).get("Description", ""))
+            if status == "503":
+                raise ConsumerGone(f"{self._where}: nobody answers for this consumer")
+            if "consumer deleted" in description.lower():
+                raise ConsumerGone(f"{self._where}: the consumer was deleted")
             return None
 
     async def ack(self, delivery: Delivery) -> None:

@@ -1,4 +1,7 @@
-"""Control verbs: what a caller asks of the leading coordinator, and what it answers."""
+"""Control verbs: what a caller asks of the leading coordinator, and what it answers.
+
+Answers carry every field, defaults included: scripts read them.
+"""
 
 from datetime import datetime
 from typing import Annotated
@@ -25,7 +28,7 @@ class Steer(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Not carried out after this moment: a coordinator that slept must not apply yesterday's wish."""
 
 
-class Steered(Struct, frozen=True, omit_defaults=True):
+class Steered(Struct, frozen=True):
     """What became of one id."""
 
     task: str
@@ -49,7 +52,7 @@ class ListQuery(Struct, frozen=True, omit_defaults=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = 100
 
 
-class TaskView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class TaskView(Struct, frozen=True, kw_only=True):
     """A task as people see it: no secrets."""
 
     task: str
@@ -78,7 +81,7 @@ class TaskView(Struct, frozen=True, omit_defaults=True, kw_only=True):
     history: tuple[AttemptRecord, ...] = ()
 
 
-class ListReply(Struct, frozen=True, omit_defaults=True):
+class ListReply(Struct, frozen=True):
     tasks: tuple[TaskView, ...]
     more: bool = False
 
@@ -87,12 +90,12 @@ class ShowQuery(Struct, frozen=True):
     id: str
 
 
-class ShowReply(Struct, frozen=True, omit_defaults=True):
+class ShowReply(Struct, frozen=True):
     task: TaskView | None
     events: tuple[AnyEvent, ...] = ()
 
 
-class NodeView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class NodeView(Struct, frozen=True, kw_only=True):
     node: str
     online: bool
     heard_ago_s: float

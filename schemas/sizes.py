@@ -31,6 +31,11 @@ def format_size(count: float) -> str:
     """`count` bytes for people: 3 significant digits and a unit of 1024."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(count) < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+            return f"{count:.0f} {unit}" if unit == "B" else f"{_short(count)} {unit}"
         count /= 1024
-    return f"{count:.3g} TiB"
+    return f"{_short(count)} TiB"
+
+
+def _short(count: float) -> str:
+    # From 999.5 on, `.3g` would write 1e+03.
+    return f"{count:.0f}" if abs(count) >= 100 else f"{count:.3g}"

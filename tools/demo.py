@@ -34,7 +34,7 @@ from tools.demo_files import (
     spoil,
     trouble,
 )
-from tools.demo_view import Following, Show, is_live, nodes_table
+from tools.demo_view import WIDTH_MAX, Following, Show, is_live, nodes_table
 from tools.origin import Origin, serving
 from tools.signals import until_told
 
@@ -93,7 +93,10 @@ async def run_demo(data: Path | None, *, corrupt: bool, small: bool = False) -> 
         codes.append(await _demo(data, corrupt=corrupt, small=small))
 
     await until_told(work)
-    return codes[0] if codes else INTERRUPTED
+    if codes:
+        return codes[0]
+    _say(Console(stderr=True), "interrupted: the cluster is stopped" + ("" if data else ", its files are deleted"))
+    return INTERRUPTED
 
 
 async def _demo(data: Path | None, *, corrupt: bool, small: bool) -> int:
@@ -111,6 +114,9 @@ async def _demo(data: Path | None, *, corrupt: bool, small: bool) -> int:
         problems = await to_thread.run_sync(_check, plan, happened)
     lost = [sample for sample, outcomes in happened.following.ended().items() if not outcomes]
     _report(console, happened, problems)
+    if problems:
+        logs = plan.cluster().data / "logs"
+        _say(console, f"The logs are in {logs}." if plan.kept else "To keep the logs, run it with --data FOLDER.")
     _point_onwards(console, plan, anyio.current_time() - began_at)
     whole = [sample for sample in plan.samples if not sample.missing]
     verified = sum(sample not in problems for sample in whole)
@@ -141,9 +147,6 @@ async def _download(console: Console, plan: Plan) -> Happened:
             operator, producer = str(cluster.creds(Role.OPERATOR)), str(cluster.creds(Role.PRODUCER))
             async with open_client(cluster.url, operator) as watcher, open_client(cluster.url, producer) as sender:
                 happened = await _submit_and_follow(console, plan, origin, watcher, sender)
-            following = happened.following
-            told = f"{following.count_ended()} of {following.count_all()} have ended"
-            _step(console, f"{told} after {following.seconds():.1f} s")
             status.update("stopping the cluster …")
             status.start()
     return happened
@@ -196,9 +199,12 @@ async def _until_all_ended(following: Following, watcher: Client) -> None:
 
 def _check(plan: Plan, happened: Happened) -> dict[Sample, str]:
     """What is wrong, by sample; empty where all is well."""
+    following = happened.following
     found = {
         sample: trouble(sample, outcomes, plan.origin, plan.downloads, happened.tags)
-        for sample, outcomes in happened.following.ended().items()
+        if outcomes
+        else f"lost: not ended within {TIMEOUT_S:g} s ({following.last_heard(sample)})"
+        for sample, outcomes in following.ended().items()
     }
     return {sample: problem for sample, problem in found.items() if problem}
 
@@ -209,13 +215,12 @@ def _introduce(console: Console, plan: Plan) -> None:
     console.print("[bold]Downdraft demo[/bold]")
     _say(
         console,
-        f"A broker, a coordinator and two nodes start on this machine. They download {len(whole)} files ({size})",
-        "from a web server on loopback; one more address does not exist and has to fail. Then the",
-        "SHA-256 of every file is compared. Nothing comes from the internet or goes there.",
-        f"It all lies in {plan.folder}{'' if plan.kept else ' and is deleted at the end'}.",
+        f"A broker, a coordinator and two nodes start on this machine. They download {len(whole)} files ({size}) "
+        "from a web server on loopback; one more address does not exist and has to fail. Then the SHA-256 of "
+        "every file is compared. Nothing comes from the internet or goes there."
+        + (" So that there is something to watch, some files are slowed down." if is_live(console) else ""),
     )
-    if is_live(console):
-        _say(console, f"So that there is something to watch, the largest files are held to {LARGE_LIMIT}iB/s and less.")
+    _say(console, f"It all lies in {plan.folder}{'' if plan.kept else ' and is deleted at the end'}.")
     console.print()
 
 
@@ -260,6 +265,7 @@ def _step(console: Console, text: str) -> None:
     console.print(f"[green]✓[/green] {escape(text)}", soft_wrap=True)
 
 
-def _say(console: Console, *lines: str) -> None:
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+def _say(console: Console, text: str) -> None:
+    """A paragraph, wrapped for people and in one line for whatever reads a pipe."""
+    width = min(WIDTH_MAX, console.width) if console.is_terminal else None
+    console.print(text, width=width, soft_wrap=width is None, markup=False)

@@ -99,12 +99,11 @@ def trouble(
 ) -> str:
     """What is wrong with how a file ended, '' where all is as it should be. Reads both copies from the disk.
 
-    `outcomes`: its `finished` events, of which there must be one; `tags`: each node's.
+    `outcomes`: its `finished` events, at least one and rightly no more; `tags`: each node's.
     """
-    if len(outcomes) != 1:
-        ways = ", ".join(outcome.kind.removeprefix("finished.") for outcome in outcomes)
-        return f"ended {len(outcomes)} times ({ways})" if outcomes else "lost: no outcome was heard of"
-    ended = outcomes[0]
+    ended, *more = outcomes
+    if more:
+        return f"ended {len(outcomes)} times: {', '.join(map(_how, outcomes))}"
     if sample.missing:
         if isinstance(ended, Failed) and ended.code == NOT_FOUND_CODE:
             return ""

@@ -27,11 +27,13 @@ class Running(NamedTuple):
     progress: heartbeat.Progress
     heard_at: float
     since: float
+    shown: int
+    """What was shown just before this report: a bar never goes back."""
 
     def bytes_done(self, now: float) -> int:
         """Between two reports, about a second apart, it is taken to go on at the same speed."""
         moved = self.progress.bytes_done + int(self.progress.bytes_per_s * min(1.0, now - self.heard_at))
-        return min(moved, self.progress.bytes_total)
+        return min(max(moved, self.shown), self.progress.bytes_total)
 
 
 class Following:
@@ -49,11 +51,14 @@ class Following:
         self.on_end: Callable[[Finished], None] = lambda _: None
         self._addresses = addresses
         self._outcomes: dict[str, dict[int, Finished]] = {}
+        """By task id and the event's sequence."""
+        self._last: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Following {len(self.tasks)} tasks, {len(self._outcomes)} ended>"
 
     def happened(self, event: AnyEvent, sequence: int) -> None:
+        self._last[event.task] = event.kind
         match event:
             case Queued(uris=(uri, *_)) if uri in self._addresses:
                 self.tasks[event.task] = self._addresses[uri]
@@ -70,7 +75,12 @@ class Following:
         if progress.task not in self._outcomes:
             now = anyio.current_time()
             before = self.running.get(progress.task)
-            self.running[progress.task] = Running(progress, now, before.since if before else now)
+            if progress.bytes_total == 0:  # still in aria2's own queue
+                return
+            if before is None or before.progress.attempt != progress.attempt:
+                self.running[progress.task] = Running(progress, now, now, 0)
+            else:
+                self.running[progress.task] = Running(progress, now, before.since, before.bytes_done(now))
 
     def ended(self) -> dict[Sample, list[Finished]]:
         """Each sample's outcomes: none while it lives, one when it has ended."""
@@ -78,6 +88,11 @@ class Following:
         for task, sample in self.tasks.items():
             found[sample] += self._outcomes.get(task, {}).values()
         return found
+
+    def last_heard(self, sample: Sample) -> str:
+        """Where a sample's task stands, for people."""
+        known = [task for task, own in self.tasks.items() if own == sample]
+        return ", ".join(f"task {task}, last event: {self._last.get(task, 'none')}" for task in known) or "no event"
 
     def count_ended(self) -> int:
         return sum(bool(outcomes) for outcomes in self.ended().values())
@@ -108,10 +123,7 @@ class Show:
     async def run(self) -> None:
         """Until cancelled."""
         if not is_live(self._console):
-            self._following.on_end = self._line
-            while True:
-                await anyio.sleep(LINE_EVERY_S)
-                self._console.print(f"{self._stamp()}  … {self._counts()}", soft_wrap=True, markup=False)
+            await self._lines()
         with Live(self._draw(), console=self._console, auto_refresh=False) as live:
             try:
                 while True:
@@ -122,6 +134,15 @@ class Show:
                 self._following.running.clear()
                 live.update(self._draw(), refresh=True)
 
+    async def _lines(self) -> None:
+        self._following.on_end = self._line
+        try:
+            while True:
+                await anyio.sleep(LINE_EVERY_S)
+                self._count()
+        finally:
+            self._count()
+
     def _draw(self) -> RenderableType:
         following = self._following
         now = anyio.current_time()
@@ -129,18 +150,17 @@ class Show:
         grid.width = min(WIDTH_MAX, self._console.width - 1)
         grid.add_column(width=14, no_wrap=True, overflow="ellipsis")
         grid.add_column(ratio=1)
-        for width in (19, 10, 11):
+        for width in (19, 10, 6):
             grid.add_column(width=width, justify="right", no_wrap=True)
         done = following.bytes_done()
-        ended = f"{following.count_ended()} of {following.count_all()}"
         grid.add_row(
-            "[bold]all files[/bold]",
+            f"[bold]{following.count_ended()} of {following.count_all()} done[/bold]",
             ProgressBar(following.bytes_all(), done),
             _of(done, following.bytes_all()),
             f"{following.seconds():.1f} s",
-            f"{ended} done",
         )
-        shown = [one for one in following.running.values() if now - one.since >= SHOWN_AFTER_S][:BARS_MAX]
+        lasting = [one for one in following.running.values() if now - one.since >= SHOWN_AFTER_S]
+        shown = sorted(lasting, key=lambda one: one.progress.bytes_total, reverse=True)[:BARS_MAX]
         for running in shown:
             progress = running.progress
             sample = following.tasks.get(progress.task)
@@ -171,10 +191,11 @@ class Show:
     def _stamp(self) -> str:
         return f"{self._following.seconds():6.1f} s"
 
-    def _counts(self) -> str:
+    def _count(self) -> None:
         following = self._following
         done = _of(following.bytes_done(), following.bytes_all())
-        return f"{following.count_ended()} of {following.count_all()} ended, {done}"
+        line = f"{self._stamp()}  {following.count_ended()} of {following.count_all()} done, {done}"
+        self._console.print(line, soft_wrap=True, markup=False)
 
 
 def is_live(console: Console) -> bool:

@@ -36,3 +36,4 @@ def _say(console: Console, cluster: Cluster) -> None:
         markup=False,
     )
     console.print("\nCtrl-C ends everything.", style="dim")
+    console.file.flush()  # it may be a pipe or a file that somebody reads for this

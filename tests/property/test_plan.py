@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from random import Random
 from typing import NamedTuple
 
 from hypothesis import given
@@ -131,7 +132,7 @@ def test_what_goes_first_is_placed_first(tasks: list[Waiting], nodes: list[NodeS
 
 @given(tasks, nodes, limits, st.randoms(use_true_random=False))
 def test_equal_inputs_in_any_order_give_an_equal_plan(
-    tasks: list[Waiting], nodes: list[NodeState], limit: int, dice: "st.Random"
+    tasks: list[Waiting], nodes: list[NodeState], limit: int, dice: Random
 ) -> None:
     expected = planned(tasks, nodes, limit).placements
     dice.shuffle(tasks)

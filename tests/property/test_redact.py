@@ -14,8 +14,10 @@ KEY = "Qq7SecretZz"
 """Found nowhere else in what is drawn."""
 
 secret_names = st.sampled_from(
-    "token access_token api_key apikey password pwd Signature X-Amz-Signature X-Amz-Credential X-Goog-Signature "
-    "sig se jwt session_id auth client_secret".split()
+    [
+        *("token", "access_token", "api_key", "apikey", "password", "pwd", "client_secret", "session_id", "jwt"),
+        *("Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Goog-Signature", "sig", "se", "auth"),
+    ]
 )
 plain_names = st.sampled_from(["page", "file", "v", "id", "format"])
 words = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)

@@ -1,0 +1,45 @@
+"""Cancel, pause and resume on running downloads, by the command line."""
+
+import json
+
+import anyio
+
+from tests.e2e.test_faults import check_whole, start_large
+from tests.harness.processes import Up
+from tests.harness.waiting import eventually
+from tests.integration.node.origin import Origin
+
+
+async def test_a_running_download_is_cancelled_and_its_partial_file_deleted(cluster: Up, origin: Origin) -> None:
+    task, _ = await start_large(cluster, origin)
+    node = (await cluster.show(task))["node"]
+    staging = cluster.downloads(node) / ".downdraft" / task
+    assert staging.exists()
+    done = await cluster.arun("cancel", task)
+    assert done.returncode == 0
+    assert "being cancelled" in done.stdout
+    await cluster.state(task, "cancelled")
+    await eventually(lambda: not staging.exists())
+    again = await cluster.arun("cancel", task)
+    assert again.returncode == 1
+    assert "it is cancelled already" in again.stdout
+
+
+async def test_a_paused_download_stops_and_goes_on_where_it_was(cluster: Up, origin: Origin) -> None:
+    task, body = await start_large(cluster, origin)
+    assert (await cluster.arun("pause", task)).returncode == 0
+    await eventually(lambda: _phase(cluster, task, "paused"))
+    sent = origin.bytes_sent
+    with anyio.move_on_after(1.0):
+        await eventually(lambda: origin.bytes_sent > sent + 1_000_000, within_s=5)
+    assert origin.bytes_sent <= sent + 1_000_000, "nothing flows while it is paused"
+    assert (await cluster.arun("resume", task)).returncode == 0
+    await check_whole(cluster, task, body)
+    assert origin.bytes_sent < 1.8 * len(body)
+    shown = json.loads((await cluster.arun("show", task, "--json")).stdout)
+    kinds = [event["type"] for event in shown["events"]]
+    assert kinds.index("paused") < kinds.index("resumed") < kinds.index("finished.completed")
+
+
+async def _phase(cluster: Up, task: str, phase: str) -> bool:
+    return (await cluster.show(task)).get("phase") == phase

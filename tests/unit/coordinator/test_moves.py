@@ -1,0 +1,145 @@
+"""What a task's row becomes, by example."""
+
+from datetime import timedelta
+
+import pytest
+
+from coordinator import moves
+from coordinator.moves import End, Requeue
+from schemas.errors import IllegalTransition
+from schemas.ids import QUEUED
+from schemas.lifecycle import Desired, Outcome, State
+from schemas.request import Request
+from schemas.settings import CoordinatorSettings
+from schemas.task import FailureClass, TaskRow
+from tests.examples import NOON, TASK, a_failure, a_request, a_row, an_assigned_row
+
+SETTINGS = CoordinatorSettings(max_attempts=3, retry_base_s=2.0, retry_cap_s=60.0)
+
+
+def claimed(request: Request) -> TaskRow:
+    return moves.claimed(task=TASK, owner="ada", source="id:a", request=request, submitted=NOON)
+
+
+def test_a_claimed_task_is_queued_for_its_first_attempt() -> None:
+    row = claimed(a_request())
+    assert (row.state, row.place, row.attempt, row.delay_s) == (State.QUEUED, QUEUED, 1, 0.0)
+
+
+def test_not_before_becomes_a_delay_from_the_moment_it_was_stored() -> None:
+    assert claimed(a_request(not_before=NOON + timedelta(hours=1))).delay_s == 3600.0
+
+
+def test_not_before_in_the_past_is_no_delay() -> None:
+    assert claimed(a_request(not_before=NOON - timedelta(hours=1))).delay_s == 0.0
+
+
+def test_a_refused_request_is_ending_before_it_began() -> None:
+    row = moves.refused(task=TASK, owner="ada", source="id:a", where="uris", reason="uris: none", submitted=NOON)
+    assert (row.state, row.outcome, row.request) == (State.ENDING, Outcome.REJECTED, None)
+    assert (row.code, row.reason) == ("uris", "uris: none")
+
+
+def test_a_placed_task_stands_at_its_node_and_forgets_why_it_waited() -> None:
+    row = moves.placed(a_row(attempt=2, delay_s=4.0, reason="lost", code="x"), "node-b", "i9")
+    assert (row.state, row.place, row.instance, row.attempt) == (State.ASSIGNED, "node-b", "i9", 2)
+    assert (row.delay_s, row.reason, row.code) == (0.0, "", "")
+
+
+def test_a_placed_task_cannot_be_placed_again() -> None:
+    with pytest.raises(IllegalTransition, match="a task that is assigned can't place"):
+        moves.placed(an_assigned_row(), "node-b", "i9")
+
+
+def test_a_lost_node_does_not_use_up_an_attempt() -> None:
+    change = moves.given_back(an_assigned_row(failures=1), "node-a is lost")
+    assert isinstance(change, Requeue)
+    assert (change.counted, change.row.failures, change.row.attempt) == (False, 1, 2)
+    assert (change.row.place, change.row.instance, change.row.reason) == (QUEUED, "", "node-a is lost")
+
+
+def test_a_released_task_is_to_run_again_and_a_paused_one_stays_paused() -> None:
+    released = moves.given_back(an_assigned_row(desired=Desired.RELEASE), "moved")
+    paused = moves.given_back(an_assigned_row(desired=Desired.PAUSE), "node-a is lost")
+    assert (released.row.desired, paused.row.desired) == (Desired.RUN, Desired.PAUSE)
+
+
+def test_a_task_without_a_node_cannot_be_given_back() -> None:
+    with pytest.raises(IllegalTransition, match="a task that is queued can't requeue"):
+        moves.given_back(a_row(), "lost")
+
+
+def test_a_failed_attempt_waits_twice_as_long_each_time() -> None:
+    delays = []
+    for failures in range(2):
+        change = moves.attempt_failed(an_assigned_row(failures=failures), a_failure(), SETTINGS, dice=1.0)
+        delays.append(change.row.delay_s)
+    assert delays == [2.0, 4.0]
+
+
+def test_a_failed_attempt_says_where_it_failed_and_why() -> None:
+    change = moves.attempt_failed(an_assigned_row(), a_failure(), SETTINGS, dice=0.0)
+    assert isinstance(change, Requeue)
+    assert (change.counted, change.row.failures, change.row.avoid) == (True, 1, ("node-a",))
+    assert (change.row.reason, change.row.code) == ("the origin is overloaded", "http-503")
+    [record] = change.row.history
+    assert (record.attempt, record.node, record.failure) == (1, "node-a", FailureClass.TRANSIENT)
+
+
+def test_retry_after_is_waited_for_though_the_dice_say_now() -> None:
+    change = moves.attempt_failed(an_assigned_row(), a_failure(retry_after_s=120.0), SETTINGS, dice=0.0)
+    assert change.row.delay_s == 120.0
+
+
+def test_the_last_attempt_ends_the_task_and_says_how_many_there_were() -> None:
+    change = moves.attempt_failed(an_assigned_row(failures=2, attempt=5), a_failure(), SETTINGS, dice=1.0)
+    assert isinstance(change, End)
+    assert (change.row.state, change.row.outcome) == (State.ENDING, Outcome.FAILED)
+    assert change.row.reason == "the origin is overloaded (attempt 3 of 3)"
+
+
+def test_a_request_may_ask_for_fewer_attempts_than_the_cluster_gives() -> None:
+    row = an_assigned_row(request=a_request(max_attempts=1))
+    assert isinstance(moves.attempt_failed(row, a_failure(), SETTINGS, dice=1.0), End)
+
+
+def test_a_damaged_partial_is_tried_again_at_once() -> None:
+    change = moves.attempt_failed(an_assigned_row(), a_failure(FailureClass.DAMAGED), SETTINGS, dice=1.0)
+    assert isinstance(change, Requeue)
+    assert change.row.delay_s == 0.0
+
+
+def test_a_queued_task_is_cancelled_at_once_and_a_running_one_when_its_node_lets_go() -> None:
+    at_once = moves.wished(a_row(), Desired.CANCEL)
+    assert isinstance(at_once, End)
+    assert at_once.row.outcome is Outcome.CANCELLED
+    later = moves.wished(an_assigned_row(), Desired.CANCEL)
+    assert isinstance(later, TaskRow)
+    assert isinstance(moves.given_back(later, "released"), End)
+
+
+def test_a_release_is_asked_of_a_node_only() -> None:
+    assert moves.wished(a_row(), Desired.RELEASE) is None
+    asked = moves.wished(an_assigned_row(), Desired.RELEASE)
+    assert isinstance(asked, TaskRow)
+    assert asked.desired is Desired.RELEASE
+
+
+def test_a_wish_that_is_the_present_one_changes_nothing() -> None:
+    assert moves.wished(an_assigned_row(), Desired.RUN) is None
+
+
+def test_an_overdue_task_is_called_back_from_its_node_and_then_fails() -> None:
+    called_back = moves.overdue(an_assigned_row())
+    assert isinstance(called_back, TaskRow)
+    change = moves.given_back(called_back, "released")
+    assert isinstance(change, End)
+    assert (change.row.outcome, change.row.reason) == (Outcome.FAILED, "the deadline has passed")
+
+
+def test_retry_of_a_waiting_task_lets_it_go_at_once() -> None:
+    due = moves.due_at_once(a_row(delay_s=60.0))
+    assert due is not None
+    assert due.delay_s == 0.0
+    assert moves.due_at_once(a_row()) is None
+    assert moves.due_at_once(an_assigned_row()) is None

@@ -1,0 +1,109 @@
+"""The leader's view of the table, by example."""
+
+from coordinator.rowbook import RowBook
+from schemas.ids import QUEUED
+from tests.examples import TASK, a_row, a_stored, an_assigned_row
+
+HERE, THERE = "node-a", "node-b"
+
+
+def sequences(book: RowBook) -> list[int]:
+    return [stored.sequence for stored in book.all(TASK)]
+
+
+def a_book_after_a_move() -> RowBook:
+    """Queued at 1, then written to node-a at 2; the old row still stands."""
+    book = RowBook()
+    book.learn(a_stored(1, a_row()))
+    book.learn(a_stored(2, an_assigned_row(HERE)))
+    return book
+
+
+def test_of_two_rows_the_higher_is_true() -> None:
+    book = a_book_after_a_move()
+    top = book.top(TASK)
+    assert top is not None
+    assert (top.sequence, top.row.place) == (2, HERE)
+    assert sequences(book) == [1, 2]
+
+
+def test_a_task_is_counted_once_where_its_true_row_stands() -> None:
+    book = a_book_after_a_move()
+    assert (book.count_at(QUEUED), book.count_at(HERE), len(book)) == (0, 1, 1)
+
+
+def test_a_row_that_was_deleted_is_not_brought_back_by_its_echo() -> None:
+    book = a_book_after_a_move()
+    book.forget(TASK, 1)
+    book.learn(a_stored(1, a_row()))
+    assert sequences(book) == [2]
+
+
+def test_a_newer_row_at_the_same_place_takes_the_others_stead() -> None:
+    book = a_book_after_a_move()
+    book.vouched.add(2)
+    book.learn(a_stored(3, an_assigned_row(HERE, attempt=2)))
+    assert sequences(book) == [1, 3]
+    assert book.vouched == set()
+
+
+def test_an_older_row_at_the_same_place_is_no_news() -> None:
+    book = RowBook()
+    book.learn(a_stored(5, a_row()))
+    book.learn(a_stored(4, a_row()))
+    assert sequences(book) == [5]
+
+
+def test_a_new_row_of_a_task_that_was_deleted_is_news() -> None:
+    book = RowBook()
+    book.learn(a_stored(1, a_row()))
+    book.forget(TASK, 1)
+    book.learn(a_stored(2, a_row()))
+    assert sequences(book) == [2]
+
+
+def test_what_a_checked_read_does_not_find_is_gone() -> None:
+    book = a_book_after_a_move()
+    book.replace(TASK, [a_stored(3, an_assigned_row(THERE))])
+    assert sequences(book) == [3]
+    book.replace(TASK, [])
+    assert TASK not in book
+
+
+def test_an_audit_drops_only_what_it_could_have_seen() -> None:
+    book = a_book_after_a_move()
+    book.audit([], seen_to=1)
+    assert sequences(book) == [2]
+
+
+def test_an_audit_that_began_before_a_delete_does_not_bring_the_row_back() -> None:
+    book = a_book_after_a_move()
+    book.forget(TASK, 1)
+    book.audit([a_stored(1, a_row()), a_stored(2, an_assigned_row(HERE))], seen_to=2)
+    assert sequences(book) == [2]
+
+
+def test_deletes_are_remembered_only_until_the_feed_has_passed_them() -> None:
+    book = a_book_after_a_move()
+    book.forget(TASK, 1)
+    assert repr(book) == "<RowBook 1 tasks, 1 awaiting their echo>"
+    book.feed_passed(1)
+    assert repr(book) == "<RowBook 1 tasks, 0 awaiting their echo>"
+
+
+def test_only_news_is_told() -> None:
+    told: list[str] = []
+    book = RowBook(told.append)
+    book.learn(a_stored(1, a_row()))
+    book.learn(a_stored(1, a_row()))
+    book.forget(TASK, 9)
+    assert told == [TASK]
+
+
+def test_the_store_time_of_an_own_write_is_corrected_by_its_echo() -> None:
+    book = RowBook()
+    book.learn(a_stored(1, a_row()))
+    book.learn(a_stored(1, a_row())._replace(stored_at=5.0))
+    top = book.top(TASK)
+    assert top is not None
+    assert top.stored_at == 5.0
