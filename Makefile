@@ -27,7 +27,7 @@ $(BIN)/python:
 	@$(PYTHON) -c '' 2>/dev/null || { echo '$(NEEDED), and there is no "$(PYTHON)" that runs here: $(NAME_ONE)' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(NEEDED), and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): $(NAME_ONE)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: install what your system keeps apart for that (on Debian the package python3-venv).' >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 NEEDED := Downdraft needs Python 3.11 or newer
 NAME_ONE := name one, as in make install PYTHON=python3.12

@@ -43,6 +43,13 @@ class EventLog:
         except Unanswered:
             log.debug("event not sent", task=event.task, event_type=event.kind)
 
+    async def tell(self, event: Event) -> None:
+        """Write such an event and return when it is stored, for what is to come after it; one try."""
+        try:
+            await self._connection.store(self._subject(event), codec.encode(event))
+        except Unanswered:
+            log.debug("event perhaps not stored", task=event.task, event_type=event.kind)
+
     async def report(self, event: Event) -> None:
         """Write a fact and return when it is stored, however long the broker is away.
 

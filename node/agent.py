@@ -24,6 +24,7 @@ from schemas import subjects as s
 from schemas.event import AttemptFailed, Completed, Paused, Released, Resumed, Started
 from schemas.heartbeat import Held, Progress
 from schemas.lifecycle import Desired
+from schemas.redact import public_request
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -57,6 +58,8 @@ class Agent:
         self._sessions: dict[str, Session] = {}
         self._next: dict[str, Assigned] = {}
         self._results: dict[str, Placed | Verdict | None] = {}
+        self._announced: set[str] = set()
+        """Their `started` is stored: progress may follow it."""
         self._leaving = False
         self._pumping = self._stale = False
         self._idle = anyio.Event()
@@ -117,7 +120,7 @@ class Agent:
     async def publish_progress(self) -> None:
         """One message for each running transfer."""
         for session in tuple(self._sessions.values()):
-            if session.phase is Phase.ACTIVE:
+            if session.phase is Phase.ACTIVE and session.task in self._announced:
                 await self._publish_progress(session)
 
     def _begin(self, assigned: Assigned) -> None:
@@ -182,7 +185,7 @@ class Agent:
     def _advance(self, session: Session, signal: Signal) -> None:
         """Take one step through the table and start what the new phase is."""
         session = after(session, signal)
-        if signal is Signal.ADDED and not session.started_at:
+        if signal is Signal.STARTED and not session.started_at:
             session = replace(session, started_at=anyio.current_time())
             self._tasks.start_soon(self._say_started, session)
         self._sessions[session.task] = session
@@ -197,6 +200,7 @@ class Agent:
     def _end(self, session: Session) -> None:
         self._sessions.pop(session.task, None)
         self._results.pop(session.task, None)
+        self._announced.discard(session.task)
         if following := self._next.pop(session.task, None):
             self._begin(following)
 
@@ -237,6 +241,7 @@ class Agent:
             **self._about(session) | {"attempt": placed.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
+            request=public_request(session.row.request) if session.row.request else None,
             node=self.node,
             path=placed.path,
             bytes=placed.bytes,
@@ -280,8 +285,9 @@ class Agent:
         self.signal(session.task, Signal.STORED)
 
     async def _say_started(self, session: Session) -> None:
-        await self._events.emit(Started(**self._about(session), node=self.node, lane=session.lane))
         log.info("download started", task=session.task, attempt=session.row.attempt, lane=session.lane)
+        await self._events.tell(Started(**self._about(session), node=self.node, lane=session.lane))
+        self._announced.add(session.task)
         await self._publish_progress(session)
 
     async def _publish_progress(self, session: Session) -> None:
@@ -317,4 +323,6 @@ class Agent:
 
 def _shown(session: Session) -> str:
     """The phase as others see it."""
-    return "paused" if session.phase is Phase.WAITING and session.said_paused else str(session.phase)
+    if session.phase is Phase.WAITING and session.said_paused:
+        return "paused"
+    return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)

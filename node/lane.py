@@ -39,6 +39,7 @@ class LaneDriver:
         self._additions: dict[str, Addition] = {}
         self._removals: set[str] = set()
         self._held: set[str] = set()
+        self._started: set[str] = set()
         self._wake = anyio.Event()
 
     def __repr__(self) -> str:
@@ -89,6 +90,7 @@ class LaneDriver:
     def _forget_all(self) -> None:
         """The daemon is gone and with it all it held; what was still to be added waits for the next one."""
         held, self._held = self._held, set()
+        self._started.clear()
         self.transfers, self.bytes_per_s = {}, 0
         self._removals.clear()
         for task in held:
@@ -128,10 +130,14 @@ class LaneDriver:
         ended: list[str] = []
         for task in tuple(self._held):
             transfer = tick.transfers.get(task)
+            if transfer is not None and transfer.status is not Status.WAITING and task not in self._started:
+                self._started.add(task)
+                self._tell(task, Signal.STARTED, None)
             signal, verdict = _meaning(transfer)
             if signal is None:
                 continue
             self._held.discard(task)
+            self._started.discard(task)
             if transfer is not None:
                 ended.append(task)
             self._tell(task, signal, verdict)

@@ -53,6 +53,8 @@ class Signal(StrEnum):
 
     PROBED = "probed"
     ADDED = "added"
+    STARTED = "started"
+    """aria2 runs it: until then it waits inside its lane."""
     WHOLE = "whole"
     """aria2 has every byte."""
     FAILED = "failed"
@@ -73,9 +75,11 @@ TABLE: dict[tuple[Phase, Signal], Phase] = {
     (Phase.ADDING, Signal.ADDED): Phase.ACTIVE,
     (Phase.ADDING, Signal.FAILED): Phase.REPORTING,
     (Phase.ADDING, Signal.VANISHED): Phase.WAITING,
+    (Phase.ACTIVE, Signal.STARTED): Phase.ACTIVE,
     (Phase.ACTIVE, Signal.WHOLE): Phase.VERIFYING,
     (Phase.ACTIVE, Signal.FAILED): Phase.REPORTING,
     (Phase.ACTIVE, Signal.VANISHED): Phase.WAITING,
+    (Phase.REMOVING, Signal.STARTED): Phase.REMOVING,
     (Phase.REMOVING, Signal.VANISHED): Phase.WAITING,
     # The last byte came while it was being stopped: the first whole file wins.
     (Phase.REMOVING, Signal.WHOLE): Phase.VERIFYING,
@@ -106,7 +110,7 @@ class Session(Struct, frozen=True, kw_only=True):
     lane: str = ""
     """Empty until the probe has chosen one."""
     started_at: float = 0.0
-    """When aria2 first had it, monotonic seconds; 0 before."""
+    """When aria2 first ran it, monotonic seconds; 0 before."""
     said_paused: bool = False
 
     @property

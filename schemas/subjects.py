@@ -23,8 +23,8 @@ TASKS_ALL = f"{ROOT}.tasks.*.*"
 TASKS_TREE = f"{ROOT}.tasks.>"
 EVENTS_WRITE_ALL = f"{ROOT}.write.events.>"
 EVENTS_ALL = f"{ROOT}.events.>"
-PROGRESS_ALL = f"{ROOT}.progress.*.*"
-HEARTBEATS_ALL = f"{ROOT}.heartbeats.*"
+PROGRESS_ALL = f"{ROOT}.progress.>"
+HEARTBEATS_ALL = f"{ROOT}.heartbeats.>"
 OUTCOMES_ALL = f"{ROOT}.events.*.finished.*.*"
 
 FACTS = (

@@ -63,7 +63,7 @@ class Waiting:
                 await stack.enter_async_context(self._client.events(self._event))
                 await stack.enter_async_context(self._client.progress(self._moved))
             ready()
-            asked_at = anyio.current_time()
+            asked_at = anyio.current_time() - ASK_AGAIN_S  # once at once: it may have ended before we listened
             while len(self.ended) < len(self._names):
                 if anyio.current_time() - asked_at >= ASK_AGAIN_S:
                     asked_at = anyio.current_time()
@@ -111,7 +111,7 @@ class Waiting:
 async def submit_one(client: Client, request: Request, *, owner: str | None, wait: bool, as_json: bool) -> bool:
     """Submit; with `wait` stay until the end. False where it did not complete."""
     task = await client.submit(request, owner)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if not wait:
         if as_json:
             print_json({"task": task})

@@ -19,7 +19,7 @@ async def test_submit_prints_the_id_and_show_tells_its_story(cluster: Up, origin
     view = json.loads(done.stdout)
     assert (view["state"], view["bytes"]) == ("completed", 5)
     shown = json.loads((await cluster.arun("show", view["task"], "--json")).stdout)
-    assert [event["type"] for event in shown["events"]][0] == "queued"
+    assert shown["events"][0]["type"] == "queued"
     assert shown["task"]["labels"] == {"project": "x"}
 
 

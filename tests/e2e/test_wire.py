@@ -36,7 +36,7 @@ async def test_a_bare_publish_is_a_complete_submission_and_a_bare_subscriber_see
 
     kinds = []
     for subject, message in seen:
-        _, family, task, *rest = subject.split(".")
+        _, family, task, *_ = subject.split(".")
         assert len(task) == 16
         kinds.append("progress" if family == "progress" else str(message["type"]))
     order = [kinds.index(kind) for kind in ("queued", "assigned", "started", "progress", "finished.completed")]

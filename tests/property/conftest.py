@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 # Slow machines are no bugs; what is found is kept as an example in the test, not in a database beside it.
 settings.register_profile(
     "quick",
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=30,
     deadline=None,
     database=None,

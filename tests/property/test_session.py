@@ -117,9 +117,10 @@ def test_a_session_never_dead_locks_however_wishes_and_signals_fall(
         for _ in range(data.draw(st.integers(0, 4))):
             if choices := follows(session, admitted=data.draw(st.booleans())):
                 session = data.draw(st.sampled_from(choices))
-    # Now the wish stays and whatever is under way succeeds or fails: it must come to rest.
+    # Now the wish stays and whatever is under way goes on, succeeds or fails: it must come to rest.
     for _ in range(12):
-        if choices := follows(session):
+        step = next_step(session, admitted=True)
+        if choices := [one for one in follows(session) if step or one.phase is not session.phase]:
             # A transfer that vanishes for ever starts for ever: that is no dead-lock, so let it end.
             ending = [one for one in choices if one.phase is not Phase.WAITING]
             session = data.draw(st.sampled_from(ending if last is Wanted.RUN and ending else choices))
@@ -159,3 +160,9 @@ def test_a_pause_is_said_once_and_again_after_the_download_ran() -> None:
     ran = begun(replace(paused, wanted=Wanted.RUN), Step.ADD)
     stopped = replace(ran, phase=Phase.WAITING, wanted=Wanted.PAUSE)
     assert next_step(stopped, admitted=True) is Step.SAY_PAUSED
+
+
+@pytest.mark.parametrize("signal", [Signal.WHOLE, Signal.FAILED, Signal.VANISHED])
+@pytest.mark.parametrize("phase", [Phase.ACTIVE, Phase.REMOVING])
+def test_a_transfer_may_end_in_any_way_also_while_it_is_being_stopped(phase: Phase, signal: Signal) -> None:
+    assert after(a_session(phase=phase), signal).phase is not phase

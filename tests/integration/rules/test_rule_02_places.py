@@ -121,11 +121,9 @@ async def test_twenty_racing_leaders_place_each_of_200_tasks_once(broker: Broker
 
     placed_here: list[tuple[str, str]] = []
     async with producer(broker) as ann, anyio.create_task_group() as tasks:
-        ids = []
         async with coordinator(broker) as first:
             await first.until_leading()
-            for _ in range(200):
-                ids.append(await ann.submit())
+            ids = [await ann.submit() for _ in range(200)]
             await eventually(lambda: len(first.term.book) == 200)
 
         async def lead(index: int) -> None:
