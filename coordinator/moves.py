@@ -126,8 +126,11 @@ def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSetti
     return Requeue(replace(left, failures=failures, delay_s=delay_s, avoid=avoid, code=fact.code), counted=True)
 
 
-def wished(row: TaskRow, asked: Desired) -> TaskRow | End | None:
-    """What a wish makes of a row: a changed row, the end, or None where nothing changes."""
+def wished(row: TaskRow, asked: Desired, *, waited_s: float = 0.0) -> TaskRow | End | None:
+    """What a wish makes of a row: a changed row, the end, or None where nothing changes.
+
+    `waited_s` is the row's age: a delay counts from its store time, and the changed row is stored anew.
+    """
     if row.state not in (State.QUEUED, State.ASSIGNED):
         return None
     if asked is Desired.CANCEL and row.state is State.QUEUED:
@@ -135,7 +138,9 @@ def wished(row: TaskRow, asked: Desired) -> TaskRow | End | None:
     if asked is Desired.RELEASE and row.state is not State.ASSIGNED:
         return None
     desired = wish(row.desired, asked)
-    return None if desired is row.desired else replace(row, desired=desired)
+    if desired is row.desired:
+        return None
+    return replace(row, desired=desired, delay_s=max(0.0, row.delay_s - max(0.0, waited_s)))
 
 
 def overdue(row: TaskRow) -> TaskRow | End | None:

@@ -31,6 +31,7 @@ class TableAndBook(RuleBasedStateMachine):
         self.feed: list[StoredRow] = []
         self.erased: set[int] = set()
         """Deleted by this leader, which told the book."""
+        self.latest_own: dict[tuple[str, str], int] = {}
 
     def standing(self, task: str) -> list[StoredRow]:
         return sorted(row for (of, _), row in self.table.items() if of == task)
@@ -45,7 +46,9 @@ class TableAndBook(RuleBasedStateMachine):
 
     @rule(task=tasks, place=places)
     def own_write(self, task: str, place: str) -> None:
-        self.book.learn(self.write(task, place))
+        stored = self.write(task, place)
+        self.book.learn(stored)
+        self.latest_own[task, place] = stored.sequence
 
     @rule(task=tasks, place=places)
     def foreign_write(self, task: str, place: str) -> None:
@@ -89,6 +92,12 @@ class TableAndBook(RuleBasedStateMachine):
     def what_was_erased_never_comes_back(self) -> None:
         known = {stored.sequence for task in TASKS for stored in self.book.all(task)}
         assert not known & self.erased
+
+    @invariant()
+    def no_echo_puts_an_older_row_in_the_stead_of_an_own_write(self) -> None:
+        for task in TASKS:
+            for stored in self.book.all(task):
+                assert stored.sequence >= self.latest_own.get((task, stored.row.place), 0)
 
     @invariant()
     def the_count_at_each_place_is_what_a_recount_gives(self) -> None:

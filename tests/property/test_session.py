@@ -166,3 +166,15 @@ def test_a_pause_is_said_once_and_again_after_the_download_ran() -> None:
 @pytest.mark.parametrize("phase", [Phase.ACTIVE, Phase.REMOVING])
 def test_a_transfer_may_end_in_any_way_also_while_it_is_being_stopped(phase: Phase, signal: Signal) -> None:
     assert after(a_session(phase=phase), signal).phase is not phase
+
+
+@pytest.mark.parametrize("phase", [Phase.PROBING, Phase.ADDING, Phase.ACTIVE, Phase.REMOVING, Phase.VERIFYING])
+def test_whatever_is_under_way_may_fail_and_is_reported_unless_it_was_being_stopped(phase: Phase) -> None:
+    expected = Phase.WAITING if phase is Phase.REMOVING else Phase.REPORTING
+    assert after(a_session(phase=phase), Signal.FAILED).phase is expected
+
+
+def test_what_was_stopped_waits_for_the_next_wish_unless_it_was_whole_first() -> None:
+    stopped = a_session(phase=Phase.REMOVING)
+    assert after(stopped, Signal.VANISHED).phase is Phase.WAITING
+    assert after(stopped, Signal.WHOLE).phase is Phase.VERIFYING

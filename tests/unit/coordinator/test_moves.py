@@ -129,6 +129,14 @@ def test_a_wish_that_is_the_present_one_changes_nothing() -> None:
     assert moves.wished(an_assigned_row(), Desired.RUN) is None
 
 
+def test_a_pause_does_not_make_a_delay_begin_again() -> None:
+    paused = moves.wished(a_row(delay_s=60.0), Desired.PAUSE, waited_s=20.0)
+    assert isinstance(paused, TaskRow)
+    resumed = moves.wished(paused, Desired.RUN, waited_s=50.0)
+    assert isinstance(resumed, TaskRow)
+    assert (paused.delay_s, resumed.delay_s) == (40.0, 0.0)
+
+
 def test_an_overdue_task_is_called_back_from_its_node_and_then_fails() -> None:
     called_back = moves.overdue(an_assigned_row())
     assert isinstance(called_back, TaskRow)
