@@ -94,7 +94,7 @@ class Lease:
 
     async def release(self) -> None:
         """Let it go at once, so that nobody has to wait for its time to run out."""
-        if not self.revision:
+        if not self.revision or not self._connection.is_connected:
             return
         mark = msgspec.structs.replace(self._holder, released=True)
         revision, self.revision = self.revision, 0

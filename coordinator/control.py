@@ -137,7 +137,8 @@ async def _finished(term: Term, caller: str, task: str, step: Steering) -> Steer
 
 async def _wish(term: Term, top: StoredRow, *, asked: Desired) -> Steered | None:
     row = top.row
-    change = moves.wished(row, asked)
+    waited_s = term.connection.clock.now() - top.stored_at
+    change = moves.wished(row, asked, waited_s=waited_s)
     if change is None:
         said = {State.ENDING: "it is ending already"}.get(row.state, f"it is to {row.desired} already")
         return Steered(row.task, row.desired is asked, said)

@@ -77,6 +77,7 @@ async def _follow_table(term: Term) -> None:
         stop_watching()
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
             try:
-                await pull.delete_consumer(term.connection, s.TASKS_STREAM, name)
+                if term.connection.is_connected:
+                    await pull.delete_consumer(term.connection, s.TASKS_STREAM, name)
             except (Unanswered, ApiRefused):
                 log.debug("a feed was left behind; the server drops it", consumer=name)

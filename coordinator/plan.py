@@ -38,7 +38,7 @@ def plan(
         chosen = None if refused else _choose([states[node] for node in able[kind]], task, strategy)
         if chosen is not None:
             states[chosen.node] = _reserve(chosen, task)
-            why = f"least loaded of {len(able[kind])} able nodes: {chosen.assigned} of {chosen.slots} slots in use"
+            why = _why(chosen, len(able[kind]))
             placements.append(Placement(task.task, task.sequence, chosen.node, chosen.instance, why))
         elif refused or (task.size and any(has_room(states[node], task) is None for node in able[kind])):
             refused_size[kind] = min(task.size, refused_size.get(kind, task.size))
@@ -56,6 +56,13 @@ def plan(
 def _choose(nodes: Sequence[NodeState], task: Waiting, strategy: Strategy) -> NodeState | None:
     free = [node for node in nodes if all(check(node, task) is None for check in NODE_FILTERS)]
     return min(free, key=lambda node: (strategy(node, task), node.node), default=None)
+
+
+def _why(node: NodeState, able: int) -> str:
+    among = "the only node that can" if able == 1 else f"the least loaded of {able} nodes that can"
+    if node.assigned < node.slots:
+        return f"{among}: {node.assigned} of {node.slots} slots in use"
+    return f"{among}: its {node.slots} slots are in use, this waits next in line"
 
 
 def _reserve(node: NodeState, task: Waiting) -> NodeState:

@@ -8,6 +8,7 @@ import subprocess
 import psutil
 
 from tests.harness.processes import COMMAND, Up, environment, running_up
+from tests.harness.waiting import eventually
 
 
 def test_up_json_says_how_to_reach_everything_and_is_private(cluster: Up) -> None:
@@ -23,9 +24,9 @@ def test_up_json_says_how_to_reach_everything_and_is_private(cluster: Up) -> Non
         assert psutil.pid_exists(pid)
 
 
-def test_it_prints_the_command_with_which_to_submit(cluster: Up) -> None:
-    printed = (cluster.folder / "up.out").read_text()
-    assert f"nats --server {cluster.url} --creds {cluster.creds('producer')} pub downloads.requests" in printed
+async def test_it_prints_the_command_with_which_to_submit(cluster: Up) -> None:
+    command = f"nats --server {cluster.url} --creds {cluster.creds('producer')} pub downloads.requests"
+    await eventually(lambda: command in (cluster.folder / "up.out").read_text())
 
 
 def test_no_process_runs_as_admin(cluster: Up) -> None:

@@ -94,8 +94,7 @@ class Up:
             view = await self.show(task)
             return view if view.get("state") in states else None
 
-        view = await eventually(reached, within_s=within_s, what=f"{task} {states}")
-        assert view is not None
+        view: dict[str, Any] = await eventually(reached, within_s=within_s, what=f"{task} {states}")
         return view
 
     def stop(self, within_s: float = 25) -> int:

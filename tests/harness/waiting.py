@@ -1,19 +1,31 @@
 """Waiting for a condition instead of sleeping."""
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, overload
 
 import anyio
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.02, what: str = ""
-) -> T:
+    condition: Callable[[], Coroutine[Any, Any, T | None]],
+    *,
+    within_s: float = 10.0,
+    every_s: float = 0.02,
+    what: str = "",
+) -> T: ...
+@overload
+async def eventually(
+    condition: Callable[[], T | None], *, within_s: float = 10.0, every_s: float = 0.02, what: str = ""
+) -> T: ...
+async def eventually(
+    condition: Callable[[], Any], *, within_s: float = 10.0, every_s: float = 0.02, what: str = ""
+) -> Any:
     """Poll `condition` until it is true and return its value; fail with what it last was."""
-    last: T | None = None
+    last: Any = None
     with anyio.move_on_after(within_s):
         while True:
             value = condition()

@@ -24,19 +24,23 @@ async def test_of_two_completions_the_first_counts(broker: Broker) -> None:
 
 
 async def test_a_deposed_leader_cannot_end_a_live_task(broker: Broker) -> None:
-    async with bare_term(broker, "deposed", epoch=1) as old, bare_term(broker, "leader", 2) as new:
-        async with recording(broker) as seen, scripted_node(broker) as node:
-            created = await old.cas(a_row(), 0)
-            assert created is not None
-            await new.refresh(TASK)
-            placed = await new.move(moves.placed(created.row, "node-1", "i"), created.sequence)
-            assert placed is not None
-            # It wakes up and still believes that the task must fail.
-            change = moves.ended(created.row, Outcome.FAILED, "yesterday's decision")
-            assert not await old.apply(created, change)
-            assert await node.complete(placed.row)
-            await seen.outcome(TASK)
-            assert seen.kinds(TASK) == ["finished.completed"]
+    async with (
+        bare_term(broker, "deposed", epoch=1) as old,
+        bare_term(broker, "leader", epoch=2) as new,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+    ):
+        created = await old.cas(a_row(), 0)
+        assert created is not None
+        await new.refresh(TASK)
+        placed = await new.move(moves.placed(created.row, "node-1", "i"), created.sequence)
+        assert placed is not None
+        # It wakes up and still believes that the task must fail.
+        change = moves.ended(created.row, Outcome.FAILED, "yesterday's decision")
+        assert not await old.apply(created, change)
+        assert await node.complete(placed.row)
+        await seen.outcome(TASK)
+        assert seen.kinds(TASK) == ["finished.completed"]
 
 
 async def test_a_completion_that_came_first_beats_a_cancel(broker: Broker) -> None:

@@ -31,7 +31,7 @@ async def test_a_row_that_rose_again_after_its_end_is_deleted_and_not_placed(bro
 
 
 async def _is_gone(term) -> bool:  # type: ignore[no-untyped-def]
-    return await term.table.rows(TASK) == []
+    return bool(await term.table.rows(TASK) == [])
 
 
 async def test_a_row_left_by_an_earlier_leader_is_placed_after_its_outcome_was_read(broker: Broker) -> None:

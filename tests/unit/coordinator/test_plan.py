@@ -92,7 +92,7 @@ def test_a_placement_says_why_and_names_the_row_and_the_process() -> None:
     pending.add(a_waiting(1, sequence=42))
     [placement] = plan(pending, [a_node(instance="i7", assigned=1), a_node("node-b", assigned=2)], limit=1)
     assert (placement.sequence, placement.node, placement.instance) == (42, "node-a", "i7")
-    assert placement.why == "least loaded of 2 able nodes: 1 of 4 slots in use"
+    assert placement.why == "the least loaded of 2 nodes that can: 1 of 4 slots in use"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""A key that one process holds while it lives."""
+
+import anyio
+
+from broker.lease import Holder, Lease
+from broker.roles import Role
+from schemas import subjects as s
+from tests.harness.broker import Broker
+from tests.harness.leader import coordinator
+from tests.harness.waiting import eventually
+
+
+async def test_one_holds_it_and_the_other_learns_who(broker: Broker) -> None:
+    async with broker.connected(Role.COORDINATOR) as connection:
+        one = Lease(connection, s.LEADER_KEY, Holder("one", "i1"), ttl_s=5, checked=True)
+        two = Lease(connection, s.LEADER_KEY, Holder("two", "i2"), ttl_s=5, checked=True)
+        assert await one.acquire() is None
+        found = await two.acquire()
+        assert found is not None
+        assert found.holder.name == "one"
+        assert one.is_held
+        assert not two.is_held
+
+
+async def test_a_renewed_lease_outlives_its_first_term_and_a_dead_one_does_not(broker: Broker) -> None:
+    async with broker.connected(Role.COORDINATOR) as connection:
+        alive = Lease(connection, s.LEADER_KEY, Holder("one", "i1"), ttl_s=1, checked=True)
+        other = Lease(connection, s.LEADER_KEY, Holder("two", "i2"), ttl_s=1, checked=True)
+        assert await alive.acquire() is None
+        until = anyio.current_time() + 2.5
+        while anyio.current_time() < until:
+            assert await alive.renew()
+            assert await other.acquire() is not None
+            await anyio.sleep(0.2)
+
+        async def taken() -> bool:
+            return await other.acquire() is None
+
+        await eventually(taken, within_s=4, what="it runs out with its holder")
+        assert not await alive.renew()
+        assert not alive.is_held
+
+
+async def test_a_released_lease_is_free_at_once(broker: Broker) -> None:
+    async with broker.connected(Role.COORDINATOR) as connection:
+        one = Lease(connection, s.LEADER_KEY, Holder("one", "i1"), ttl_s=60, checked=True)
+        two = Lease(connection, s.LEADER_KEY, Holder("two", "i2"), ttl_s=60, checked=True)
+        assert await one.acquire() is None
+        await one.release()
+        assert await two.acquire() is None
+
+
+async def test_a_node_takes_over_from_its_own_dead_predecessor_at_once(broker: Broker) -> None:
+    async with broker.connected(Role.NODE, "node-1") as connection:
+        key = s.node_lock_key("node-1")
+        dead = Lease(connection, key, Holder("node-1", "before"), ttl_s=60)
+        assert await dead.acquire() is None
+        stranger = Lease(connection, key, Holder("node-1", "elsewhere"), ttl_s=60)
+        assert await stranger.acquire() is not None
+        successor = Lease(connection, key, Holder("node-1", "after"), ttl_s=60)
+        assert await successor.acquire(frozenset({"before"})) is None
+        assert not await dead.renew()
+
+
+async def test_a_standby_leads_when_the_leader_stops(broker: Broker) -> None:
+    async with coordinator(broker, "first") as first, coordinator(broker, "second") as second:
+        await eventually(lambda: first.leads or second.leads)
+        leader, standby = (first, second) if first.leads else (second, first)
+        assert not standby.leads
+        epoch = leader.term.epoch
+        leader.stop()
+        term = await standby.until_leading()
+        assert term.epoch > epoch
