@@ -60,7 +60,7 @@ class Term:
     @asynccontextmanager
     async def only(self, task: str) -> AsyncIterator[None]:
         """One step at a time for each task."""
-        lock = self._locks.setdefault(task, anyio.Lock())
+        lock = self._locks.setdefault(task, anyio.Lock(fast_acquire=True))
         async with lock:
             with structlog.contextvars.bound_contextvars(task=task):
                 yield
