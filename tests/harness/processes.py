@@ -137,7 +137,9 @@ def running_up(folder: Path, *arguments: str, allow_loopback: bool = True, **set
 
 def _until_ready(up: Up) -> None:
     end = time.monotonic() + READY_WITHIN_S
-    while not up.up_file.exists():
+    # A killed one leaves its file behind: only a newer one counts.
+    began = psutil.Process(up.process.pid).create_time() - 0.05
+    while not up.up_file.exists() or up.up_file.stat().st_mtime < began:
         assert up.process.poll() is None, (up.folder / "up.out").read_text()
         assert time.monotonic() < end, f"no up.json after {READY_WITHIN_S} s"
         time.sleep(0.05)

@@ -28,7 +28,9 @@ def up(
     gateway_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Kept for the HTTP gateway, which this version does not have yet.")
     ] = 8080,
-    slots: Annotated[int, typer.Option(min=1, max=256, help="Downloads each node runs at once.")] = 8,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Downloads each node runs at once; default: node.slots, 8.")
+    ] = None,
     coordinators: Annotated[int, typer.Option(min=1, max=9, help="One leads, the others stand by.")] = 1,
     node_tag: Annotated[
         list[str] | None,
@@ -38,6 +40,7 @@ def up(
         list[str] | None,
         typer.Option(metavar="CIDR", help="Loopback or link-local network to download from all the same. Repeatable."),
     ] = None,
+    config: Config = None,
 ) -> None:
     """Run a whole cluster on this machine until Ctrl-C: nats-server, coordinator, nodes.
 
@@ -53,19 +56,24 @@ def up(
     """
     from schemas.settings import LogSettings
     from tools.cluster import ClusterPlan
+    from tools.context import load_settings
     from tools.logs import configure
     from tools.up import serve
 
     configure(LogSettings(level="warning"))
+    settings = load_settings(config).settings
     plan = ClusterPlan(
         data=data,
         downloads=downloads,
         nodes=nodes,
         coordinators=coordinators,
-        slots=slots,
+        slots=slots or settings.node.slots,
         nats_port=nats_port,
-        allow_nets=tuple(allow_net or ()),
+        nats_binary=settings.nats.server_binary,
+        allow_nets=tuple(allow_net or settings.node.allow_nets),
+        tags=settings.node.tags,
         node_tags=_tags_by_node(node_tag or []),
+        config=config,
     )
     run(lambda: serve(plan))
 

@@ -1,0 +1,85 @@
+"""What the documentation says is so: commands parse, examples decode, tables are complete."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer
+
+from schemas.event import KINDS
+from schemas.request import Request, decode_request
+from schemas.settings import Settings, names
+from tools.cli import app
+
+CHECKOUT = Path(__file__).parent.parent.parent
+DOCS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+GROUP: Any = typer.main.get_command(app)
+
+
+def blocks(file: Path, language: str) -> list[str]:
+    return [body for kind, body in BLOCK.findall(file.read_text()) if kind == language]
+
+
+def documented_commands() -> list[str]:
+    """Every `downdraft …` of the documentation and of the commands' own help."""
+    lines = [line for file in DOCS for body in blocks(file, "sh") for line in body.splitlines()]
+    lines += [line for command in GROUP.commands.values() for line in (command.help or "").splitlines()]
+    found = [line.strip().split("  #")[0].split(" | ")[0] for line in lines]
+    return sorted({line for line in found if line.startswith("downdraft ")})
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_a_documented_command_line_is_understood(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    GROUP.commands[name].make_context(name, arguments)
+
+
+def test_every_command_shows_an_example_in_its_help() -> None:
+    for name, command in GROUP.commands.items():
+        assert f"downdraft {name}" in (command.help or ""), name
+
+
+@pytest.mark.parametrize("body", blocks(CHECKOUT / "docs" / "requests.md", "json"))
+def test_a_documented_request_is_accepted(body: str) -> None:
+    assert decode_request(body.encode()).uris
+
+
+def test_the_page_on_requests_names_every_field() -> None:
+    page = (CHECKOUT / "docs" / "requests.md").read_text()
+    fields = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert fields == [field.name for field in msgspec.structs.fields(Request)]
+
+
+def test_the_page_on_settings_names_every_setting_with_its_default() -> None:
+    page = (CHECKOUT / "docs" / "settings.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \|([^|]*)\|", page, re.MULTILINE))
+    assert sorted(rows) == sorted(names())
+    for name, shown in rows.items():
+        section, field = name.split(".")
+        default = getattr(getattr(Settings(), section), field)
+        expected = "" if default in ("", ()) else f"{default:g}" if isinstance(default, float) else str(default)
+        assert shown.strip().strip("`") == expected, name
+
+
+def test_the_page_on_events_names_every_type() -> None:
+    page = (CHECKOUT / "docs" / "events.md").read_text()
+    for kind in KINDS:
+        assert f"`{kind}`" in page, kind
+
+
+@pytest.mark.parametrize("file", sorted((CHECKOUT / "docs" / "adr").glob("*.md")), ids=lambda file: file.stem)
+def test_a_decision_tells_context_decision_and_consequences(file: Path) -> None:
+    text = file.read_text()
+    assert text.startswith(f"# {int(file.stem[:4])}. ")
+    positions = [text.index(f"**{part}.**") for part in ("Context", "Decision", "Consequences")]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("file", DOCS, ids=lambda file: file.name)
+def test_links_between_pages_lead_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", file.read_text()):
+        assert (file.parent / target).exists(), target
