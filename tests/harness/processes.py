@@ -113,6 +113,8 @@ def running_up(folder: Path, *arguments: str, allow_loopback: bool = True, **set
     """`downdraft up` on free ports for the length of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     allowed = ["--allow-net", "127.0.0.0/8"] if allow_loopback else []
+    stale = folder / "downdraft-data" / "up.json"
+    before = stale.stat().st_mtime_ns if stale.exists() else 0
     with (folder / "up.out").open("wb") as output:
         process = subprocess.Popen(
             [*COMMAND, "up", "--nats-port", "0", *allowed, *arguments],
@@ -125,7 +127,7 @@ def running_up(folder: Path, *arguments: str, allow_loopback: bool = True, **set
         )
     up = Up(folder, process)
     try:
-        _until_ready(up)
+        _until_ready(up, before)
         yield up
     finally:
         if process.poll() is None:
@@ -135,11 +137,10 @@ def running_up(folder: Path, *arguments: str, allow_loopback: bool = True, **set
                 process.kill()
 
 
-def _until_ready(up: Up) -> None:
+def _until_ready(up: Up, before: int) -> None:
     end = time.monotonic() + READY_WITHIN_S
-    # A killed one leaves its file behind: only a newer one counts.
-    began = psutil.Process(up.process.pid).create_time() - 0.05
-    while not up.up_file.exists() or up.up_file.stat().st_mtime < began:
+    # A killed one leaves its file behind: only another one counts.
+    while not up.up_file.exists() or up.up_file.stat().st_mtime_ns == before:
         assert up.process.poll() is None, (up.folder / "up.out").read_text()
         assert time.monotonic() < end, f"no up.json after {READY_WITHIN_S} s"
         time.sleep(0.05)
