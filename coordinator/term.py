@@ -61,11 +61,13 @@ class Term:
     async def only(self, task: str) -> AsyncIterator[None]:
         """One step at a time for each task."""
         lock = self._locks.setdefault(task, anyio.Lock(fast_acquire=True))
-        async with lock:
-            with structlog.contextvars.bound_contextvars(task=task):
-                yield
-        if not lock.statistics().locked and lock.statistics().tasks_waiting == 0:
-            self._locks.pop(task, None)
+        try:
+            async with lock:
+                with structlog.contextvars.bound_contextvars(task=task):
+                    yield
+        finally:
+            if not lock.locked() and lock.statistics().tasks_waiting == 0:
+                self._locks.pop(task, None)
 
     def is_busy(self, task: str) -> bool:
         return task in self._locks

@@ -33,16 +33,16 @@ class Watch:
     async def run(self) -> None:
         """Watch for the length of the term. Silence counts from now: the takeover is over."""
         term, settings = self._term, self._term.settings
-        last = anyio.current_time()
-        term.fleet.start_afresh(last)
+        term.fleet.start_afresh(anyio.current_time())
         limiter = anyio.CapacityLimiter(IN_FLIGHT)
         while True:
+            fell_asleep = anyio.current_time()
             await anyio.sleep(min(COMPARE_EVERY_S, settings.heartbeat_interval_s))
             now = anyio.current_time()
-            if now - last > 2 * settings.heartbeat_interval_s + 0.5:
-                log.warning("this coordinator was asleep, node silence counts afresh", gap_s=round(now - last, 1))
+            if now - fell_asleep > 2 * settings.heartbeat_interval_s + 0.5:
+                gap_s = round(now - fell_asleep, 1)
+                log.warning("this coordinator stood still, node silence counts afresh", gap_s=gap_s)
                 term.fleet.start_afresh(now)
-            last = now
             if settings.forget_offline_after_s:
                 term.fleet.forget_offline(now, settings.forget_offline_after_s)
             async with anyio.create_task_group() as tasks:

@@ -1,7 +1,9 @@
 """Rule 2: a task stands in one place, whoever writes and whatever crashes in between."""
 
+import pytest
 from msgspec.structs import replace
 
+from broker.errors import StoreFull
 from broker.roles import Role
 from coordinator import moves
 from schemas import codec
@@ -109,6 +111,14 @@ async def test_finishing_deletes_the_highest_row_last(broker: Broker) -> None:
         term.table.delete = recorded  # type: ignore[method-assign]
         await term.clear(TASK)
         assert deleted == sorted(deleted) == [created.sequence, moved.sequence]
+
+
+async def test_a_step_that_fails_leaves_its_task_free_for_the_next(broker: Broker) -> None:
+    async with bare_term(broker) as term:
+        with pytest.raises(StoreFull):
+            async with term.only(TASK):
+                raise StoreFull("planted")
+        assert not term.is_busy(TASK)
 
 
 async def test_twenty_racing_leaders_place_each_of_200_tasks_once(broker: Broker) -> None:
