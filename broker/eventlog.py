@@ -1,6 +1,5 @@
 """The log: events written under `downloads.write.events.…`, stored once, republished to everyone."""
 
-import base64
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -9,9 +8,9 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from broker import pull
+from broker import checked, pull
 from broker.connection import API, Connection
-from broker.errors import NO_MESSAGE, ApiRefused, SequenceConflict, Unanswered
+from broker.errors import SequenceConflict, Unanswered
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import AnyEvent, Event, Finished, decode_event
@@ -78,22 +77,13 @@ class EventLog:
 
     async def outcome(self, task: str) -> StoredEvent | None:
         """How a task ended, read through the stream's leader; None while it lives. Waits out an election."""
-        while True:
-            try:
-                answer = await self._connection.api(
-                    f"STREAM.MSG.GET.{s.EVENTS_STREAM}", {"last_by_subj": s.outcome_of(task)}
-                )
-            except ApiRefused as error:
-                if error.code == NO_MESSAGE:
-                    return None
-                raise
-            except Unanswered:
-                await anyio.sleep(RETRY_S)
-                continue
-            message = answer["message"]
-            event = decode_event(base64.b64decode(message["data"]))
-            assert event is not None, "an outcome of a type this version does not know"
-            return StoredEvent(message["seq"], event, datetime.fromisoformat(message["time"]).timestamp())
+        query = {"last_by_subj": s.outcome_of(task)}
+        found = await checked.get_patiently(self._connection, s.EVENTS_STREAM, query)
+        if found is None:
+            return None
+        event = decode_event(found.data)
+        assert event is not None, "an outcome of a type this version does not know"
+        return StoredEvent(found.sequence, event, found.stored_at)
 
     async def is_own_completion(self, task: str) -> bool:
         """Whether the stored outcome is this node's own completion. A node may read nothing else of the log."""

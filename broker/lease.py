@@ -4,7 +4,6 @@ Written by compare-and-set with a time to live, so that it vanishes with its hol
 on it (the table's rules do that); it keeps two processes from doing the same work.
 """
 
-import base64
 from typing import NamedTuple
 
 import anyio
@@ -12,8 +11,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from broker import checked
 from broker.connection import API, Connection
-from broker.errors import NO_MESSAGE, ApiRefused, SequenceConflict, Unanswered
+from broker.errors import ApiRefused, SequenceConflict, Unanswered
 from schemas import codec
 from schemas import subjects as s
 
@@ -106,14 +106,8 @@ class Lease:
     async def read(self) -> Found | None:
         """Who holds it now. Raises Unanswered."""
         if self._checked:
-            try:
-                found = await self._connection.api(f"STREAM.MSG.GET.{s.BUCKET_STREAM}", {"last_by_subj": self._subject})
-            except ApiRefused as error:
-                if error.code == NO_MESSAGE:
-                    return None
-                raise
-            message = found["message"]
-            return Found(codec.decode(base64.b64decode(message["data"]), Holder), int(message["seq"]))
+            found = await checked.get(self._connection, s.BUCKET_STREAM, {"last_by_subj": self._subject})
+            return Found(codec.decode(found.data, Holder), found.sequence) if found else None
         answer = await self._connection.request(f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{self._subject}")
         headers = answer.headers or {}
         if "Status" in headers and not answer.data:

@@ -4,15 +4,13 @@ Rule 2: every write names the sequence it expects to be the task's latest, in wh
 Rule 3: a lost write is not a defeat: what the leader of the stream holds decides.
 """
 
-import base64
-from datetime import datetime
-
 import anyio
 import msgspec
 import structlog
 
+from broker import checked
 from broker.connection import Connection
-from broker.errors import NO_MESSAGE, ApiRefused, SequenceConflict, Unanswered
+from broker.errors import ApiRefused, SequenceConflict, Unanswered
 from broker.pull import Delivery
 from schemas import codec
 from schemas import subjects as s
@@ -103,19 +101,10 @@ class Table:
             log.debug("hint not sent; the node will re-read", task=task, node=place)
 
     async def _get(self, query: dict[str, str | int]) -> StoredRow | None:
-        while True:
-            try:
-                answer = await self._connection.api(f"STREAM.MSG.GET.{s.TASKS_STREAM}", query)
-            except ApiRefused as error:
-                if error.code == NO_MESSAGE:
-                    return None
-                raise
-            except Unanswered:
-                await anyio.sleep(RETRY_S)
-                continue
-            message = answer["message"]
-            row = codec.decode(base64.b64decode(message["data"]), TaskRow)
-            return StoredRow(message["seq"], row, datetime.fromisoformat(message["time"]).timestamp())
+        found = await checked.get_patiently(self._connection, s.TASKS_STREAM, query)
+        if found is None:
+            return None
+        return StoredRow(found.sequence, codec.decode(found.data, TaskRow), found.stored_at)
 
 
 def decode_row(delivery: Delivery) -> StoredRow | None:

@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from broker import pull
-from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered
-from broker.pull import Delivery, Pull
+from broker.pull import Delivery
 from coordinator import moves
+from coordinator.intake import ACK_WAIT_S, BATCH, take_in
 from coordinator.term import Term
 from schemas import subjects as s
 from schemas.errors import RequestInvalid
@@ -22,11 +21,6 @@ from schemas.task import TaskRow
 
 log = structlog.get_logger()
 
-BATCH = 256
-IN_FLIGHT = 128
-"""Claims under way at once: each is a write, a read and an ack."""
-ACK_WAIT_S = 30
-RETRY_S = 0.5
 FULL_SHARE = 0.8
 """Claiming stops at this share of TASKS: a full table could not even move a row."""
 HEADROOM_EVERY_S = 5.0
@@ -54,56 +48,28 @@ async def open_consumer(term: Term) -> str:
 
 
 async def claim_requests(term: Term) -> None:
-    """Claim for the length of the term."""
-    limiter = anyio.CapacityLimiter(IN_FLIGHT)
-    async with anyio.create_task_group() as tasks:
-        while True:
-            try:
-                name = await open_consumer(term)
-                async with pull.reading(term.connection, s.REQUESTS_STREAM, name, batch=BATCH) as reader:
-                    await _read(term, reader, tasks, limiter)
-            except (ConsumerGone, Unanswered, ApiRefused) as error:
-                log.warning("claiming was interrupted, trying again", problem=str(error))
-                await anyio.sleep(RETRY_S)
-
-
-async def _read(term: Term, reader: Pull, tasks: TaskGroup, limiter: anyio.CapacityLimiter) -> None:
+    """Claim for the length of the term, while the table has room."""
     checked_at = -HEADROOM_EVERY_S
-    while True:
-        if anyio.current_time() - checked_at >= HEADROOM_EVERY_S:
-            checked_at = anyio.current_time()
-            while not await _has_headroom(term):
-                await anyio.sleep(HEADROOM_EVERY_S)
-        delivery = await reader.next()
-        if delivery is None:
-            continue
-        # Wait for a free place *before* starting: what is in flight stays bounded.
-        await limiter.acquire_on_behalf_of(delivery.reply)
-        tasks.start_soon(_claim_one, term, reader, delivery, limiter)
+
+    async def until_headroom(term: Term) -> None:
+        nonlocal checked_at
+        if anyio.current_time() - checked_at < HEADROOM_EVERY_S:
+            return
+        while not await has_headroom(term):
+            await anyio.sleep(HEADROOM_EVERY_S)
+        checked_at = anyio.current_time()
+
+    await take_in(term, s.REQUESTS_STREAM, open_consumer, claim, ready=until_headroom)
 
 
-async def _has_headroom(term: Term) -> bool:
+async def has_headroom(term: Term) -> bool:
+    """Whether the table is far enough from full to take more. Raises Unanswered."""
     info = await term.connection.api(f"STREAM.INFO.{s.TASKS_STREAM}")
     limit, used = info["config"]["max_bytes"], info["state"]["bytes"]
     if limit <= 0 or used < FULL_SHARE * limit:
         return True
     log.warning("the table is nearly full, claiming waits", used_bytes=used, limit_bytes=limit)
     return False
-
-
-async def _claim_one(term: Term, reader: Pull, delivery: Delivery, limiter: anyio.CapacityLimiter) -> None:
-    try:
-        await claim(term, delivery)
-    except StoreFull as error:
-        log.warning("the table is full, the request stays in the inbox", problem=str(error))
-        await reader.nak(delivery, HEADROOM_EVERY_S)
-    except BrokerError as error:
-        log.warning("claim failed, the request stays in the inbox", problem=str(error))
-        await reader.nak(delivery, RETRY_S)
-    else:
-        await reader.ack(delivery)
-    finally:
-        limiter.release_on_behalf_of(delivery.reply)
 
 
 def first_row(delivery: Delivery, salt: int = 0) -> TaskRow:

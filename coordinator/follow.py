@@ -3,12 +3,11 @@
 import anyio
 import msgspec
 import structlog
-from anyio.abc import TaskGroup
 
 from broker import pull
-from broker.errors import ApiRefused, BrokerError, ConsumerGone, Unanswered
-from broker.pull import Delivery, Pull
+from broker.pull import Delivery
 from coordinator import moves
+from coordinator.intake import ACK_WAIT_S, BATCH, settle, take_in
 from coordinator.term import Term
 from schemas import subjects as s
 from schemas.event import AttemptFailed, Completed, Fact, Released, decode_event
@@ -18,10 +17,6 @@ from schemas.task import StoredRow
 log = structlog.get_logger()
 
 PREFIX = "facts-"
-BATCH = 256
-IN_FLIGHT = 128
-ACK_WAIT_S = 30
-RETRY_S = 0.5
 
 
 async def open_consumer(term: Term) -> str:
@@ -61,10 +56,9 @@ async def drain(term: Term) -> None:
     async with pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader:
         while True:
             async with anyio.create_task_group() as tasks:
-                first = await reader.next(no_wait=True)
-                delivery = first
+                first = delivery = await reader.next(no_wait=True)
                 while delivery is not None:
-                    tasks.start_soon(_act_one, term, reader, delivery, None)
+                    tasks.start_soon(settle, term, reader, delivery, act_on)
                     delivery = await reader.next(no_wait=True) if delivery.pending else None
             if first is None:
                 return
@@ -72,44 +66,19 @@ async def drain(term: Term) -> None:
 
 async def follow_facts(term: Term) -> None:
     """Act on facts for the length of the term."""
-    limiter = anyio.CapacityLimiter(IN_FLIGHT)
-    async with anyio.create_task_group() as tasks:
-        while True:
-            try:
-                name = await open_consumer(term)
-                async with pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader:
-                    await _read(term, reader, tasks, limiter)
-            except (ConsumerGone, Unanswered, ApiRefused) as error:
-                log.warning("following was interrupted, trying again", problem=str(error))
-                await anyio.sleep(RETRY_S)
+    await take_in(term, s.EVENTS_STREAM, open_consumer, act_on)
 
 
-async def _read(term: Term, reader: Pull, tasks: TaskGroup, limiter: anyio.CapacityLimiter) -> None:
-    while True:
-        delivery = await reader.next()
-        if delivery is not None:
-            await limiter.acquire_on_behalf_of(delivery.reply)
-            tasks.start_soon(_act_one, term, reader, delivery, limiter)
-
-
-async def _act_one(term: Term, reader: Pull, delivery: Delivery, limiter: anyio.CapacityLimiter | None) -> None:
+async def act_on(term: Term, delivery: Delivery) -> None:
+    """Decode one report and act; one that can't be read is counted, logged and passed over."""
     try:
-        try:
-            fact = decode_event(delivery.data)
-        except msgspec.MsgspecError as error:
-            term.undecodable += 1
-            log.error("a fact can't be read and is passed over", subject=delivery.subject, problem=str(error))
-            fact = None
-        if isinstance(fact, AttemptFailed | Released | Completed):
-            await act(term, fact, writer=s.parse_event(delivery.subject).writer)
-    except BrokerError as error:
-        log.warning("a fact could not be acted on yet", subject=delivery.subject, problem=str(error))
-        await reader.nak(delivery, RETRY_S)
-    else:
-        await reader.ack(delivery)
-    finally:
-        if limiter is not None:
-            limiter.release_on_behalf_of(delivery.reply)
+        fact = decode_event(delivery.data)
+    except msgspec.MsgspecError as error:
+        term.undecodable += 1
+        log.error("a fact can't be read and is passed over", subject=delivery.subject, problem=str(error))
+        return
+    if isinstance(fact, AttemptFailed | Released | Completed):
+        await act(term, fact, writer=s.parse_event(delivery.subject).writer)
 
 
 async def act(term: Term, fact: Fact, *, writer: str) -> None:

@@ -96,10 +96,10 @@ async def test_claiming_stops_before_the_table_is_full(broker: Broker) -> None:
         config = info["config"] | {"max_bytes": 20_000}
         await admin.api(f"STREAM.UPDATE.{s.TASKS_STREAM}", config)
     async with bare_term(broker) as term, producer(broker) as ann:
-        assert await claim._has_headroom(term)
+        assert await claim.has_headroom(term)
         async with coordinator(broker) as leader:
             await leader.until_leading()
             for _ in range(60):
                 await ann.submit(name="x" * 200)
             await eventually(lambda: len(leader.term.book) > 10)
-        assert not await claim._has_headroom(term)
+        assert not await claim.has_headroom(term)
