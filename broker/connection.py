@@ -154,7 +154,7 @@ async def connect(
     """Own a connection for the length of the block.
 
     `timeout_s` bounds the first connect (None: wait for a server for ever). A permission refused at any
-    later moment raises PermissionRefused out of the block, wrapped in an exception group.
+    later moment raises PermissionRefused out of the block. What the block itself raises comes out as it is.
     Raises NotConnected, PermissionRefused.
     """
     identity = read_identity(Path(creds)) if creds else None
@@ -190,7 +190,17 @@ async def connect(
                 )
             yield connection
             tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _only_error(group) from group.__cause__
     finally:
         # Not drain(): it can hang for 30 s when pull requests are open. A broker that is away is no trouble here.
         with anyio.CancelScope(shield=True), anyio.move_on_after(2), suppress(OSError, nats.errors.Error):
             await client.close()
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error inside a group that holds just one: the group is this module's own affair."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

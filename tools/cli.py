@@ -1,5 +1,6 @@
 """`downdraft`: the command line. Each command imports what it needs when it runs, so that `--help` is quick."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -50,6 +51,10 @@ def main() -> None:
         first = _first(group)
         typer.secho(f"downdraft: {first}", fg="red", err=True)
         sys.exit(first.exit_code if isinstance(first, DowndraftError) else 1)
+    except* BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except* KeyboardInterrupt:
         sys.exit(130)
 

@@ -38,8 +38,8 @@ COLOURS = {
 
 
 def print_json(value: Any) -> None:
-    """One object, one line."""
-    Console(soft_wrap=True, highlight=False, markup=False).out(codec.encode(value).decode(), highlight=False)
+    """One object, one line, at once: the reader may be a script that follows."""
+    print(codec.encode(value).decode(), flush=True)  # noqa: T201 - printing is what this is for
 
 
 async def list_all(client: Client, states: tuple[State, ...], *, limit: int, finished: int, as_json: bool) -> None:

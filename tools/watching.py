@@ -3,7 +3,7 @@
 import sys
 
 import anyio
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +17,8 @@ from tools.looking import event_line, print_json
 REDRAW_S = 0.5
 STALE_AFTER_S = 5.0
 ROWS_MAX = 40
-BAR_CHARS = 24
+WIDE = 100
+"""Columns from which there is room for names and a longer bar."""
 
 
 class Board:
@@ -39,22 +40,27 @@ class Board:
             outcome = event.kind.removeprefix("finished.")
             self._ended[outcome] = self._ended.get(outcome, 0) + 1
 
-    def draw(self, rows: int) -> Group:
+    def draw(self, rows: int, columns: int) -> Group:
+        """What to show on a screen of this size."""
         now = anyio.current_time()
         self._running = {task: seen for task, seen in self._running.items() if now - seen[1] < STALE_AFTER_S}
         table = Table(box=None, header_style="dim", pad_edge=False)
-        for column in ("task", "node", "progress", "done", "speed", "name"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        is_wide = columns >= WIDE
+        for column, least in (("task", 16), ("node", 6), ("progress", 10), ("done", 19), ("speed", 10)):
+            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=least)
+        if is_wide:
+            table.add_column("name", no_wrap=True, overflow="ellipsis")
         shown = sorted(self._running.values(), key=lambda seen: seen[0].task)[:rows]
         for moved, _ in shown:
-            table.add_row(
+            of = format_size(moved.bytes_total) if moved.bytes_total else "?"
+            cells: list[RenderableType] = [
                 moved.task,
                 moved.node,
-                _bar(moved),
-                f"{format_size(moved.bytes_done)} / {format_size(moved.bytes_total) if moved.bytes_total else '?'}",
+                _bar(moved, 24 if is_wide else 10),
+                f"{format_size(moved.bytes_done)} / {of}",
                 f"{format_size(moved.bytes_per_s)}/s",
-                self._names.get(moved.task, ""),
-            )
+            ]
+            table.add_row(*cells, *([self._names.get(moved.task, "")] if is_wide else []))
         speed = sum(moved.bytes_per_s for moved, _ in self._running.values())
         ended = ", ".join(f"{count} {name}" for name, count in sorted(self._ended.items())) or "none ended yet"
         more = f", {len(self._running) - len(shown)} more" if len(self._running) > len(shown) else ""
@@ -62,11 +68,11 @@ class Board:
         return Group(head, table)
 
 
-def _bar(moved: heartbeat.Progress) -> Text:
+def _bar(moved: heartbeat.Progress, chars: int) -> Text:
     if not moved.bytes_total:
-        return Text("·" * BAR_CHARS, style="dim")
-    filled = round(BAR_CHARS * moved.bytes_done / moved.bytes_total)
-    return Text("━" * filled, style="blue").append("━" * (BAR_CHARS - filled), style="bright_black")
+        return Text("·" * chars, style="dim")
+    filled = round(chars * moved.bytes_done / moved.bytes_total)
+    return Text("━" * filled, style="blue").append("─" * (chars - filled), style="bright_black")
 
 
 async def watch_all(client: Client) -> None:
@@ -74,9 +80,9 @@ async def watch_all(client: Client) -> None:
     board = Board()
     console = Console()
     async with client.events(board.happened), client.progress(board.moved):
-        with Live(board.draw(ROWS_MAX), console=console, auto_refresh=False, transient=True) as live:
+        with Live(board.draw(ROWS_MAX, console.width), console=console, auto_refresh=False, transient=True) as live:
             while True:
-                live.update(board.draw(min(ROWS_MAX, max(3, console.height - 4))), refresh=True)
+                live.update(board.draw(min(ROWS_MAX, max(3, console.height - 4)), console.width), refresh=True)
                 await anyio.sleep(REDRAW_S)
 
 

@@ -1,9 +1,12 @@
 """The command line as a script sees it: output, JSON lines, exit codes."""
 
 import json
+import shlex
+
+import anyio
 
 from schemas import __version__
-from tests.harness.processes import Up
+from tests.harness.processes import COMMAND, Up, environment
 from tests.integration.node.origin import Origin
 
 
@@ -42,6 +45,16 @@ async def test_ls_and_nodes_are_json_lines(cluster: Up, origin: Origin) -> None:
     assert nodes[1]["heartbeat"]["tags"] == ["archive"]
 
 
+async def test_a_reader_that_has_seen_enough_is_no_error_to_shout_about(cluster: Up, origin: Origin) -> None:
+    for _ in range(2):
+        await cluster.arun("submit", origin.url("file/f"), "--tag", "nobody-has-this")
+    line = f"{shlex.join(COMMAND)} ls --json | head -n 1"
+    done = await anyio.run_process(line, cwd=cluster.folder, env=environment())
+    assert json.loads(done.stdout)["state"] == "queued"
+    assert done.stderr == b""
+    await cluster.arun("clear")
+
+
 async def test_a_task_that_no_node_can_run_waits_and_can_be_cleared(cluster: Up, origin: Origin) -> None:
     task = (await cluster.arun("submit", origin.url("file/f"), "--tag", "nobody-has-this")).stdout.strip()
     assert (await cluster.state(task, "queued"))["attempt"] == 1
@@ -74,8 +87,6 @@ async def test_without_a_cluster_the_command_says_how_to_get_one(tmp_path, clust
 
 
 async def test_events_prints_what_happens_as_json_lines(cluster: Up, origin: Origin) -> None:
-    import anyio
-
     origin.files["f"] = b"hello"
     lines: list[str] = []
 

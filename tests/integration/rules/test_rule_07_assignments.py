@@ -77,7 +77,7 @@ async def test_a_node_may_not_read_another_nodes_rows(broker: Broker) -> None:
 
     from broker.errors import PermissionRefused
 
-    with pytest.RaisesGroup(PermissionRefused, flatten_subgroups=True, allow_unwrapped=True):
+    with pytest.raises(PermissionRefused):
         async with broker.connected(Role.NODE, "node-1") as connection:
             with anyio.move_on_after(5):
                 await pull.snapshot(connection, s.TASKS_STREAM, s.node_tasks("node-2"), name="node-1")
