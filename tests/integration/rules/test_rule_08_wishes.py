@@ -131,3 +131,17 @@ async def test_what_held_secrets_can_not_be_retried_once_it_has_ended(broker: Br
         assert not result.ok
         assert "submit it again" in result.said
         assert all(b"s3cr3t" not in codec.encode(event) for event in seen.events)
+
+
+async def test_the_control_service_can_be_discovered_and_says_what_was_wrong(broker: Broker) -> None:
+    import json
+
+    async with broker.connected(Role.ADMIN) as admin, coordinator(broker) as leader:
+        await leader.until_leading()
+        info = json.loads((await admin.request("$SRV.INFO.downdraft-control")).data)
+        assert {endpoint["subject"] for endpoint in info["endpoints"]} == {
+            f"downloads.control.*.{verb}"
+            for verb in ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats")
+        }
+        answer = await admin.request(s.control("admin", "cancel"), b'{"ids": 7}')
+        assert json.loads(answer.data) == {"error": "ids: Expected array, got int"}
