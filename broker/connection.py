@@ -24,6 +24,8 @@ PING_INTERVAL_S = 3
 RECONNECT_WAIT_S = 0.3
 REQUEST_TIMEOUT_S = 5.0
 API = "$JS.API"
+HEADERS_FRAME_BYTES = 16
+"""`NATS/1.0` and the blank line that ends the headers."""
 
 
 class BrokerClock:
@@ -70,11 +72,10 @@ class Connection:
     async def publish(
         self, subject: str, body: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """Send and forget. Raises Unanswered where the connection is down and its buffer full."""
+        """Send and forget. Raises ApiRefused if too large, Unanswered where the connection's buffer is full."""
+        self._check_size(subject, body, headers)
         try:
             await self.client.publish(subject, body, reply=reply, headers=dict(headers) if headers else None)
-        except nats.errors.MaxPayloadError as error:
-            raise errors.ApiRefused(subject, 0, f"{len(body)} bytes are more than the broker takes") from error
         except nats.errors.Error as error:
             raise errors.Unanswered(f"{subject}: {error}") from error
 
@@ -86,13 +87,12 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> Msg:
-        """Ask and await the answer. Raises Unanswered."""
+        """Ask and await the answer. Raises Unanswered, ApiRefused if too large."""
+        self._check_size(subject, body, headers)
         try:
             return await self.client.request(
                 subject, body, timeout=timeout_s, headers=dict(headers) if headers else None
             )
-        except nats.errors.MaxPayloadError as error:
-            raise errors.ApiRefused(subject, 0, f"{len(body)} bytes are more than the broker takes") from error
         except (nats.errors.Error, TimeoutError) as error:
             raise errors.Unanswered(f"{subject}: {error or type(error).__name__}") from error
 
@@ -121,6 +121,17 @@ class Connection:
         if problem := decoded.get("error"):
             raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
         return int(decoded["seq"])
+
+    def _check_size(self, subject: str, body: bytes, headers: Mapping[str, str] | None) -> None:
+        """Refuse what the server would: it counts headers too, and closes the connection for good."""
+        size = len(body) + HEADERS_FRAME_BYTES + sum(len(k) + len(v) + 4 for k, v in (headers or {}).items())
+        if self.client.max_payload and size > self.client.max_payload:
+            raise errors.ApiRefused(subject, 0, f"{size} bytes are more than the broker takes")
+
+    async def _on_closed(self) -> None:
+        """The client gave up, which it does on some protocol errors: end, and be restarted, rather than hang."""
+        self._refused = self._refused or errors.NotConnected(f"the connection of {self.name} was closed for good")
+        self._refusal.set()
 
     async def _on_error(self, error: Exception) -> None:
         text = str(error).lower()
@@ -171,6 +182,7 @@ async def connect(
             error_cb=connection._on_error,
             disconnected_cb=connection._on_disconnect,
             reconnected_cb=connection._on_reconnect,
+            closed_cb=connection._on_closed,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions too
             ping_interval=PING_INTERVAL_S,

@@ -27,6 +27,10 @@ class StoreFull(BrokerError):
     """The stream or the server's store is full; nothing was stored."""
 
 
+class Unreadable(BrokerError):
+    """A stored message that this version can't decode: it is left alone, and so is its task."""
+
+
 class ConsumerGone(BrokerError):
     """The consumer no longer exists: its server restarted, or another leader removed it."""
 

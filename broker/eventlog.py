@@ -6,11 +6,12 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import anyio
+import msgspec
 import structlog
 
 from broker import checked, pull
 from broker.connection import API, Connection
-from broker.errors import SequenceConflict, Unanswered
+from broker.errors import SequenceConflict, Unanswered, Unreadable
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import AnyEvent, Event, Finished, decode_event
@@ -81,8 +82,12 @@ class EventLog:
         found = await checked.get_patiently(self._connection, s.EVENTS_STREAM, query)
         if found is None:
             return None
-        event = decode_event(found.data)
-        assert event is not None, "an outcome of a type this version does not know"
+        try:
+            event = decode_event(found.data)
+        except msgspec.MsgspecError as error:
+            raise Unreadable(f"outcome {found.sequence} of {task}: {error}") from error
+        if event is None:
+            raise Unreadable(f"outcome {found.sequence} of {task}: of a type this version does not know")
         return StoredEvent(found.sequence, event, found.stored_at)
 
     async def is_own_completion(self, task: str) -> bool:

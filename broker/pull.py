@@ -27,6 +27,7 @@ EPHEMERAL_FOR_S = 30
 NS = 10**9
 
 _STATUS = "Status"
+NOTHING_MORE = "404"
 
 
 class Delivery(NamedTuple):
@@ -80,7 +81,11 @@ class Pull:
             self._send.send_nowait(None)
 
     async def next(self, *, expires_s: float = PULL_EXPIRES_S, no_wait: bool = False) -> Delivery | None:
-        """The next message; None when there was none in time. Raises ConsumerGone, Unanswered."""
+        """The next message; None when there was none in time.
+
+        With `no_wait` None means that there is nothing more, and an interruption raises Unanswered.
+        Raises ConsumerGone, Unanswered.
+        """
         while True:
             if self._left <= 0:
                 await self._ask(expires_s, no_wait)
@@ -89,9 +94,11 @@ class Pull:
                 msg = await self._received.receive()
             if msg is None:
                 self._left = 0
+                if no_wait:
+                    raise Unanswered(f"{self._where}: the reading was interrupted")
                 return None
             status = msg.headers.get(_STATUS) if msg.headers else None
-            if status is None or msg.data:
+            if msg.reply.startswith("$JS.ACK."):  # only a stored message has one; its own headers say nothing
                 self._left -= 1
                 return parse_delivery(msg)
             if status == "100":
@@ -102,6 +109,8 @@ class Pull:
                 raise ConsumerGone(f"{self._where}: nobody answers for this consumer")
             if "consumer deleted" in description.lower():
                 raise ConsumerGone(f"{self._where}: the consumer was deleted")
+            if no_wait and status != NOTHING_MORE:
+                raise Unanswered(f"{self._where}: the reading was interrupted ({status} {description})")
             return None
 
     async def ack(self, delivery: Delivery) -> None:
@@ -193,13 +202,12 @@ async def snapshot(connection: Connection, stream: str, filtered: str, *, name: 
         num_replicas=1,
     )
     deliveries: list[Delivery] = []
-    expected = int(info["num_pending"])
+    is_whole = int(info["num_pending"]) == 0
     try:
         async with reading(connection, stream, name, batch=SNAPSHOT_BATCH) as pull:
-            while expected and (delivery := await pull.next(no_wait=True)) is not None:
+            while not is_whole and (delivery := await pull.next(no_wait=True)) is not None:
                 deliveries.append(delivery)
-                if delivery.pending == 0:
-                    break
+                is_whole = delivery.pending == 0
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(2):
             try:

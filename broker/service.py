@@ -4,10 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
+import structlog
 from nats.micro import add_service
 from nats.micro.request import Request
 
 from broker.connection import Connection
+
+log = structlog.get_logger()
+
+INBOX = "_INBOX."
 
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 """Takes the request's subject and body, returns the answer's body."""
@@ -30,6 +35,10 @@ async def service(
 
 def _answering(handler: Handler) -> Callable[[Request], Awaitable[None]]:
     async def answer(request: Request) -> None:
+        # The caller chose where the answer goes, and we may publish where callers may not: only to an inbox.
+        if not request._msg.reply.startswith(INBOX):
+            log.warning("a request asks to be answered elsewhere than in an inbox", subject=request.subject)
+            return
         await request.respond(await handler(request.subject, request.data))
 
     return answer

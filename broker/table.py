@@ -10,7 +10,7 @@ import structlog
 
 from broker import checked
 from broker.connection import Connection
-from broker.errors import ApiRefused, SequenceConflict, Unanswered
+from broker.errors import ApiRefused, SequenceConflict, Unanswered, Unreadable
 from broker.pull import Delivery
 from schemas import codec
 from schemas import subjects as s
@@ -104,7 +104,11 @@ class Table:
         found = await checked.get_patiently(self._connection, s.TASKS_STREAM, query)
         if found is None:
             return None
-        return StoredRow(found.sequence, codec.decode(found.data, TaskRow), found.stored_at)
+        try:
+            row = codec.decode(found.data, TaskRow)
+        except msgspec.MsgspecError as error:
+            raise Unreadable(f"row {found.sequence} ({query}): {error}") from error
+        return StoredRow(found.sequence, row, found.stored_at)
 
 
 def decode_row(delivery: Delivery) -> StoredRow | None:

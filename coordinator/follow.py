@@ -17,6 +17,9 @@ from schemas.task import StoredRow
 log = structlog.get_logger()
 
 PREFIX = "facts-"
+DRAIN_WITHIN_S = 10.0
+"""Without any progress: a fact that can't be read must not keep every leader from leading."""
+DRAIN_LOOK_S = 0.05
 
 
 async def open_consumer(term: Term) -> str:
@@ -54,14 +57,21 @@ async def drain(term: Term) -> None:
     """At takeover, before any repair: act on every fact reported so far."""
     name = await open_consumer(term)
     async with pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader:
-        while True:
-            async with anyio.create_task_group() as tasks:
-                first = delivery = await reader.next(no_wait=True)
-                while delivery is not None:
-                    tasks.start_soon(settle, term, reader, delivery, act_on)
-                    delivery = await reader.next(no_wait=True) if delivery.pending else None
-            if first is None:
-                return
+        with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
+            while await _left(term, name):
+                async with anyio.create_task_group() as tasks:
+                    while (delivery := await reader.next(no_wait=True)) is not None:
+                        waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
+                        tasks.start_soon(settle, term, reader, delivery, act_on)
+                await anyio.sleep(DRAIN_LOOK_S)
+    if waiting.cancelled_caught:
+        log.error("some facts could not be acted on at takeover; they will come again")
+
+
+async def _left(term: Term, name: str) -> bool:
+    """Whether a fact was not delivered yet, or not acked."""
+    info = await term.connection.api(f"CONSUMER.INFO.{s.EVENTS_STREAM}.{name}")
+    return bool(info["num_pending"] or info["num_ack_pending"])
 
 
 async def follow_facts(term: Term) -> None:

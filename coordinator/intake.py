@@ -6,7 +6,7 @@ import anyio
 import structlog
 
 from broker import pull
-from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered
+from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered, Unreadable
 from broker.pull import Delivery, Pull
 from coordinator.term import Term
 
@@ -34,11 +34,11 @@ async def take_in(
     """Read for the length of the term; a consumer that is gone is opened again. `ready` may hold up the next read."""
     limiter = anyio.CapacityLimiter(IN_FLIGHT)
 
-    async def one(reader: Pull, delivery: Delivery) -> None:
+    async def one(reader: Pull, delivery: Delivery, place: object) -> None:
         try:
             await settle(term, reader, delivery, act)
         finally:
-            limiter.release_on_behalf_of(delivery.reply)
+            limiter.release_on_behalf_of(place)
 
     async with anyio.create_task_group() as tasks:
         while True:
@@ -50,8 +50,10 @@ async def take_in(
                             await ready(term)
                         if (delivery := await reader.next()) is not None:
                             # Wait for a free place *before* starting: what is in hand stays bounded.
-                            await limiter.acquire_on_behalf_of(delivery.reply)
-                            tasks.start_soon(one, reader, delivery)
+                            # Not named by the delivery: a consumer made anew repeats the same ack subject.
+                            place = object()
+                            await limiter.acquire_on_behalf_of(place)
+                            tasks.start_soon(one, reader, delivery, place)
             except (ConsumerGone, Unanswered, ApiRefused) as error:
                 log.warning("reading was interrupted, trying again", stream=stream, problem=str(error))
                 await anyio.sleep(RETRY_S)
@@ -63,6 +65,6 @@ async def settle(term: Term, reader: Pull, delivery: Delivery, act: Act) -> None
         await act(term, delivery)
     except BrokerError as error:
         log.warning("a message waits", subject=delivery.subject, problem=str(error))
-        await reader.nak(delivery, FULL_RETRY_S if isinstance(error, StoreFull) else RETRY_S)
+        await reader.nak(delivery, FULL_RETRY_S if isinstance(error, StoreFull | Unreadable) else RETRY_S)
     else:
         await reader.ack(delivery)

@@ -8,8 +8,8 @@ import structlog
 from broker.errors import BrokerError
 from coordinator import moves
 from coordinator.term import Term
-from schemas.lifecycle import State
-from schemas.task import StoredRow
+from schemas.lifecycle import Desired, State
+from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()
 
@@ -54,6 +54,11 @@ class Watch:
     def _due(self, now: float) -> list[tuple[StoredRow, Step]]:
         """What needs doing now, decided before any of it is done."""
         term = self._term
+        self._missing = {
+            task: known
+            for task, known in self._missing.items()
+            if (standing := term.book.top(task)) is not None and standing.sequence == known[0]
+        }
         found: list[tuple[StoredRow, Step]] = []
         lost = {}
         for top in term.book.tops():
@@ -64,7 +69,7 @@ class Watch:
                 found.append((top, _finish))
             elif len(term.book.all(row.task)) > 1:
                 found.append((top, _tidy))
-            elif row.request and row.request.deadline and row.request.deadline <= term.now():
+            elif _is_overdue(row, term):
                 found.append((top, _overdue))
             elif row.state is State.ASSIGNED:
                 if row.place not in lost:
@@ -102,12 +107,19 @@ class Watch:
         for (node, task), since in tuple(self._surplus.items()):
             if now - since <= SURPLUS_AFTER_S or term.is_busy(task):
                 continue
-            async with term.only(task):
-                top = await term.refresh(task)
-                if top is None or top.row.place != node:
-                    # Everything written so far is at or below the marker: nothing newer is dismissed by it.
-                    await term.table.hint(node, task, top.sequence if top else await term.table.mark())
+            try:
+                await self._dismiss(node, task)
+            except BrokerError as error:
+                log.warning("could not dismiss a surplus task", task=task, node=node, problem=str(error))
             self._surplus.pop((node, task), None)
+
+    async def _dismiss(self, node: str, task: str) -> None:
+        term = self._term
+        async with term.only(task):
+            top = await term.refresh(task)
+            if top is None or top.row.place != node:
+                # Everything written so far is at or below the marker: nothing newer is dismissed by it.
+                await term.table.hint(node, task, top.sequence if top else await term.table.mark())
 
     def _stands(self, node: str, task: str, attempt: int) -> bool:
         top = self._term.book.top(task)
@@ -122,6 +134,13 @@ class Watch:
                     await step(term, top)
         except BrokerError as error:
             log.warning("repair failed, trying again later", task=stored.row.task, problem=str(error))
+
+
+def _is_overdue(row: TaskRow, term: Term) -> bool:
+    """Past its deadline, and not called back from its node already."""
+    if row.request is None or row.request.deadline is None or row.request.deadline > term.now():
+        return False
+    return row.state is State.QUEUED or row.desired is not Desired.CANCEL
 
 
 async def _finish(term: Term, top: StoredRow) -> None:

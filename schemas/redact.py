@@ -3,6 +3,7 @@
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from schemas import codec
 from schemas.options import SECRET
 from schemas.request import Request
 
@@ -26,14 +27,18 @@ def _masked(pair: re.Match[str]) -> str:
     return f"{pair['name']}={MASK}" if _SECRET_NAME.search(unquote(pair["name"])) else pair[0]
 
 
+PUBLIC_BYTES_MAX = 256 * 1024
+"""A larger request is not repeated in events: a message must stay far below what the broker takes."""
+
+
 def public_request(request: Request) -> Request | None:
-    """The request if anyone may see all of it, else None."""
+    """The request if anyone may see all of it and it is not huge, else None."""
     hidden = (
         request.headers
         or any(redact_uri(uri) != uri for uri in request.uris)
         or any(name in SECRET for name in request.options)
     )
-    return None if hidden else request
+    return None if hidden or len(codec.encode(request)) > PUBLIC_BYTES_MAX else request
 
 
 def origin_of(uri: str) -> str:

@@ -17,6 +17,8 @@ from schemas.sizes import parse_size
 REQUEST_BYTES_MAX = 512 * 1024
 """What the inbox takes; larger things (torrents, metalinks) go through the object store."""
 URIS_MAX = 64
+LABELS_BYTES_MAX = 16 * 1024
+"""Names and values together: every event of the task carries them."""
 URI_CHARS_MAX = 8192
 SCHEMES = ("http", "https", "ftp", "sftp")
 DIGEST_HEX = {"md5": 32, "sha-1": 40, "sha-224": 56, "sha-256": 64, "sha-384": 96, "sha-512": 128}
@@ -188,6 +190,8 @@ def normalise(request: Request) -> Request:
         size = None if request.size is None else parse_size(request.size)
     except ValueError as error:
         raise RequestInvalid("size", str(error)) from error
+    if sum(len(name.encode()) + len(value.encode()) for name, value in request.labels.items()) > LABELS_BYTES_MAX:
+        raise RequestInvalid("labels", f"more than {LABELS_BYTES_MAX} bytes in all; keep notes of that size elsewhere")
     _check_path("out", request.out)
     _check_path("dir", request.dir)
     _check_checksum(request.checksum)

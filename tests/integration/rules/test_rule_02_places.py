@@ -130,6 +130,7 @@ async def test_twenty_racing_leaders_place_each_of_200_tasks_once(broker: Broker
     from coordinator.snapshot import Placement
 
     placed_here: list[tuple[str, str]] = []
+    ready: list[str] = []
     async with producer(broker) as ann, anyio.create_task_group() as tasks:
         async with coordinator(broker) as first:
             await first.until_leading()
@@ -140,14 +141,17 @@ async def test_twenty_racing_leaders_place_each_of_200_tasks_once(broker: Broker
             async with bare_term(broker, f"leader-{index}", epoch=100 + index) as term:
                 await feed.audit(term)
                 assert len(term.book) == 200
+                ready.append(term.name)
+                await eventually(lambda: len(ready) == 20, within_s=60, what="all see every task queued")
                 for task in ids[index * 10 :] + ids[: index * 10]:
                     async with term.only(task):
                         top = term.book.top(task)
                         assert top is not None
-                        before = top.row.state
+                        if top.row.state is not State.QUEUED:
+                            continue  # it lost this one before
                         await _place(term, Placement(task, top.sequence, f"node-{index}", "i", "race"))
                         now = term.book.top(task)
-                        if before is State.QUEUED and now is not None and now.row.writer == term.name:
+                        if now is not None and now.row.writer == term.name:
                             placed_here.append((task, term.name))
 
         for index in range(20):

@@ -1,9 +1,13 @@
 """Rule 4: row, then outcome, then ack; so that no crash loses a request and no repeat runs again."""
 
 from broker import pull
+from broker.connection import Connection
+from broker.errors import ApiRefused
+from broker.roles import Role
 from coordinator import claim, feed
 from schemas import subjects as s
 from schemas.event import Rejected
+from schemas.ids import task_id
 from tests.harness.broker import Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.producing import producer
@@ -83,14 +87,49 @@ async def test_bad_requests_end_rejected_once_and_are_not_delivered_again(broker
         assert len(leader.term.book) == 0
 
 
+async def test_a_header_that_looks_like_the_servers_own_status_is_just_a_header(broker: Broker) -> None:
+    async with recording(broker) as seen, producer(broker) as ann, coordinator(broker) as leader:
+        await leader.until_leading()
+        await ann.publish(b"", {"Status": "503", "Description": "planted"})
+        rejected = await seen.sees("finished.rejected", within_s=5)
+        assert isinstance(rejected, Rejected)
+        await eventually(lambda: _empty_inbox(leader.term.connection))
+
+
+async def test_the_same_delivery_twice_in_hand_harms_nobody(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        broker.connected(Role.ADMIN) as admin,
+        scripted_node(broker) as node,
+        coordinator(broker) as leader,
+    ):
+        term = await leader.until_leading()
+        task = task_id("default", "id:held")
+        async with term.only(task):
+            await ann.submit(id="held")
+            await eventually(lambda: _in_hand(admin, f"claim-{term.tag}"))
+            # Made anew by the leader, it delivers the request again under the very same ack subject.
+            await pull.delete_consumer(admin, s.REQUESTS_STREAM, f"claim-{term.tag}")
+            await eventually(lambda: _in_hand(admin, f"claim-{term.tag}"), within_s=15)
+        await node.gets(task)
+        assert leader.leads
+        assert len(node.every_row) == 1
+
+
+async def _in_hand(connection: Connection, consumer: str) -> bool:
+    try:
+        info = await connection.api(f"CONSUMER.INFO.{s.REQUESTS_STREAM}.{consumer}")
+    except ApiRefused:
+        return False
+    return bool(info["num_ack_pending"])
+
+
 async def _empty_inbox(connection) -> bool:  # type: ignore[no-untyped-def]
     info = await connection.api(f"STREAM.INFO.{s.REQUESTS_STREAM}")
     return bool(info["state"]["messages"] == 0)
 
 
 async def test_claiming_stops_before_the_table_is_full(broker: Broker) -> None:
-    from broker.roles import Role
-
     async with broker.connected(Role.ADMIN) as admin:
         info = await admin.api(f"STREAM.INFO.{s.TASKS_STREAM}")
         config = info["config"] | {"max_bytes": 20_000}

@@ -67,6 +67,24 @@ async def test_a_pause_survives_its_coordinator(broker: Broker) -> None:
             assert seen.kinds(task)[:3] == ["queued", "paused", "resumed"]
 
 
+async def test_an_answer_goes_to_an_inbox_and_nowhere_else(broker: Broker) -> None:
+    """The caller names the subject of the answer; it must not be lent the coordinator's rights."""
+    async with producer(broker, "eve") as eve, producer(broker, "bob") as bob, coordinator(broker) as leader:
+        task = await bob.submit()
+        await eventually(lambda: leader.leads and task in leader.term.book)
+        before = await leader.term.table.top(task)
+        for target in (s.task_write("queued", task), s.event_write(task, "finished.failed", "eve")):
+            await eve.connection.publish(s.control("eve", "stats"), b"{}", reply=target)
+        (mine,) = await ask(bob.connection, "bob", "pause", task)
+        assert mine.ok, "the coordinator answers inboxes as before"
+        assert await leader.term.events.outcome(task) is None
+        after = await leader.term.table.top(task)
+        assert before is not None
+        assert after is not None
+        assert after.row.owner == "bob"
+        assert after.row.request == before.row.request
+
+
 async def test_a_wish_past_its_own_deadline_is_not_carried_out(broker: Broker) -> None:
     async with producer(broker) as ann, coordinator(broker) as leader:
         task = await ann.submit()

@@ -30,6 +30,19 @@ async def test_a_lost_nodes_tasks_go_to_another_and_use_up_no_attempt(broker: Br
             assert not retrying.counted
 
 
+async def test_a_task_past_its_deadline_on_a_lost_node_still_ends(broker: Broker) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    async with producer(broker) as ann, recording(broker) as seen, scripted_node(broker) as node, coordinator(broker):
+        deadline = datetime.now(UTC) + timedelta(seconds=1.5)
+        task = await ann.submit(deadline=deadline.isoformat())
+        await node.gets(task)
+        await eventually(lambda: node.rows[task][1].desired == "cancel")
+        node.beating = False
+        outcome = await seen.outcome(task, within_s=8)
+        assert (outcome.kind, outcome.code) == ("finished.failed", "deadline")  # type: ignore[union-attr]
+
+
 async def test_a_node_that_keeps_beating_keeps_its_task(broker: Broker) -> None:
     async with producer(broker) as ann, scripted_node(broker) as node, coordinator(broker):
         task = await ann.submit()

@@ -1,5 +1,7 @@
 """Rule 11: a leader places nothing that it did not vouch for without asking how it ended."""
 
+import pytest
+
 from coordinator import feed
 from tests.harness.broker import Broker
 from tests.harness.leader import bare_term, coordinator
@@ -53,3 +55,42 @@ async def test_an_audit_learns_what_the_feed_missed_and_forgets_what_is_gone(bro
         await writer.table.delete(gone.sequence)
         await feed.audit(reader)
         assert set(reader.book.tasks()) == {"00000000000000b1"}
+
+
+async def test_a_row_that_can_not_be_read_is_left_alone_and_stops_nobody(broker: Broker) -> None:
+    from broker.roles import Role
+    from schemas import subjects as s
+    from schemas.ids import task_id
+
+    task = task_id("default", "id:future")
+    async with broker.connected(Role.ADMIN) as admin:
+        await admin.store(s.task_write("queued", task), b'{"task": "from a later version", "state": "dreaming"}')
+    async with producer(broker) as ann, scripted_node(broker) as node, coordinator(broker) as leader:
+        await leader.until_leading()
+        await ann.submit(id="future")  # the very task that can't be read
+        fine = await ann.submit(id="fine")
+        await node.gets(fine)
+        assert leader.leads
+
+
+async def test_a_reading_that_was_interrupted_is_not_taken_for_a_whole_one(broker: Broker) -> None:
+    from broker import pull
+    from broker.errors import Unanswered
+    from schemas import subjects as s
+
+    async with bare_term(broker) as term:
+        for index in range(pull.SNAPSHOT_BATCH + 1):
+            await term.connection.publish(s.task_write("queued", f"{index + 1:016x}"), b"{}")
+        await term.table.mark()
+        whole = await pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL)
+        assert len(whole.deliveries) == pull.SNAPSHOT_BATCH + 2
+        name = "interrupted"
+        await pull.create_consumer(
+            term.connection, s.TASKS_STREAM, name, (s.TASKS_ALL,), deliver_policy="all", ack_policy="none"
+        )
+        async with pull.reading(term.connection, s.TASKS_STREAM, name, batch=pull.SNAPSHOT_BATCH) as reader:
+            for _ in range(pull.SNAPSHOT_BATCH):
+                assert await reader.next(no_wait=True) is not None
+            reader.wake()  # as a reconnect does
+            with pytest.raises(Unanswered, match="interrupted"):
+                await reader.next(no_wait=True)

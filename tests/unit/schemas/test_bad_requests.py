@@ -176,3 +176,9 @@ def test_a_message_quotes_a_long_value_only_in_part() -> None:
 
 def refusal_of(field: str, value: object) -> str:
     return refusal(json.dumps({"uris": ["https://a.example/f"]} | {field: value}).encode())
+
+
+def test_labels_may_not_be_used_as_a_store() -> None:
+    body = json.dumps({"uris": ["http://x/"], "labels": {f"n{n}": "x" * 200 for n in range(100)}}).encode()
+    with pytest.raises(RequestInvalid, match=r"^labels: more than 16384 bytes in all"):
+        decode_request(body)
