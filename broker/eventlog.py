@@ -10,8 +10,8 @@ import msgspec
 import structlog
 
 from broker import checked, pull
-from broker.connection import API, Connection
-from broker.errors import SequenceConflict, Unanswered, Unreadable
+from broker.connection import Connection
+from broker.errors import ApiRefused, BrokerError, SequenceConflict, StoreFull, Unanswered, Unreadable
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import AnyEvent, Event, Finished, decode_event
@@ -19,6 +19,9 @@ from schemas.event import AnyEvent, Event, Finished, decode_event
 log = structlog.get_logger()
 
 RETRY_S = 0.25
+FULL_RETRY_S = 2.0
+NEVER = str(1 << 53)
+"""A sequence that no stream reaches."""
 OUTCOMES_SINCE = timedelta(hours=24)
 """How far back the latest outcomes are looked for: bounds what is read of a long log."""
 
@@ -40,26 +43,26 @@ class EventLog:
         """Write an event that nobody's correctness needs: no acknowledgement is awaited."""
         try:
             await self._connection.publish(self._subject(event), codec.encode(event))
-        except Unanswered:
-            log.debug("event not sent", task=event.task, event_type=event.kind)
+        except (Unanswered, ApiRefused) as error:
+            log.debug("event not sent", task=event.task, event_type=event.kind, problem=str(error))
 
     async def tell(self, event: Event) -> None:
         """Write such an event and return when it is stored, for what is to come after it; one try."""
         try:
             await self._connection.store(self._subject(event), codec.encode(event))
-        except Unanswered:
-            log.debug("event perhaps not stored", task=event.task, event_type=event.kind)
+        except (Unanswered, StoreFull, ApiRefused) as error:
+            log.debug("event perhaps not stored", task=event.task, event_type=event.kind, problem=str(error))
 
     async def report(self, event: Event) -> None:
-        """Write a fact and return when it is stored, however long the broker is away.
+        """Write a fact and return when it is stored, however long the broker is away or full.
 
         A repeat of an unanswered try is harmless: facts carry their attempt.
         """
         while True:
             try:
                 await self._connection.store(self._subject(event), codec.encode(event))
-            except Unanswered:
-                await anyio.sleep(RETRY_S)
+            except (Unanswered, StoreFull) as error:
+                await self._wait(event, error)
             else:
                 return
 
@@ -71,10 +74,16 @@ class EventLog:
                 await self._connection.store(self._subject(event), codec.encode(event), headers)
             except SequenceConflict:
                 return False
-            except Unanswered:
-                await anyio.sleep(RETRY_S)
+            except (Unanswered, StoreFull) as error:
+                await self._wait(event, error)
             else:
                 return True
+
+    async def _wait(self, event: Event, error: BrokerError) -> None:
+        is_full = isinstance(error, StoreFull)
+        if is_full:
+            log.warning("the log is full, trying again", task=event.task, event_type=event.kind, problem=str(error))
+        await anyio.sleep(FULL_RETRY_S if is_full else RETRY_S)
 
     async def outcome(self, task: str) -> StoredEvent | None:
         """How a task ended, read through the stream's leader; None while it lives. Waits out an election."""
@@ -91,16 +100,19 @@ class EventLog:
         return StoredEvent(found.sequence, event, found.stored_at)
 
     async def is_own_completion(self, task: str) -> bool:
-        """Whether the stored outcome is this node's own completion. A node may read nothing else of the log."""
-        subject = f"{API}.DIRECT.GET.{s.EVENTS_STREAM}.{s.own_completion(task, self._writer)}"
+        """Whether the stored outcome is this node's own completion.
+
+        A node may not read the log, and a replica could lag. So it makes a write that can't succeed, on its own
+        subject alone: the stream's leader refuses it and names the sequence that stands there, 0 for none.
+        """
+        headers = {s.EXPECTED_SEQUENCE: NEVER, s.EXPECTED_SUBJECT: s.own_completion(task, self._writer)}
         while True:
             try:
-                answer = await self._connection.request(subject)
-            except Unanswered:
+                await self._connection.store(s.event_write(task, "finished.completed", self._writer), b"{}", headers)
+            except SequenceConflict as error:
+                return not str(error).endswith("sequence: 0")
+            except (Unanswered, StoreFull):
                 await anyio.sleep(RETRY_S)
-                continue
-            status = (answer.headers or {}).get("Status")
-            return status is None
 
     def _subject(self, event: Event) -> str:
         return s.event_write(event.task, event.kind, self._writer)

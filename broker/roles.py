@@ -56,7 +56,6 @@ _NODE = Permissions(
         s.heartbeat(NAME),
         s.bucket_key(s.node_lock_key(NAME)),
         f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(s.node_lock_key(NAME))}",
-        f"{API}.DIRECT.GET.{s.EVENTS_STREAM}.{s.own_completion('*', NAME)}",
         _consumer("CREATE", s.TASKS_STREAM, NAME, s.node_tasks(NAME)),
         _consumer("DELETE", s.TASKS_STREAM, NAME),
         _consumer("MSG.NEXT", s.TASKS_STREAM, NAME),

@@ -255,6 +255,7 @@ class Agent:
             log.info("another attempt was first, its file counts", path=placed.path)
             await self._workshop.unplace(session.task)
         self._assignments.settle_for_ever(session.task)
+        self._next.pop(session.task, None)  # it has ended: no further attempt begins here
 
     async def _report_failed(self, session: Session, verdict: Verdict) -> None:
         if verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT):

@@ -7,7 +7,7 @@ import structlog
 from broker.connection import Connection
 from broker.errors import Unanswered
 from node.agent import Agent
-from node.files import Store
+from node.workshop import Workshop
 from schemas import __version__, codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
@@ -22,13 +22,13 @@ class Heart:
     """Beats for one node process."""
 
     def __init__(
-        self, connection: Connection, settings: NodeSettings, instance: str, agent: Agent, store: Store
+        self, connection: Connection, settings: NodeSettings, instance: str, agent: Agent, workshop: Workshop
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._instance = instance
         self._agent = agent
-        self._store = store
+        self._workshop = workshop
         self._beat = 0
         self.leaving = False
         self._process = psutil.Process()
@@ -60,7 +60,7 @@ class Heart:
             bytes_per_s=sum(lane.bytes_per_s for lane in lanes),
             cpu_percent=psutil.cpu_percent(),
             memory_bytes=self._memory([lane.pid for lane in lanes if lane.pid is not None]),
-            disk_free_bytes=self._store.free_bytes(),
+            disk_free_bytes=await self._workshop.free_bytes(),
             held=held,
             leaving=self.leaving,
         )

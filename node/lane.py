@@ -11,6 +11,7 @@ from node.aria2 import Addition, Aria2, Aria2Error, Status, Tick, Transfer
 from node.daemon import Daemon, DaemonFailed, Lane
 from node.failures import Verdict, classify
 from node.session import Signal
+from schemas.task import FailureClass
 
 log = structlog.get_logger()
 
@@ -80,12 +81,21 @@ class LaneDriver:
                         await self._drive(client)
                     finally:
                         client.close()
-                except (Aria2Error, DaemonFailed) as error:
+                except (DaemonFailed, OSError) as error:
+                    log.warning("aria2c did not start", lane=str(self.lane), problem=str(error))
+                    self._turn_away(str(error))
+                except Aria2Error as error:
                     log.warning("aria2c is replaced", lane=str(self.lane), problem=str(error))
                 self._daemon.kill()
                 await self._daemon.wait()
                 self._forget_all()
                 await anyio.sleep(RESTART_PAUSE_S)
+
+    def _turn_away(self, problem: str) -> None:
+        """Without a daemon nothing can be added here: another node may do better."""
+        waiting, self._additions = self._additions, {}
+        for task in waiting:
+            self._tell(task, Signal.FAILED, Verdict(FailureClass.NODE, "aria2c", f"aria2c does not start: {problem}"))
 
     def _forget_all(self) -> None:
         """The daemon is gone and with it all it held; what was still to be added waits for the next one."""

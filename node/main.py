@@ -36,15 +36,27 @@ async def run_node(settings: Settings, stop: anyio.Event) -> None:
     node = settings.node.id
     instance = uuid4().hex[:12]
     with own_state_folder(Path(settings.node.state), node, instance) as predecessors:
-        async with connect(settings.nats.url, settings.nats.creds, name=f"node {node}") as connection:
-            lock = NodeLock(connection, node, instance)
-            await lock.acquire(predecessors)
-            try:
-                await _work(connection, settings, instance, lock, stop)
-            finally:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                    await lock.release()
+        async with anyio.create_task_group() as tasks:
+            # Until there is something to give back, being told to stop just ends it.
+            waiting = anyio.CancelScope()
+            tasks.start_soon(_cancel_when, stop, waiting, tasks.cancel_scope)
+            async with connect(settings.nats.url, settings.nats.creds, name=f"node {node}") as connection:
+                lock = NodeLock(connection, node, instance)
+                await lock.acquire(predecessors)
+                waiting.cancel()
+                try:
+                    await _work(connection, settings, instance, lock, stop)
+                finally:
+                    with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                        await lock.release()
     log.info("node left")
+
+
+async def _cancel_when(stop: anyio.Event, unless: anyio.CancelScope, scope: anyio.CancelScope) -> None:
+    """Cancel `scope` when told to stop, unless `unless` was cancelled before."""
+    with unless:
+        await stop.wait()
+        scope.cancel()
 
 
 async def _work(connection: Connection, settings: Settings, instance: str, lock: NodeLock, stop: anyio.Event) -> None:
@@ -55,7 +67,7 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         workshop = Workshop(store, http, parse_nets(node.allow_nets))
         agent = Agent(connection, node.id, node.slots, assignments=assignments, workshop=workshop, tasks=tasks)
         _start_lanes(settings, agent, tasks)
-        heart = Heart(connection, node, instance, agent, store)
+        heart = Heart(connection, node, instance, agent, workshop)
         tasks.start_soon(heart.run, settings.coordinator.heartbeat_interval_s)
         tasks.start_soon(lock.keep)
         tasks.start_soon(Reader(connection, node.id, assignments, agent).run)

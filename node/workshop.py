@@ -1,7 +1,7 @@
 """What a session's steps do: look before the download, check and place after it, report. All I/O, no decisions."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeVar
@@ -112,8 +112,20 @@ class Workshop:
         """How long the origin asks to be left alone; aria2 does not tell."""
         return (await self._probe(_request(session))).retry_after_s
 
+    async def free_bytes(self) -> int:
+        """Room on the download disk; 0 where it can't be told, so that nothing is placed here."""
+        try:
+            return await self._in_thread(self._store.free_bytes)
+        except OSError as error:
+            log.error("the download folder can't be used", problem=str(error))
+            return 0
+
     async def sweep(self, keep: frozenset[str]) -> None:
-        swept = await self._in_thread(partial(self._store.sweep, keep, time.time()))
+        try:
+            swept = await self._in_thread(partial(self._store.sweep, keep, time.time()))
+        except OSError as error:
+            log.warning("sweeping was interrupted", problem=str(error))
+            return
         if swept:
             log.info("partial files nobody needs were deleted", tasks=len(swept))
 
@@ -141,7 +153,7 @@ class Workshop:
     async def _probe(self, request: Request) -> Probed:
         return await probe(self._http, request.uris[0], request.headers, self._allow_nets, time.time())
 
-    async def _in_thread(self, work: "partial[T]") -> T:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._disk)
 
 

@@ -22,8 +22,8 @@ from schemas.control import ErrorReply, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
 from schemas.heartbeat import Progress
-from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, task_id
-from schemas.request import REQUEST_BYTES_MAX, Request
+from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, is_owner, task_id
+from schemas.request import REQUEST_BYTES_MAX, Request, decode_request
 
 log = structlog.get_logger()
 
@@ -58,11 +58,14 @@ class Client:
         return self._role is not Role.PRODUCER
 
     async def submit(self, request: Request, owner: str | None = None) -> TaskId:
-        """Store a request in the inbox and return its task's id. Raises NotSubmitted."""
+        """Store a request in the inbox and return its task's id. Raises RequestInvalid, NotSubmitted."""
         owner = owner or self.owner
         if request.id is None:
             request = msgspec.structs.replace(request, id=uuid4().hex)
         body = codec.encode(request)
+        decode_request(body)  # what the coordinator would reject is refused here, in the same words
+        if not is_owner(owner):
+            raise NotSubmitted(f"{owner!r} is not an owner: use a-z, 0-9, '-' and '_', and not 'admin'")
         if len(body) > REQUEST_BYTES_MAX:
             raise NotSubmitted(f"the request has {len(body)} bytes, the inbox takes {REQUEST_BYTES_MAX} at most")
         try:

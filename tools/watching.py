@@ -96,11 +96,15 @@ async def print_events(client: Client, task: str | None, *, count: int, as_json:
         nonlocal seen
         if done.is_set():
             return
-        if as_json:
-            print_json(event)
-        else:
-            console.print(event_line(event))
-        sys.stdout.flush()
+        try:
+            if as_json:
+                print_json(event)
+            else:
+                console.print(event_line(event))
+            sys.stdout.flush()
+        except (BrokenPipeError, SystemExit):
+            done.set()  # whoever read this has seen enough
+            return
         seen += 1
         if seen == count:
             done.set()

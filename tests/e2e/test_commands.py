@@ -69,6 +69,8 @@ async def test_bad_input_is_refused_before_anything_is_sent(cluster: Up) -> None
         (("submit", "http://x/y", "--out", "../z"), "must not leave the download folder"),
         (("submit", "http://x/y", "--option", "dir=/etc"), "use the field `dir`"),
         (("submit", "http://x/y", "--header", "no colon"), "write name:value"),
+        (("submit", "http://x/y", "--tag", "bad tag", "--wait"), "tags"),
+        (("submit", "http://x/y", "--label", "a b=c"), "labels"),
     ):
         done = await cluster.arun(*arguments)
         assert done.returncode == 2, arguments

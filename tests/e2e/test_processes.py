@@ -73,3 +73,19 @@ async def test_wrong_credentials_end_it_with_one_clear_sentence(broker: Broker, 
     last = done.stderr.decode().strip().splitlines()[-1]
     assert "the broker refused coordinator" in last
     assert "--creds" in last
+
+
+async def test_a_node_that_still_waits_for_a_broker_ends_at_once_when_told_to(tmp_path: Path) -> None:
+    log = tmp_path / "node.log"
+    async with await anyio.open_process(
+        [*COMMAND, "node", "--server", "nats://127.0.0.1:1", "--state", "s", "--downloads", "d"],
+        cwd=tmp_path,
+        env=environment() | {"DOWNDRAFT_LOG_FILE": str(log), "DOWNDRAFT_LOG_LEVEL": "debug"},
+        stdin=None,
+        stdout=None,
+        stderr=None,
+    ) as process:
+        await eventually(lambda: log.exists() and "broker connection" in log.read_text(), within_s=20)
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(6):
+            assert await process.wait() == 0

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -75,3 +76,25 @@ def test_after_a_killed_supervisor_the_next_one_ends_its_processes_first(tmp_pat
         with running_up(tmp_path, "--nodes", "1") as up:
             assert not any(process.is_running() and process.status() != "zombie" for process in orphans)
             assert json.loads(up.run("stats", "--json").stdout)["nodes_online"] == 1
+
+
+def test_a_supervisor_killed_before_it_was_ready_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--nats-port", "0"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    family = psutil.Process(process.pid)
+    deadline = time.monotonic() + 20
+    while len(family.children()) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    orphans = family.children()
+    process.kill()
+    process.wait()
+    with running_up(tmp_path) as up:
+        assert not any(orphan.is_running() and orphan.status() != "zombie" for orphan in orphans)
+        assert json.loads(up.run("stats", "--json").stdout)["nodes_online"] == 2
