@@ -2,8 +2,6 @@
 
 import json
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -105,14 +103,3 @@ def _read_port(folder: Path, pid: int) -> int | None:
         return int(ports["nats"][0].rpartition(":")[2])
     except (OSError, ValueError, KeyError, IndexError):
         return None
-
-
-@asynccontextmanager
-async def embedded_server(folder: Path, *, port: int = 0, named_binary: str = "") -> AsyncIterator[EmbeddedServer]:
-    """A server for the length of the block."""
-    server = await start(folder, port=port, named_binary=named_binary)
-    try:
-        yield server
-    finally:
-        with anyio.CancelScope(shield=True):
-            await server.stop()

@@ -27,7 +27,7 @@ def publishes(subject: str) -> Deed:
 def hears(subject: str) -> Deed:
     async def deed(connection: Connection) -> None:
         async with listening(connection, subject, lambda heard: None):
-            await anyio.sleep(5)
+            await anyio.sleep_forever()
 
     return deed
 
@@ -72,7 +72,7 @@ async def test_what_is_not_permitted_ends_the_process_at_once(
     with pytest.raises(PermissionRefused), anyio.fail_after(5):
         async with broker.connected(role, name) as connection:
             await deed(connection)
-            await anyio.sleep(5)
+            await anyio.sleep_forever()
 
 
 async def test_the_whole_pipeline_works_within_the_permissions_of_its_roles(broker: Broker) -> None:
