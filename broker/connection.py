@@ -1,21 +1,25 @@
 """One connection to NATS per process: it reconnects for ever and fails fast where it may not do its work."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+import msgspec
 import nats
 import nats.errors
 import structlog
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from broker import errors
 from broker.credentials import read_identity
+from broker.exchange import Ask, Exchange, Reply
 
 log = structlog.get_logger()
 
@@ -28,6 +32,27 @@ HEADERS_FRAME_BYTES = 16
 """`NATS/1.0` and the blank line that ends the headers."""
 
 
+class _ApiError(Struct):
+    code: int = msgspec.field(name="err_code", default=0)
+    description: str = ""
+
+
+class Answer(Struct):
+    """What all answers of JetStream have in common."""
+
+    error: _ApiError | None = None
+
+
+class _PubAck(Answer):
+    """A stream's answer to a publish."""
+
+    seq: int = 0
+
+
+A = TypeVar("A", bound=Answer)
+_pub_ack = msgspec.json.Decoder(_PubAck)
+
+
 class BrokerClock:
     """The broker's time, followed through the time stamps in its answers. Unix seconds."""
 
@@ -36,13 +61,13 @@ class BrokerClock:
 
     def observe(self, timestamp: str) -> None:
         """Take a server's RFC 3339 time stamp that was made just now."""
-        self._offset = datetime.fromisoformat(timestamp).timestamp() - anyio.current_time()
+        self._offset = datetime.fromisoformat(timestamp).timestamp() - time.monotonic()
 
     def now(self) -> float:
         """Raises RuntimeError before the first answer."""
         if self._offset is None:
             raise RuntimeError("the broker has not told its time yet")
-        return anyio.current_time() + self._offset
+        return time.monotonic() + self._offset
 
 
 class Connection:
@@ -52,6 +77,7 @@ class Connection:
         self.client = client
         self.name = name
         self.clock = BrokerClock()
+        self._exchange = Exchange(client)
         self._reconnect_hooks: set[Callable[[], None]] = set()
         self._refused: BaseException | None = None
         self._refusal = anyio.Event()
@@ -89,12 +115,11 @@ class Connection:
     ) -> Msg:
         """Ask and await the answer. Raises Unanswered, ApiRefused if too large."""
         self._check_size(subject, body, headers)
-        try:
-            return await self.client.request(
-                subject, body, timeout=timeout_s, headers=dict(headers) if headers else None
-            )
-        except (nats.errors.Error, TimeoutError) as error:
-            raise errors.Unanswered(f"{subject}: {error or type(error).__name__}") from error
+        ask = Ask(subject, body, dict(headers) if headers else None)
+        (reply,) = await self._exchange.ask_all((ask,), timeout_s)
+        if reply.msg is None:
+            raise errors.Unanswered(f"{subject}: {reply.problem}")
+        return reply.msg
 
     async def api(
         self, subject: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S
@@ -108,19 +133,40 @@ class Connection:
             self.clock.observe(decoded["ts"])
         return decoded
 
+    async def api_all(
+        self, subject: str, bodies: Sequence[Mapping[str, Any]], decoder: msgspec.json.Decoder[A]
+    ) -> list[A | errors.BrokerError]:
+        """Call one API subject many times at once: for each, in order, the answer or the error `api` would raise."""
+        asks = [Ask(f"{API}.{subject}", msgspec.json.encode(body)) for body in bodies]
+        replies = await self._exchange.ask_all(asks, REQUEST_TIMEOUT_S)
+        return [_decoded(subject, reply, decoder) for reply in replies]
+
     async def store(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> int:
         """Publish into a stream and await its acknowledgement: the sequence.
 
         Raises SequenceConflict, StoreFull, ApiRefused, and Unanswered where the fate is unknown.
         """
-        answer = await self.request(subject, body, headers=headers)
-        try:
-            decoded = json.loads(answer.data)
-        except ValueError as error:
-            raise errors.Unanswered(f"{subject}: no acknowledgement but {answer.data[:80]!r}") from error
-        if problem := decoded.get("error"):
-            raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
-        return int(decoded["seq"])
+        (fate,) = await self.store_all((Ask(subject, body, dict(headers) if headers else None),))
+        if isinstance(fate, errors.BrokerError):
+            raise fate
+        return fate
+
+    async def store_all(self, asks: Sequence[Ask]) -> list[int | errors.BrokerError]:
+        """`store` many at once: for each, in order, its sequence or the error that `store` would raise."""
+        fates: list[int | errors.BrokerError] = [0] * len(asks)
+        sent: list[int] = []
+        for index, ask in enumerate(asks):
+            try:
+                self._check_size(*ask)
+            except errors.ApiRefused as error:
+                fates[index] = error
+            else:
+                sent.append(index)
+        replies = await self._exchange.ask_all([asks[index] for index in sent], REQUEST_TIMEOUT_S)
+        for index, reply in zip(sent, replies, strict=True):
+            ack = _decoded(asks[index].subject, reply, _pub_ack)
+            fates[index] = ack.seq if isinstance(ack, _PubAck) else ack
+        return fates
 
     def _check_size(self, subject: str, body: bytes, headers: Mapping[str, str] | None) -> None:
         """Refuse what the server would: it counts headers too, and closes the connection for good."""
@@ -208,6 +254,19 @@ async def connect(
         # Not drain(): it can hang for 30 s when pull requests are open. A broker that is away is no trouble here.
         with anyio.CancelScope(shield=True), anyio.move_on_after(2), suppress(OSError, nats.errors.Error):
             await client.close()
+
+
+def _decoded(subject: str, reply: Reply, decoder: msgspec.json.Decoder[A]) -> A | errors.BrokerError:
+    """What the broker answered, or what went wrong."""
+    if reply.msg is None:
+        return errors.Unanswered(f"{subject}: {reply.problem}")
+    try:
+        answer = decoder.decode(reply.msg.data)
+    except msgspec.MsgspecError:
+        return errors.Unanswered(f"{subject}: not an answer: {reply.msg.data[:80]!r}")
+    if answer.error is not None:
+        return errors.refusal(subject, answer.error.code, answer.error.description)
+    return answer
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,6 +1,7 @@
 """The log: events written under `downloads.write.events.…`, stored once, republished to everyone."""
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import uuid4
@@ -87,17 +88,20 @@ class EventLog:
 
     async def outcome(self, task: str) -> StoredEvent | None:
         """How a task ended, read through the stream's leader; None while it lives. Waits out an election."""
-        query = {"last_by_subj": s.outcome_of(task)}
-        found = await checked.get_patiently(self._connection, s.EVENTS_STREAM, query)
-        if found is None:
-            return None
-        try:
-            event = decode_event(found.data)
-        except msgspec.MsgspecError as error:
-            raise Unreadable(f"outcome {found.sequence} of {task}: {error}") from error
-        if event is None:
-            raise Unreadable(f"outcome {found.sequence} of {task}: of a type this version does not know")
-        return StoredEvent(found.sequence, event, found.stored_at)
+        found = await checked.get_patiently(self._connection, s.EVENTS_STREAM, _outcome_query(task))
+        ended = _decoded_outcome(task, found)
+        if isinstance(ended, Unreadable):
+            raise ended
+        return ended
+
+    async def outcomes(self, tasks: Sequence[str]) -> list[StoredEvent | BrokerError | None]:
+        """`outcome` of many tasks at once, one try: for each, in order, what it would return or raise."""
+        queries = [_outcome_query(task) for task in tasks]
+        found = await checked.get_all(self._connection, s.EVENTS_STREAM, queries)
+        return [
+            one if isinstance(one, BrokerError) else _decoded_outcome(task, one)
+            for task, one in zip(tasks, found, strict=True)
+        ]
 
     async def is_own_completion(self, task: str) -> bool:
         """Whether the stored outcome is this node's own completion.
@@ -116,6 +120,22 @@ class EventLog:
 
     def _subject(self, event: Event) -> str:
         return s.event_write(event.task, event.kind, self._writer)
+
+
+def _outcome_query(task: str) -> checked.Query:
+    return {"last_by_subj": s.outcome_of(task)}
+
+
+def _decoded_outcome(task: str, found: checked.StoredMessage | None) -> StoredEvent | Unreadable | None:
+    if found is None:
+        return None
+    try:
+        event = decode_event(found.data)
+    except msgspec.MsgspecError as error:
+        return Unreadable(f"outcome {found.sequence} of {task}: {error}")
+    if event is None:
+        return Unreadable(f"outcome {found.sequence} of {task}: of a type this version does not know")
+    return StoredEvent(found.sequence, event, found.stored_at)
 
 
 async def history(connection: Connection, task: str) -> list[StoredEvent]:

@@ -5,6 +5,7 @@ consumer is asked again, and one that is gone says so.
 """
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ EPHEMERAL_FOR_S = 30
 NS = 10**9
 
 _STATUS = "Status"
+ACK = "$JS.ACK."
 NOTHING_MORE = "404"
 
 
@@ -69,16 +71,19 @@ class Pull:
         self._batch = batch
         self._inbox = inbox
         self._left = 0
-        # Room for a whole batch, its status lines and those of one overtaken request.
-        self._send, self._received = anyio.create_memory_object_stream[Msg | None](2 * batch + 16)
+        # Bounded by what was asked for: a batch, its status lines and those of an overtaken request.
+        self._received: deque[Msg | None] = deque()
+        self._arrived = anyio.Event()
 
     async def take(self, msg: Msg) -> None:
-        self._send.send_nowait(msg)
+        self._received.append(msg)
+        self._arrived.set()
 
     def wake(self) -> None:
         """After a reconnect the open request is lost: ask again at once."""
-        if self._send.statistics().current_buffer_used == 0:
-            self._send.send_nowait(None)
+        if not self._received:
+            self._received.append(None)
+            self._arrived.set()
 
     async def next(self, *, expires_s: float = PULL_EXPIRES_S, no_wait: bool = False) -> Delivery | None:
         """The next message; None when there was none in time.
@@ -89,29 +94,47 @@ class Pull:
         while True:
             if self._left <= 0:
                 await self._ask(expires_s, no_wait)
-            msg: Msg | None = None
-            with anyio.move_on_after(expires_s + PULL_GRACE_S):
-                msg = await self._received.receive()
+            if not self._received:
+                self._arrived = anyio.Event()
+                with anyio.move_on_after(expires_s + PULL_GRACE_S):
+                    await self._arrived.wait()
+            msg = self._received.popleft() if self._received else None
             if msg is None:
                 self._left = 0
                 if no_wait:
                     raise Unanswered(f"{self._where}: the reading was interrupted")
                 return None
-            status = msg.headers.get(_STATUS) if msg.headers else None
-            if msg.reply.startswith("$JS.ACK."):  # only a stored message has one; its own headers say nothing
+            if msg.reply.startswith(ACK):  # only a stored message has one; its own headers say nothing
                 self._left -= 1
                 return parse_delivery(msg)
-            if status == "100":
-                continue
-            self._left = 0
-            description = str((msg.headers or {}).get("Description", ""))
-            if status == "503":
-                raise ConsumerGone(f"{self._where}: nobody answers for this consumer")
-            if "consumer deleted" in description.lower():
-                raise ConsumerGone(f"{self._where}: the consumer was deleted")
-            if no_wait and status != NOTHING_MORE:
-                raise Unanswered(f"{self._where}: the reading was interrupted ({status} {description})")
-            return None
+            if self._is_over(msg, no_wait):
+                return None
+
+    def ready(self, limit: int) -> list[Delivery]:
+        """What is here already, at most so many, without waiting."""
+        found: list[Delivery] = []
+        while len(found) < limit and self._received and (msg := self._received[0]) is not None:
+            if not msg.reply.startswith(ACK):
+                break  # a status: `next` sees to it
+            self._received.popleft()
+            self._left -= 1
+            found.append(parse_delivery(msg))
+        return found
+
+    def _is_over(self, msg: Msg, no_wait: bool) -> bool:
+        """Whether a status line ends the open request. Raises ConsumerGone, Unanswered."""
+        status = msg.headers.get(_STATUS) if msg.headers else None
+        if status == "100":
+            return False
+        self._left = 0
+        description = str((msg.headers or {}).get("Description", ""))
+        if status == "503":
+            raise ConsumerGone(f"{self._where}: nobody answers for this consumer")
+        if "consumer deleted" in description.lower():
+            raise ConsumerGone(f"{self._where}: the consumer was deleted")
+        if no_wait and status != NOTHING_MORE:
+            raise Unanswered(f"{self._where}: the reading was interrupted ({status} {description})")
+        return True
 
     async def ack(self, delivery: Delivery) -> None:
         await self._answer(delivery, b"+ACK")

@@ -4,13 +4,16 @@ Rule 2: every write names the sequence it expects to be the task's latest, in wh
 Rule 3: a lost write is not a defeat: what the leader of the stream holds decides.
 """
 
+from collections.abc import Sequence
+
 import anyio
 import msgspec
 import structlog
 
 from broker import checked
-from broker.connection import Connection
-from broker.errors import ApiRefused, SequenceConflict, Unanswered, Unreadable
+from broker.connection import Answer, Connection
+from broker.errors import BrokerError, SequenceConflict, Unanswered, Unreadable
+from broker.exchange import Ask
 from broker.pull import Delivery
 from schemas import codec
 from schemas import subjects as s
@@ -25,13 +28,14 @@ MARKER = "0" * 16
 DELETES_IN_FLIGHT = 64
 """Deletes share the server's API queue with everyone's reads."""
 
+_deleted = msgspec.json.Decoder(Answer)
+
 
 class Table:
     """All writes and checked reads of TASKS."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._deleting = anyio.CapacityLimiter(DELETES_IN_FLIGHT)
 
     async def write(self, row: TaskRow, expected: int) -> int | None:
         """Store `row` if the task's latest sequence is `expected` (0: no row). The new sequence, None if defeated.
@@ -39,22 +43,34 @@ class Table:
         Repeats the same write until its fate is known; `row.nonce` must be fresh for each new write.
         Raises StoreFull, ApiRefused.
         """
-        body = codec.encode(row)
-        headers = {
-            s.EXPECTED_SEQUENCE: str(expected),
-            s.EXPECTED_SUBJECT: s.task_anywhere(row.task),
-        }
-        while True:
+        (fate,) = await self.write_all(((row, expected),))
+        if isinstance(fate, BrokerError):
+            raise fate
+        return fate
+
+    async def write_all(self, writes: Sequence[tuple[TaskRow, int]]) -> list[int | BrokerError | None]:
+        """`write` for many tasks at once: for each, in order, what `write` would return or raise."""
+        asks = [_ask(row, expected) for row, expected in writes]
+        fates: list[int | BrokerError | None] = []
+        for (row, expected), fate in zip(writes, await self._connection.store_all(asks), strict=True):
+            fates.append(await self._settled(row, expected, fate))
+        return fates
+
+    async def _settled(self, row: TaskRow, expected: int, fate: int | BrokerError) -> int | BrokerError | None:
+        """Lost is not defeated: find out what stands, and write the same again until it is clear (rule 3)."""
+        while isinstance(fate, SequenceConflict | Unanswered):
+            log.debug("write unsure, reading what stands", task=row.task, problem=str(fate))
             try:
-                return await self._connection.store(s.task_write(row.place, row.task), body, headers)
-            except (SequenceConflict, Unanswered) as error:
-                log.debug("write unsure, reading what stands", task=row.task, problem=str(error))
-            found = await self.top(row.task)
+                found = await self.top(row.task)
+            except BrokerError as error:
+                return error
             if found is not None and found.row.nonce == row.nonce:
                 return found.sequence
             if (found.sequence if found else 0) != expected:
                 return None
             await anyio.sleep(RETRY_S)
+            (fate,) = await self._connection.store_all((_ask(row, expected),))
+        return fate
 
     async def mark(self) -> int:
         """Write the marker and return its sequence: a reader that sees it has seen all that came before."""
@@ -79,19 +95,22 @@ class Table:
 
     async def delete(self, sequence: int) -> None:
         """Delete one message; it is fine if it is gone already. Waits out an election."""
-        async with self._deleting:
-            while True:
-                try:
-                    # no_erase: overwriting the bytes first makes a delete a hundred times slower.
-                    await self._connection.api(
-                        f"STREAM.MSG.DELETE.{s.TASKS_STREAM}", {"seq": sequence, "no_erase": True}
-                    )
-                except Unanswered:
+        await self.delete_all((sequence,))
+
+    async def delete_all(self, sequences: Sequence[int]) -> None:
+        """Delete messages in this order; it is fine if some are gone already. Waits out an election."""
+        for start in range(0, len(sequences), DELETES_IN_FLIGHT):
+            left = sequences[start : start + DELETES_IN_FLIGHT]
+            while left:
+                # no_erase: overwriting the bytes first makes a delete a hundred times slower.
+                bodies = [{"seq": sequence, "no_erase": True} for sequence in left]
+                answers = await self._connection.api_all(f"STREAM.MSG.DELETE.{s.TASKS_STREAM}", bodies, _deleted)
+                # Any other answer will do: a refusal means that there is no such message.
+                left = [
+                    sequence for sequence, answer in zip(left, answers, strict=True) if isinstance(answer, Unanswered)
+                ]
+                if left:
                     await anyio.sleep(RETRY_S)
-                except ApiRefused:
-                    return  # no message with that sequence
-                else:
-                    return
 
     async def hint(self, place: str, task: str, sequence: int) -> None:
         """Tell a node at once that its row was superseded at `sequence`: deletes reach nobody by themselves."""
@@ -109,6 +128,11 @@ class Table:
         except msgspec.MsgspecError as error:
             raise Unreadable(f"row {found.sequence} ({query}): {error}") from error
         return StoredRow(found.sequence, row, found.stored_at)
+
+
+def _ask(row: TaskRow, expected: int) -> Ask:
+    headers = {s.EXPECTED_SEQUENCE: str(expected), s.EXPECTED_SUBJECT: s.task_anywhere(row.task)}
+    return Ask(s.task_write(row.place, row.task), codec.encode(row), headers)
 
 
 def decode_row(delivery: Delivery) -> StoredRow | None:

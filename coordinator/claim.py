@@ -1,11 +1,14 @@
 """From the inbox to the table: every request becomes a row, or a rejection, before it is acked (rule 4)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import anyio
 import structlog
 
 from broker import pull
+from broker.errors import BrokerError, Unanswered
+from broker.eventlog import StoredEvent
 from broker.pull import Delivery
 from coordinator import moves
 from coordinator.intake import ACK_WAIT_S, BATCH, take_in
@@ -17,7 +20,7 @@ from schemas.ids import is_owner, rejected_task_id, source_of, task_id
 from schemas.lifecycle import State
 from schemas.redact import redact_uri
 from schemas.request import decode_request, producer_id
-from schemas.task import TaskRow
+from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()
 
@@ -72,7 +75,7 @@ async def has_headroom(term: Term) -> bool:
     return False
 
 
-def first_row(delivery: Delivery, salt: int = 0) -> TaskRow:
+def first_row(delivery: Delivery, salt: int = 0, *, allow_noop: bool = False) -> TaskRow:
     """The row a request begins with, a rejected one included. Pure."""
     owner = s.owner_of(delivery.subject)
     submitted = datetime.fromtimestamp(delivery.stored_at, UTC)
@@ -83,6 +86,8 @@ def first_row(delivery: Delivery, salt: int = 0) -> TaskRow:
         if not is_owner(owner):
             raise RequestInvalid("", f"{owner!r} is not an owner: use a-z, 0-9, '-' and '_', and not 'admin'")
         request = decode_request(body)
+        if request.is_noop and not allow_noop:
+            raise RequestInvalid("uris", "noop: is for measuring and is not allowed here (coordinator.allow_noop)")
     except RequestInvalid as error:
         return moves.refused(
             task=rejected_task_id(owner, source, body),
@@ -97,33 +102,78 @@ def first_row(delivery: Delivery, salt: int = 0) -> TaskRow:
     )
 
 
-async def claim(term: Term, delivery: Delivery) -> None:
-    """Make the row, read the outcome, and only then return so that the request may be acked."""
-    salt = 0
-    while not await admit(term, first_row(delivery, salt)):
-        log.warning("two requests have one id, salting", subject=delivery.subject)
-        salt += 1
+async def claim(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
+    """Make the rows, read the outcomes, and only then return: for each request, whether it may be acked."""
+    allow_noop = term.settings.allow_noop
+    fates = await _admit_all(term, [first_row(delivery, allow_noop=allow_noop) for delivery in deliveries])
+    for index, delivery in enumerate(deliveries):
+        salt = 0
+        while fates[index] is False:
+            log.warning("two requests have one id, salting", subject=delivery.subject)
+            salt += 1
+            (fates[index],) = await _admit_all(term, [first_row(delivery, salt, allow_noop=allow_noop)])
+    return [fate if isinstance(fate, BrokerError) else None for fate in fates]
 
 
 async def admit(term: Term, row: TaskRow) -> bool:
-    """Create a task unless it stands or has ended already. False: its hex is another request's."""
-    async with term.only(row.task):
-        stored = await term.cas(row, 0)
-        if stored is None:
-            standing = term.book.top(row.task)
-            return standing is None or _same(standing.row.owner, standing.row.source, row)
+    """Create a task unless it stands or has ended already. False: its hex is another request's. Raises BrokerError."""
+    (fate,) = await _admit_all(term, [row])
+    if isinstance(fate, BrokerError):
+        raise fate
+    return fate
+
+
+async def _admit_all(term: Term, rows: Sequence[TaskRow]) -> list[bool | BrokerError]:
+    """`admit` for many: at once those that nobody works on, each other after whoever does."""
+    fates: list[bool | BrokerError] = [True] * len(rows)
+    free = {row.task: index for index, row in reversed(tuple(enumerate(rows))) if row.task not in term.locks}
+    with term.locks.all_of(free):
+        admitted = await _admit_held(term, [rows[index] for index in free.values()])
+    for index, fate in zip(free.values(), admitted, strict=True):
+        fates[index] = fate
+    for index in sorted(set(range(len(rows))) - set(free.values())):
+        async with term.only(rows[index].task):
+            (fates[index],) = await _admit_held(term, [rows[index]])
+    return fates
+
+
+async def _admit_held(term: Term, rows: Sequence[TaskRow]) -> list[bool | BrokerError]:
+    """Rule 4 for tasks whose locks are held: create, then read the outcome, always."""
+    created = await term.cas_all([(row, 0) for row in rows])
+    ended = await term.events.outcomes([row.task for row in rows])
+    fates: list[bool | BrokerError] = []
+    for row, stored, outcome in zip(rows, created, ended, strict=True):
+        try:
+            fates.append(await _admitted(term, row, stored, outcome))
+        except BrokerError as error:
+            fates.append(error)
+    return fates
+
+
+async def _admitted(
+    term: Term, row: TaskRow, stored: StoredRow | BrokerError | None, ended: StoredEvent | BrokerError | None
+) -> bool:
+    """What a create and the outcome read after it come to. Raises BrokerError."""
+    if isinstance(stored, BrokerError):
+        raise stored
+    if stored is None:
+        standing = term.book.top(row.task)
+        return standing is None or _same(standing.row.owner, standing.row.source, row)
+    if isinstance(ended, Unanswered):
         ended = await term.events.outcome(row.task)
-        if ended is not None:
-            await term.clear(row.task)
-            return _same(ended.event.owner, getattr(ended.event, "source", ""), row)
-        term.book.vouched.add(stored.sequence)
-        if row.state is State.ENDING:
-            log.info("request rejected", owner=row.owner, reason=row.reason)
-            await term.finish(row.task)
-            return True
-        log.info("request claimed", owner=row.owner, source=row.source)
+    if isinstance(ended, BrokerError):
+        raise ended
+    if ended is not None:
+        await term.clear(row.task)
+        return _same(ended.event.owner, getattr(ended.event, "source", ""), row)
+    term.book.vouched.add(stored.sequence)
+    if row.state is State.ENDING:
+        log.info("request rejected", task=row.task, owner=row.owner, reason=row.reason)
+        await term.finish(row.task)
+    else:
+        log.debug("request claimed", task=row.task, owner=row.owner, source=row.source)
         await term.events.emit(_queued(term, row))
-        return True
+    return True
 
 
 def _same(owner: str, source: str, row: TaskRow) -> bool:

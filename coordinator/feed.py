@@ -5,6 +5,7 @@ import structlog
 
 from broker import pull
 from broker.errors import ApiRefused, ConsumerGone, Unanswered
+from broker.pull import Delivery
 from broker.table import decode_row
 from coordinator.term import Term
 from schemas import subjects as s
@@ -67,12 +68,8 @@ async def _follow_table(term: Term) -> None:
         audited_at = anyio.current_time()
         async with pull.reading(term.connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
             while not reconnected.is_set() and anyio.current_time() - audited_at < AUDIT_EVERY_S:
-                delivery = await reader.next()
-                if delivery is None:
-                    continue
-                if (stored := decode_row(delivery)) is not None:
-                    term.book.learn(stored)
-                term.book.feed_passed(delivery.sequence)
+                if (delivery := await reader.next()) is not None:
+                    _learn(term, delivery)
     finally:
         stop_watching()
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
@@ -81,3 +78,12 @@ async def _follow_table(term: Term) -> None:
                     await pull.delete_consumer(term.connection, s.TASKS_STREAM, name)
             except (Unanswered, ApiRefused):
                 log.debug("a feed was left behind; the server drops it", consumer=name)
+
+
+def _learn(term: Term, delivery: Delivery) -> None:
+    """Take a row as the table has it. Most are our own writes: only their store time is news."""
+    task = s.parse_task(delivery.subject).task
+    is_known = term.book.stored(task, delivery.sequence, delivery.stored_at)
+    if not is_known and (stored := decode_row(delivery)) is not None:
+        term.book.learn(stored)
+    term.book.feed_passed(delivery.sequence)

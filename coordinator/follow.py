@@ -1,10 +1,13 @@
 """What nodes report, consumed durably: a fact is acked when its change is stored, or is seen to be none (rule 6)."""
 
+from collections.abc import Sequence
+
 import anyio
 import msgspec
 import structlog
 
 from broker import pull
+from broker.errors import BrokerError
 from broker.pull import Delivery
 from coordinator import moves
 from coordinator.intake import ACK_WAIT_S, BATCH, settle, take_in
@@ -59,10 +62,9 @@ async def drain(term: Term) -> None:
     async with pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader:
         with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
             while await _left(term, name):
-                async with anyio.create_task_group() as tasks:
-                    while (delivery := await reader.next(no_wait=True)) is not None:
-                        waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
-                        tasks.start_soon(settle, term, reader, delivery, act_on)
+                while (delivery := await reader.next(no_wait=True)) is not None:
+                    waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
+                    await settle(term, reader, [delivery, *reader.ready(BATCH)], act_on)
                 await anyio.sleep(DRAIN_LOOK_S)
     if waiting.cancelled_caught:
         log.error("some facts could not be acted on at takeover; they will come again")
@@ -79,25 +81,60 @@ async def follow_facts(term: Term) -> None:
     await take_in(term, s.EVENTS_STREAM, open_consumer, act_on)
 
 
-async def act_on(term: Term, delivery: Delivery) -> None:
-    """Decode one report and act; one that can't be read is counted, logged and passed over."""
+async def act_on(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
+    """Act on reports: for each, whether it may be acked. One that can't be read is counted, logged and passed over."""
+    fates: list[BrokerError | None] = [None] * len(deliveries)
+    completed: dict[str, str] = {}
+    others: list[tuple[int, Fact, str]] = []
+    for index, delivery in enumerate(deliveries):
+        fact = _decoded(term, delivery)
+        writer = s.parse_event(delivery.subject).writer
+        if isinstance(fact, Completed) and _is_plain(term, fact.task) and fact.task not in completed:
+            completed[fact.task] = writer
+            _count(term, fact)
+        elif fact is not None:
+            others.append((index, fact, writer))
+    with term.locks.all_of(completed):
+        await term.clear_known(completed)
+
+    async def one(index: int, fact: Fact, writer: str) -> None:
+        try:
+            await act(term, fact, writer=writer)
+        except BrokerError as error:
+            fates[index] = error
+
+    async with anyio.create_task_group() as tasks:
+        for other in others:
+            tasks.start_soon(one, *other)
+    return fates
+
+
+def _is_plain(term: Term, task: str) -> bool:
+    """Whether the end of a task needs no look at the broker: its rows are known and nobody works on it."""
+    return task in term.book and task not in term.locks
+
+
+def _decoded(term: Term, delivery: Delivery) -> Fact | None:
     try:
         fact = decode_event(delivery.data)
     except msgspec.MsgspecError as error:
         term.undecodable += 1
         log.error("a fact can't be read and is passed over", subject=delivery.subject, problem=str(error))
-        return
-    if isinstance(fact, AttemptFailed | Released | Completed):
-        await act(term, fact, writer=s.parse_event(delivery.subject).writer)
+        return None
+    return fact if isinstance(fact, AttemptFailed | Released | Completed) else None
+
+
+def _count(term: Term, fact: Completed) -> None:
+    term.outcomes["completed"] += 1
+    log.debug("task finished", task=fact.task, outcome="completed", node=fact.node, bytes=fact.bytes)
 
 
 async def act(term: Term, fact: Fact, *, writer: str) -> None:
     """Make the table say what a node reported. Repeats, and facts of attempts long over, change nothing."""
     async with term.only(fact.task):
         if isinstance(fact, Completed):
-            term.outcomes["completed"] += 1
             await term.clear(fact.task, holder=writer)
-            log.info("task finished", outcome="completed", node=fact.node, bytes=fact.bytes, attempt=fact.attempt)
+            _count(term, fact)
             return
         while True:
             top = term.book.top(fact.task)
@@ -109,7 +146,7 @@ async def act(term: Term, fact: Fact, *, writer: str) -> None:
                 return
             if top is None or not concerns(top, fact, writer):
                 term.ignored_facts += 1
-                log.debug("fact changes nothing", fact=fact.kind, attempt=fact.attempt, node=fact.node)
+                log.debug("fact changes nothing", task=fact.task, fact=fact.kind, attempt=fact.attempt, node=fact.node)
                 return
             if await term.apply(top, _change(term, top, fact)):
                 return

@@ -1,6 +1,6 @@
 """Reading a consumer to the end of a term: a bounded number in hand, and one ack or nak for each message."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import structlog
@@ -13,14 +13,37 @@ from coordinator.term import Term
 log = structlog.get_logger()
 
 BATCH = 256
-IN_FLIGHT = 128
+IN_FLIGHT = 256
 """Messages being acted on at once: each costs a few calls to the broker."""
 ACK_WAIT_S = 30
 RETRY_S = 0.5
 FULL_RETRY_S = 5.0
 
-Act = Callable[[Term, Delivery], Awaitable[None]]
-"""Carries out what a message asks for; it may be acked once this has returned."""
+Act = Callable[[Term, Sequence[Delivery]], Awaitable[list[BrokerError | None]]]
+"""Carries out what messages ask for, as many as came together: for each, None if it may be acked now."""
+
+
+class InHand:
+    """Counts the messages being acted on, and waits while there are too many."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._settled = anyio.Event()
+
+    async def room(self) -> int:
+        """How many more may be taken; waits until that is at least one."""
+        while self._count >= self._limit:
+            self._settled = anyio.Event()
+            await self._settled.wait()
+        return self._limit - self._count
+
+    def take(self, count: int) -> None:
+        self._count += count
+
+    def settle(self, count: int) -> None:
+        self._count -= count
+        self._settled.set()
 
 
 async def take_in(
@@ -32,13 +55,13 @@ async def take_in(
     ready: Callable[[Term], Awaitable[None]] | None = None,
 ) -> None:
     """Read for the length of the term; a consumer that is gone is opened again. `ready` may hold up the next read."""
-    limiter = anyio.CapacityLimiter(IN_FLIGHT)
+    in_hand = InHand(IN_FLIGHT)
 
-    async def one(reader: Pull, delivery: Delivery, place: object) -> None:
+    async def some(reader: Pull, deliveries: Sequence[Delivery]) -> None:
         try:
-            await settle(term, reader, delivery, act)
+            await settle(term, reader, deliveries, act)
         finally:
-            limiter.release_on_behalf_of(place)
+            in_hand.settle(len(deliveries))
 
     async with anyio.create_task_group() as tasks:
         while True:
@@ -48,23 +71,21 @@ async def take_in(
                     while True:
                         if ready is not None:
                             await ready(term)
+                        room = await in_hand.room()
                         if (delivery := await reader.next()) is not None:
-                            # Wait for a free place *before* starting: what is in hand stays bounded.
-                            # Not named by the delivery: a consumer made anew repeats the same ack subject.
-                            place = object()
-                            await limiter.acquire_on_behalf_of(place)
-                            tasks.start_soon(one, reader, delivery, place)
+                            deliveries = [delivery, *reader.ready(room - 1)]
+                            in_hand.take(len(deliveries))
+                            tasks.start_soon(some, reader, deliveries)
             except (ConsumerGone, Unanswered, ApiRefused) as error:
                 log.warning("reading was interrupted, trying again", stream=stream, problem=str(error))
                 await anyio.sleep(RETRY_S)
 
 
-async def settle(term: Term, reader: Pull, delivery: Delivery, act: Act) -> None:
-    """Act on one message and ack it; where the broker is in trouble, ask for it again later."""
-    try:
-        await act(term, delivery)
-    except BrokerError as error:
-        log.warning("a message waits", subject=delivery.subject, problem=str(error))
-        await reader.nak(delivery, FULL_RETRY_S if isinstance(error, StoreFull | Unreadable) else RETRY_S)
-    else:
-        await reader.ack(delivery)
+async def settle(term: Term, reader: Pull, deliveries: Sequence[Delivery], act: Act) -> None:
+    """Act on messages and ack them; where the broker is in trouble, ask for them again later."""
+    for delivery, error in zip(deliveries, await act(term, deliveries), strict=True):
+        if error is None:
+            await reader.ack(delivery)
+        else:
+            log.warning("a message waits", subject=delivery.subject, problem=str(error))
+            await reader.nak(delivery, FULL_RETRY_S if isinstance(error, StoreFull | Unreadable) else RETRY_S)

@@ -63,8 +63,7 @@ class RowBook:
         same_place = [seq for seq, known in rows.items() if known.row.place == stored.row.place]
         if any(sequence > stored.sequence for sequence in same_place):
             return
-        if known := rows.get(stored.sequence):
-            rows[stored.sequence] = stored._replace(row=known.row)  # only its store time is news
+        if self.stored(task, stored.sequence, stored.stored_at):
             return
         with self._recount(task):
             rows = self._rows.setdefault(task, {})
@@ -73,6 +72,17 @@ class RowBook:
                 self.vouched.discard(sequence)
             rows[stored.sequence] = stored
         self._changed(task)
+
+    def stored(self, task: str, sequence: int, stored_at: float) -> bool:
+        """Take the store time of a row that is known, or known to be gone; False for one that is news."""
+        if sequence <= self._gone.get(task, 0):
+            return True
+        rows = self._rows.get(task)
+        known = rows.get(sequence) if rows else None
+        if rows is None or known is None:
+            return False
+        rows[sequence] = known._replace(stored_at=stored_at)
+        return True
 
     def forget(self, task: str, sequence: int) -> None:
         """The message with this sequence is deleted."""

@@ -5,9 +5,10 @@ All state of a term is one object, so that nothing of an earlier term can touch 
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -16,12 +17,14 @@ import structlog
 from msgspec.structs import replace
 
 from broker.connection import Connection
+from broker.errors import BrokerError
 from broker.eventlog import EventLog
 from broker.table import Table
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.moves import End, Requeue
 from coordinator.rowbook import RowBook
+from coordinator.tasklocks import TaskLocks
 from schemas.event import Cancelled, Failed, Finished, Rejected, Retrying
 from schemas.lifecycle import Outcome, State
 from schemas.redact import public_request
@@ -52,25 +55,17 @@ class Term:
         self.outcomes: Counter[str] = Counter()
         self.ignored_facts = 0
         self.undecodable = 0
-        self._locks: dict[str, anyio.Lock] = {}
+        self.locks = TaskLocks(self._freed)
+        self._changed: set[str] = set()
+        """Held tasks whose rows changed: they are looked at when they are free."""
+        self._writes = 0
 
     def __repr__(self) -> str:
         return f"<Term {self.epoch} of {self.name}: {self.book!r}, {self.desk!r}>"
 
-    @asynccontextmanager
-    async def only(self, task: str) -> AsyncIterator[None]:
+    def only(self, task: str) -> AbstractAsyncContextManager[None]:
         """One step at a time for each task."""
-        lock = self._locks.setdefault(task, anyio.Lock(fast_acquire=True))
-        try:
-            async with lock:
-                with structlog.contextvars.bound_contextvars(task=task):
-                    yield
-        finally:
-            if not lock.locked() and lock.statistics().tasks_waiting == 0:
-                self._locks.pop(task, None)
-
-    def is_busy(self, task: str) -> bool:
-        return task in self._locks
+        return self.locks.only(task)
 
     def now(self) -> datetime:
         """The broker's time."""
@@ -79,18 +74,40 @@ class Term:
     async def cas(self, row: TaskRow, expected: int) -> StoredRow | None:
         """Write a row over the one at sequence `expected` (0: none). None: another's write stands there.
 
-        After a defeat the book holds what the broker holds: decide again from that.
+        After a defeat the book holds what the broker holds: decide again from that. Raises BrokerError.
         """
-        row = replace(row, writer=self.name, epoch=self.epoch, nonce=uuid4().hex)
-        sequence = await self.table.write(row, expected)
-        if sequence is None:
-            await self.refresh(row.task)
-            return None
-        stored = StoredRow(sequence, row, self.connection.clock.now())
+        (fate,) = await self.cas_all(((row, expected),))
+        if isinstance(fate, BrokerError):
+            raise fate
+        return fate
+
+    async def cas_all(self, changes: Sequence[tuple[TaskRow, int]]) -> list[StoredRow | BrokerError | None]:
+        """`cas` for many tasks at once: for each, in order, what `cas` would return or raise."""
+        signed = [(self._signed(row), expected) for row, expected in changes]
+        fates: list[StoredRow | BrokerError | None] = []
+        for (row, expected), fate in zip(signed, await self.table.write_all(signed), strict=True):
+            if isinstance(fate, int):
+                fates.append(self._took(StoredRow(fate, row, self.connection.clock.now()), expected))
+            else:
+                fates.append(fate if fate is not None else await self._defeated(row.task))
+        return fates
+
+    def _signed(self, row: TaskRow) -> TaskRow:
+        self._writes += 1
+        return replace(row, writer=self.name, epoch=self.epoch, nonce=f"{self.tag}-{self._writes}")
+
+    def _took(self, stored: StoredRow, expected: int) -> StoredRow:
         if expected in self.book.vouched:
-            self.book.vouched.add(sequence)
+            self.book.vouched.add(stored.sequence)
         self.book.learn(stored)
         return stored
+
+    async def _defeated(self, task: str) -> BrokerError | None:
+        try:
+            await self.refresh(task)
+        except BrokerError as error:
+            return error
+        return None
 
     async def refresh(self, task: str) -> StoredRow | None:
         """Read a task's rows through the stream's leader; the true one."""
@@ -104,11 +121,13 @@ class Term:
             await self.tidy(row.task)
         return stored
 
-    async def tidy(self, task: str) -> None:
+    async def tidy(self, *tasks: str) -> None:
         """Of several rows of one task only the highest is true: delete the others."""
-        rows = self.book.all(task)
-        for stored in rows[:-1]:
-            await self._erase(stored, superseded_by=rows[-1].sequence)
+        surplus = []
+        for task in tasks:
+            rows = self.book.all(task)
+            surplus += [(stored, rows[-1].sequence) for stored in rows[:-1]]
+        await self._erase(surplus)
 
     async def apply(self, top: StoredRow, change: Requeue | End) -> bool:
         """Carry out what a pure move decided. False: the row was not `top` any more; decide again."""
@@ -120,9 +139,11 @@ class Term:
         if await self.move(change.row, top.sequence) is None:
             return False
         delay_s = round(change.row.delay_s, 3)
-        log.info("task goes back to the queue", reason=change.row.reason, next_in_s=delay_s, attempt=change.row.attempt)
+        row = change.row
+        said = {"reason": row.reason, "next_in_s": delay_s, "attempt": row.attempt}
+        log.info("task goes back to the queue", task=row.task, **said)
         await self.events.emit(
-            Retrying(**self.about(change.row), reason=change.row.reason, next_in_s=delay_s, counted=change.counted)
+            Retrying(**self.about(row), reason=row.reason, next_in_s=delay_s, counted=change.counted)
         )
         return True
 
@@ -133,7 +154,7 @@ class Term:
             return
         if await self.events.finish(self._outcome_event(top.row)):
             self.outcomes[top.row.outcome] += 1
-            log.info("task finished", outcome=str(top.row.outcome), reason=top.row.reason)
+            log.info("task finished", task=task, outcome=str(top.row.outcome), reason=top.row.reason)
         await self.clear(task)
 
     async def clear(self, task: str, *, holder: str = "") -> None:
@@ -142,11 +163,18 @@ class Term:
         `holder` is the node that reported it and needs no hint.
         """
         while True:
-            rows = self.book.all(task)
-            for stored in rows:
-                await self._erase(stored, superseded_by=rows[-1].sequence, holder=holder)
+            await self.clear_known({task: holder})
             if await self.refresh(task) is None:
                 return
+
+    async def clear_known(self, holders: Mapping[str, str]) -> None:
+        """The outcomes of these tasks are stored: delete the rows that the book has, each task's lowest first.
+
+        A row that the book does not know yet is found out when it turns up: its task's outcome is read before
+        anything is done with it (rule 11).
+        """
+        known = [(rows, stored) for task in holders if (rows := self.book.all(task)) for stored in rows]
+        await self._erase([(stored, rows[-1].sequence) for rows, stored in known], holders)
 
     async def is_over(self, stored: StoredRow) -> bool:
         """Rule 11: whether a row this term did not vouch for belongs to a task that has ended."""
@@ -169,11 +197,16 @@ class Term:
             "labels": row.request.labels if row.request else {},
         }
 
-    async def _erase(self, stored: StoredRow, *, superseded_by: int, holder: str = "") -> None:
-        await self.table.delete(stored.sequence)
-        self.book.forget(stored.row.task, stored.sequence)
-        if stored.row.state is State.ASSIGNED and stored.row.place != holder:
-            await self.table.hint(stored.row.place, stored.row.task, superseded_by)
+    async def _erase(
+        self, superseded: Sequence[tuple[StoredRow, int]], holders: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Delete rows, each with the sequence that superseded it, and tell those who held them but for `holders`."""
+        await self.table.delete_all([stored.sequence for stored, _ in superseded])
+        for stored, by in superseded:
+            task, place = stored.row.task, stored.row.place
+            self.book.forget(task, stored.sequence)
+            if stored.row.state is State.ASSIGNED and place != holders.get(task):
+                await self.table.hint(place, task, by)
 
     def _outcome_event(self, row: TaskRow) -> Finished:
         about = self.about(row) | {
@@ -188,4 +221,12 @@ class Term:
         return Rejected(**about, reason=row.reason, where=row.code)
 
     def _row_changed(self, task: str) -> None:
-        self.desk.row_changed(task)
+        if task in self.locks:
+            self._changed.add(task)
+        else:
+            self.desk.row_changed(task)
+
+    def _freed(self, task: str) -> None:
+        if task in self._changed:
+            self._changed.discard(task)
+            self.desk.row_changed(task)

@@ -63,7 +63,7 @@ class Watch:
         lost = {}
         for top in term.book.tops():
             row = top.row
-            if term.is_busy(row.task):
+            if row.task in term.locks:
                 continue
             if row.state is State.ENDING:
                 found.append((top, _finish))
@@ -105,7 +105,7 @@ class Watch:
         wrong = {(node, task) for node, task, attempt in claimed if not self._stands(node, task, attempt)}
         self._surplus = {key: self._surplus.get(key, now) for key in wrong}
         for (node, task), since in tuple(self._surplus.items()):
-            if now - since <= SURPLUS_AFTER_S or term.is_busy(task):
+            if now - since <= SURPLUS_AFTER_S or task in term.locks:
                 continue
             try:
                 await self._dismiss(node, task)

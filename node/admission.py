@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from node.daemon import Lane
-from node.session import Phase, Session, Wanted
+from node.session import Session
 
 
 class Admission(NamedTuple):
@@ -20,7 +20,7 @@ def admit(sessions: Iterable[Session], slots: int, prefetch: int) -> Admission:
     A small file takes less time than the round trip that would replace it, so the next ones wait inside
     aria2. Whatever has begun keeps its place.
     """
-    ready = [one for one in sessions if one.holds_slot or _may_begin(one)]
+    ready = [one for one in sessions if one.holds_slot or one.awaits_slot]
     ready.sort(
         key=lambda one: (not one.holds_slot, -(one.row.request.priority if one.row.request else 0), one.sequence)
     )
@@ -39,8 +39,3 @@ def admit(sessions: Iterable[Session], slots: int, prefetch: int) -> Admission:
         else:
             break  # what comes later must not overtake it for ever
     return Admission(frozenset(admitted), max(1, slots - large))
-
-
-def _may_begin(one: Session) -> bool:
-    """Probed and waiting; what is verified or reported needs no slot any more, however long that takes."""
-    return bool(one.lane) and one.phase is Phase.WAITING and one.wanted is Wanted.RUN

@@ -61,7 +61,11 @@ class Agent:
         self._announced: set[str] = set()
         """Their `started` is stored: progress may follow it."""
         self._leaving = False
-        self._pumping = self._stale = False
+        self._pumping = False
+        self._touched: set[str] = set()
+        """Sessions whose next step is to be decided."""
+        self._slots_changed = False
+        """A slot came free, or a session became ready for one."""
         self._idle = anyio.Event()
 
     def __repr__(self) -> str:
@@ -85,7 +89,7 @@ class Agent:
             if assigned is None:
                 self._next.pop(task, None)
                 if session is not None:
-                    self._sessions[task] = replace(session, wanted=Wanted.DROP)
+                    self._put(replace(session, wanted=Wanted.DROP))
             elif session is None:
                 self._begin(assigned)
             elif session.row.attempt == assigned.row.attempt and session.wanted is not Wanted.DROP:
@@ -93,7 +97,7 @@ class Agent:
             else:
                 # Another attempt came back here while the last one is still being put away.
                 self._next[task] = assigned
-                self._sessions[task] = replace(session, wanted=Wanted.DROP)
+                self._put(replace(session, wanted=Wanted.DROP))
         self._pump()
 
     def signal(self, task: str, signal: Signal, verdict: Verdict | None = None) -> None:
@@ -109,9 +113,9 @@ class Agent:
     async def leave(self) -> None:
         """Stop and give everything back; returns when it is reported."""
         self._leaving = True
-        for task, session in tuple(self._sessions.items()):
+        for session in tuple(self._sessions.values()):
             if session.wanted in (Wanted.RUN, Wanted.PAUSE):
-                self._sessions[task] = replace(session, wanted=Wanted.GIVE_BACK)
+                self._put(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
         while self._sessions:
             self._idle = anyio.Event()
@@ -127,7 +131,7 @@ class Agent:
         wanted = wanted_of(assigned.row)
         if self._leaving:
             wanted = Wanted.GIVE_BACK
-        self._sessions[assigned.row.task] = Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted)
+        self._put(Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted))
 
     def _rewish(self, session: Session, assigned: Assigned) -> None:
         changed = rewished(session, assigned.row, assigned.sequence)
@@ -136,38 +140,48 @@ class Agent:
         if session.said_paused and changed.wanted is Wanted.RUN:
             changed = replace(changed, said_paused=False)
             self._tasks.start_soon(self._events.emit, Resumed(**self._about(changed), node=self.node))
-        self._sessions[session.task] = changed
+        self._put(changed)
+
+    def _put(self, session: Session) -> None:
+        """The session is this now: decide its next step with the next pump."""
+        before = self._sessions.get(session.task)
+        self._sessions[session.task] = session
+        self._touched.add(session.task)
+        if session.awaits_slot or (before is not None and before.holds_slot and not session.holds_slot):
+            self._slots_changed = True
 
     def _pump(self) -> None:
         """Begin whatever may begin now; what a step changes at once is looked at in a further pass."""
-        self._stale = True
         if self._pumping:
             return
         self._pumping = True
         try:
-            while self._stale:
-                self._stale = False
-                self._pump_once()
+            while self._touched or self._slots_changed:
+                while self._touched:
+                    self._step(self._touched.pop(), admitted=False)
+                if self._slots_changed:
+                    self._slots_changed = False
+                    self._give_slots()
         finally:
             self._pumping = False
         if not self._sessions:
             self._idle.set()
 
-    def _pump_once(self) -> None:
+    def _step(self, task: str, *, admitted: bool) -> None:
+        session = self._sessions.get(task)
+        step = next_step(session, admitted=admitted) if session is not None else None
+        if session is not None and step is not None:
+            self._do(begun(session, step), step)
+
+    def _give_slots(self) -> None:
         admission = admit(self._sessions.values(), self.slots, max(1, self.slots // PREFETCH_SHARE))
         if small := self.lanes.get(Lane.SMALL):
             small.set_slots(admission.small_slots)
-        for task in tuple(self._sessions):
-            session = self._sessions.get(task)
-            if session is None:
-                continue
-            step = next_step(session, admitted=task in admission.tasks)
-            if step is not None:
-                self._do(begun(session, step), step)
-                self._stale = True
+        for task in admission.tasks:
+            self._step(task, admitted=True)
 
     def _do(self, session: Session, step: Step) -> None:
-        self._sessions[session.task] = session
+        self._put(session)
         match step:
             case Step.PROBE:
                 self._tasks.start_soon(self._probe, session)
@@ -188,7 +202,7 @@ class Agent:
         if signal is Signal.STARTED and not session.started_at:
             session = replace(session, started_at=anyio.current_time())
             self._tasks.start_soon(self._say_started, session)
-        self._sessions[session.task] = session
+        self._put(session)
         match session.phase:
             case Phase.VERIFYING:
                 self._tasks.start_soon(self._finish, session)
@@ -207,8 +221,7 @@ class Agent:
     async def _probe(self, session: Session) -> None:
         looked = await self._workshop.look(session)
         if looked.lane is not None:
-            current = self._sessions[session.task]
-            self._sessions[session.task] = replace(current, lane=str(looked.lane))
+            self._put(replace(self._sessions[session.task], lane=str(looked.lane)))
         self._results[session.task] = looked.placed or looked.verdict
         done = Signal.FOUND if looked.placed else Signal.FAILED if looked.verdict else Signal.PROBED
         self.signal(session.task, done)
@@ -228,17 +241,16 @@ class Agent:
         self.signal(session.task, Signal.PLACED if isinstance(result, Placed) else Signal.FAILED)
 
     async def _report(self, session: Session) -> None:
-        with structlog.contextvars.bound_contextvars(task=session.task, attempt=session.row.attempt):
-            result = self._results.get(session.task)
-            if isinstance(result, Placed):
-                await self._report_completed(session, result)
-            elif isinstance(result, Verdict):
-                await self._report_failed(session, result)
+        result = self._results.get(session.task)
+        if isinstance(result, Placed):
+            await self._report_completed(session, result)
+        elif isinstance(result, Verdict):
+            await self._report_failed(session, result)
         self.signal(session.task, Signal.STORED)
 
     async def _report_completed(self, session: Session, placed: Placed) -> None:
         event = Completed(
-            **self._about(session) | {"attempt": placed.attempt},
+            **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
             request=public_request(session.row.request) if session.row.request else None,
@@ -249,10 +261,11 @@ class Agent:
             seconds=round(placed.seconds, 3),
         )
         if await self._events.finish(event) or await self._events.is_own_completion(session.task):
-            log.info("download completed", path=placed.path, bytes=placed.bytes, seconds=event.seconds)
-            await self._workshop.wipe(session.task)
+            log.debug("download completed", task=session.task, path=placed.path, bytes=placed.bytes)
+            if placed.path:
+                await self._workshop.wipe(session.task)
         else:
-            log.info("another attempt was first, its file counts", path=placed.path)
+            log.info("another attempt was first, its file counts", task=session.task, path=placed.path)
             await self._workshop.unplace(session.task)
         self._assignments.settle_for_ever(session.task)
         self._next.pop(session.task, None)  # it has ended: no further attempt begins here
@@ -261,7 +274,8 @@ class Agent:
         if verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT):
             await self._workshop.wipe(session.task)
         asked = await self._workshop.retry_after_s(session) if verdict.code in ASKS_TO_WAIT else None
-        log.warning("attempt failed", failure=str(verdict.failure), code=verdict.code, reason=verdict.reason)
+        said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
+        log.warning("attempt failed", task=session.task, attempt=session.row.attempt, **said)
         await self._events.report(
             AttemptFailed(
                 **self._about(session),
@@ -275,18 +289,17 @@ class Agent:
         self._assignments.settle(session.task, session.row.attempt)
 
     async def _report_released(self, session: Session) -> None:
-        with structlog.contextvars.bound_contextvars(task=session.task, attempt=session.row.attempt):
-            desired = session.row.desired
-            if desired is Desired.CANCEL:
-                await self._workshop.wipe(session.task)
-            reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
-            await self._events.report(Released(**self._about(session), node=self.node, reason=reason, desired=desired))
-            log.info("task released", reason=reason)
+        desired = session.row.desired
+        if desired is Desired.CANCEL:
+            await self._workshop.wipe(session.task)
+        reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
+        await self._events.report(Released(**self._about(session), node=self.node, reason=reason, desired=desired))
+        log.info("task released", task=session.task, attempt=session.row.attempt, reason=reason)
         self._assignments.settle(session.task, session.row.attempt)
         self.signal(session.task, Signal.STORED)
 
     async def _say_started(self, session: Session) -> None:
-        log.info("download started", task=session.task, attempt=session.row.attempt, lane=session.lane)
+        log.debug("download started", task=session.task, attempt=session.row.attempt, lane=session.lane)
         await self._events.tell(Started(**self._about(session), node=self.node, lane=session.lane))
         self._announced.add(session.task)
         await self._publish_progress(session)

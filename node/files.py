@@ -24,6 +24,7 @@ DATA_NAME = "data"
 CONTROL_NAME = f"{DATA_NAME}.aria2"
 JOURNAL_NAME = "placed.json"
 BLOCK_BYTES = 1 << 20
+EMPTY_DIGEST = f"sha-256={hashlib.sha256().hexdigest()}"
 SECTOR_BYTES = 512
 """The unit of st_blocks, whatever the file system's own."""
 NAMES_MAX = 10_000

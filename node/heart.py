@@ -11,21 +11,25 @@ from node.workshop import Workshop
 from schemas import __version__, codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
-from schemas.settings import NodeSettings
+from schemas.request import NOOP
+from schemas.settings import Settings
 
 log = structlog.get_logger()
 
 CAPABILITIES = ("http", "ftp", "sftp")
+"""What every node can do."""
 
 
 class Heart:
     """Beats for one node process."""
 
     def __init__(
-        self, connection: Connection, settings: NodeSettings, instance: str, agent: Agent, workshop: Workshop
+        self, connection: Connection, settings: Settings, instance: str, agent: Agent, workshop: Workshop
     ) -> None:
         self._connection = connection
-        self._settings = settings
+        self._settings = settings.node
+        self._interval_s = settings.coordinator.heartbeat_interval_s
+        self._capabilities = (*CAPABILITIES, NOOP) if settings.coordinator.allow_noop else CAPABILITIES
         self._instance = instance
         self._agent = agent
         self._workshop = workshop
@@ -33,11 +37,11 @@ class Heart:
         self.leaving = False
         self._process = psutil.Process()
 
-    async def run(self, interval_s: float) -> None:
+    async def run(self) -> None:
         """Beat until cancelled."""
         while True:
             await self.beat()
-            await anyio.sleep(interval_s)
+            await anyio.sleep(self._interval_s)
 
     async def beat(self) -> None:
         """One heartbeat; none while the broker is away, for an old one would only mislead."""
@@ -56,7 +60,7 @@ class Heart:
             running=running,
             waiting=len(held) - running,
             tags=self._settings.tags,
-            capabilities=CAPABILITIES,
+            capabilities=self._capabilities,
             bytes_per_s=sum(lane.bytes_per_s for lane in lanes),
             cpu_percent=psutil.cpu_percent(),
             memory_bytes=self._memory([lane.pid for lane in lanes if lane.pid is not None]),

@@ -122,6 +122,11 @@ class Session(Struct, frozen=True, kw_only=True):
         """Whether it counts against the node's slots: aria2 has it or is about to."""
         return self.phase in (Phase.ADDING, Phase.ACTIVE, Phase.REMOVING)
 
+    @property
+    def awaits_slot(self) -> bool:
+        """Probed and waiting; what is verified or reported needs no slot any more, however long that takes."""
+        return bool(self.lane) and self.phase is Phase.WAITING and self.wanted is Wanted.RUN
+
 
 def wanted_of(row: TaskRow) -> Wanted:
     """What a row wishes of the node that holds it."""

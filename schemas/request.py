@@ -21,6 +21,8 @@ LABELS_BYTES_MAX = 16 * 1024
 """Names and values together: every event of the task carries them."""
 URI_CHARS_MAX = 8192
 SCHEMES = ("http", "https", "ftp", "sftp")
+NOOP = "noop"
+"""`noop:anything` is a task that takes no time and stores no file: for measuring, where a setting allows it."""
 DIGEST_HEX = {"md5": 32, "sha-1": 40, "sha-224": 56, "sha-256": 64, "sha-384": 96, "sha-512": 128}
 STAGING_NAME = ".downdraft"
 """The folder inside a node's download folder that holds what is unfinished; no request may name it."""
@@ -131,6 +133,11 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.name or self.out or file_name(self.uris[0]) if self.uris else self.name or "?"
 
     @property
+    def is_noop(self) -> bool:
+        """Whether nothing is to be downloaded."""
+        return any(uri.startswith(f"{NOOP}:") for uri in self.uris)
+
+    @property
     def size_bytes(self) -> int | None:
         return self.size if isinstance(self.size, int) else None
 
@@ -210,6 +217,8 @@ def _check_uri(where: str, uri: str) -> None:
     except ValueError as error:
         # The error quotes what lies before the host: perhaps a password.
         raise RequestInvalid(where, f"not an address; {_ADDRESS}") from error
+    if parts.scheme == NOOP:
+        return
     if parts.scheme.lower() not in SCHEMES:
         named = parts.scheme or "none"
         raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)}")

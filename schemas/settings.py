@@ -51,6 +51,8 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True):
     """0: an offline node stays on the list for ever."""
     lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 3
     """Whole seconds: the broker expires keys no finer."""
+    allow_noop: bool = False
+    """Accept `noop:` addresses, which measure the pipeline without downloading. The nodes read it too."""
 
 
 class NodeSettings(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]{0,9}\Z")]), max_size=3)
     if base is str:
         return st.from_regex(meta.pattern, fullmatch=True) if meta.pattern else st.text(max_size=9)
+    if base is bool:
+        return st.booleans()
     if base is int:
         return st.integers(int(meta.ge or 0), int(meta.le or UNBOUNDED))
     assert base is float

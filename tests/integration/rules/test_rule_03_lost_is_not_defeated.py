@@ -1,10 +1,11 @@
 """Rule 3: a write whose answer was lost is neither done nor defeated until the stream's leader has said so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from broker.errors import Unanswered
+from broker.errors import BrokerError, Unanswered
+from broker.exchange import Ask
 from coordinator.term import Term
 from tests.harness.broker import Broker
 from tests.harness.leader import bare_term
@@ -14,17 +15,17 @@ from tests.integration.rules.test_rule_02_places import TASK, a_row
 def lose_answers(term: Term, monkeypatch: pytest.MonkeyPatch, *, stored: bool) -> list[str]:
     """The next store is carried out (or not), and its answer is lost."""
     lost: list[str] = []
-    real = term.connection.store
+    real = term.connection.store_all
 
-    async def store(subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> int:
-        if not lost:
-            lost.append(subject)
-            if stored:
-                await real(subject, body, headers)
-            raise Unanswered("planted: the answer was lost")
-        return await real(subject, body, headers)
+    async def store_all(asks: Sequence[Ask]) -> list[int | BrokerError]:
+        if lost:
+            return await real(asks)
+        lost.extend(ask.subject for ask in asks)
+        if stored:
+            await real(asks)
+        return [Unanswered("planted: the answer was lost") for _ in asks]
 
-    monkeypatch.setattr(term.connection, "store", store)
+    monkeypatch.setattr(term.connection, "store_all", store_all)
     return lost
 
 

@@ -24,7 +24,7 @@ async def test_a_claim_that_crashed_before_its_ack_makes_no_second_task(broker: 
             async with pull.reading(term.connection, s.REQUESTS_STREAM, name, batch=1) as reader:
                 delivery = await reader.next()
                 assert delivery is not None
-                await claim.claim(term, delivery)  # … and no ack
+                await claim.claim(term, [delivery])  # … and no ack
         async with recording(broker) as seen, scripted_node(broker) as node, coordinator(broker, "next") as leader:
             await leader.until_leading()
             await node.complete(await node.gets(task))

@@ -1,0 +1,1 @@
+"""Downdraft's own measurements: `make bench`, or `python -m benchmarks --help`."""

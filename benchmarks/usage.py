@@ -1,0 +1,53 @@
+"""CPU time and peak memory of process trees, read from the kernel's own counters: nothing is sampled."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+
+class Usage(NamedTuple):
+    cpu_s: float
+    """User and system time."""
+    peak_mib: float
+    """Sum of the peak resident sizes (VmHWM)."""
+
+
+NOTHING = Usage(0.0, 0.0)
+
+
+def trees(pids: Iterable[int]) -> list[psutil.Process]:
+    """The processes and all their descendants."""
+    found: dict[int, psutil.Process] = {}
+    for pid in pids:
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            found[one.pid] = one
+    return list(found.values())
+
+
+def of(pids: Iterable[int]) -> Usage:
+    """What these process trees have used so far; children that ended count with their parent."""
+    cpu_s, peak_kib = 0.0, 0
+    for process in trees(pids):
+        try:
+            times = process.cpu_times()
+            cpu_s += times.user + times.system
+            peak_kib += _peak_kib(process.pid)
+        except psutil.Error:
+            continue  # it ended just now
+    return Usage(cpu_s, peak_kib / 1024)
+
+
+def since(before: Usage, after: Usage) -> Usage:
+    """CPU used between two readings, and the peak as of the later one."""
+    return Usage(after.cpu_s - before.cpu_s, after.peak_mib)
+
+
+def _peak_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
