@@ -49,7 +49,7 @@ class Round(Struct, frozen=True):
     usage: Usage
 
 
-def compared(bench: str, case: str, unit: str, peer: str, rounds: list[tuple[Round, Round]], **floor: float) -> Row:
+def compared(bench: str, case: str, unit: str, peer: str, rounds: list[tuple[Round, Round]], floor: float | None = None) -> Row:
     """A row of medians over alternating rounds of (ours, the peer's); the ratio is the median of the rounds' ratios."""
     ours, theirs = [one for one, _ in rounds], [other for _, other in rounds]
     return Row(
@@ -60,7 +60,7 @@ def compared(bench: str, case: str, unit: str, peer: str, rounds: list[tuple[Rou
         peer=peer,
         peer_value=_rounded(median(other.value for other in theirs)),
         ratio=round(median(one.value / other.value for one, other in rounds), 3),
-        floor=floor.get("floor"),
+        floor=floor,
         cpu_s=round(median(one.usage.cpu_s for one in ours), 2),
         peak_mib=round(median(one.usage.peak_mib for one in ours), 1),
         peer_cpu_s=round(median(other.usage.cpu_s for other in theirs), 2),

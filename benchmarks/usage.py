@@ -1,9 +1,13 @@
 """CPU time and peak memory of process trees, read from the kernel's own counters: nothing is sampled."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from subprocess import DEVNULL, CalledProcessError, Popen
 from typing import NamedTuple
 
+import anyio
+import anyio.to_thread
 import psutil
 
 
@@ -43,6 +47,18 @@ def of(pids: Iterable[int]) -> Usage:
 def since(before: Usage, after: Usage) -> Usage:
     """CPU used between two readings, and the peak as of the later one."""
     return Usage(after.cpu_s - before.cpu_s, after.peak_mib)
+
+
+async def of_command(command: Sequence[str]) -> tuple[float, Usage]:
+    """Run a command to its end: its seconds, and what it used. Raises CalledProcessError where it fails."""
+    began = anyio.current_time()
+    process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+    _, status, used = await anyio.to_thread.run_sync(os.wait4, process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # it is reaped already
+    took_s = anyio.current_time() - began
+    if status:
+        raise CalledProcessError(process.returncode, command)
+    return took_s, Usage(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def _peak_kib(pid: int) -> int:

@@ -133,7 +133,10 @@ async def act(term: Term, fact: Fact, *, writer: str) -> None:
     """Make the table say what a node reported. Repeats, and facts of attempts long over, change nothing."""
     async with term.only(fact.task):
         if isinstance(fact, Completed):
-            await term.clear(fact.task, holder=writer)
+            if fact.task in term.book:
+                await term.clear_known({fact.task: writer})
+            else:
+                await term.clear(fact.task, holder=writer)
             _count(term, fact)
             return
         while True:
