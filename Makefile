@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-all lock clean
+.PHONY: help install demo lint test test-all bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test: lint ## Check everything that needs minutes at most
 
 test-all: lint ## … and what needs long, gigabytes or a Docker engine
 	$(BIN)/pytest --durations=20
+
+bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about ten minutes on two idle cores
+	@$(BIN)/python -m benchmarks
 
 # Versions that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest of everything.
 lock: | $(BIN)/python ## Pin the dependencies again, after a change in pyproject.toml

@@ -1,6 +1,5 @@
 """What the measurements run on: a cluster of real processes with default security, and an origin beside it."""
 
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -9,7 +8,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import anyio
-import anyio.to_thread
 
 from benchmarks import usage
 from broker.exchange import Ask
@@ -24,9 +22,7 @@ from tools.client import Client, open_client
 from tools.cluster import Cluster, ClusterPlan, running_cluster
 
 NODES = 2
-import os as _os
-
-SLOTS = int(_os.environ.get("BSLOTS", "8"))
+SLOTS = 8
 IN_FLIGHT = 256
 """Submissions that wait for the inbox at once."""
 END_WITHIN_S = 300.0
@@ -102,11 +98,13 @@ async def bench_cluster(folder: Path) -> AsyncIterator[Bench]:
             allow_nets=("127.0.0.0/8",),
             environment={"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"},
         )
-        async with running_cluster(plan) as cluster:
-            async with open_client(cluster.url, str(cluster.creds(Role.OPERATOR))) as client:
-                bench = Bench(cluster, client, origin, folder)
-                async with listening(client.connection, s.OUTCOMES_ALL, bench.hear):
-                    yield bench
+        async with (
+            running_cluster(plan) as cluster,
+            open_client(cluster.url, str(cluster.creds(Role.OPERATOR))) as client,
+        ):
+            bench = Bench(cluster, client, origin, folder)
+            async with listening(client.connection, s.OUTCOMES_ALL, bench.hear):
+                yield bench
 
 
 @asynccontextmanager
@@ -115,11 +113,9 @@ async def _origin(folder: Path) -> AsyncIterator[str]:
     files = folder / "files"
     files.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.origin", "--folder", str(files)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ)
-    try:
-        assert process.stdout is not None
-        line = await anyio.to_thread.run_sync(process.stdout.readline)
-        yield f"http://127.0.0.1:{int(line)}"
-    finally:
-        process.kill()
-        process.wait()
+    async with await anyio.open_process(command, stdin=subprocess.PIPE, stderr=None) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(await process.stdout.receive())}"
+        finally:
+            process.kill()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.origin --folder DIR       prints its port, serves until its stdin closes
 
-`/small/<n>` is 16 KiB; `/files/<name>` a file of DIR, ranges included; `/asked/<key>` notes when it was first asked for.
+`/small/<n>` is 16 KiB; `/files/<name>` a file of DIR, ranges included; `/asked/<key>` notes its first GET.
 """
 
 import argparse

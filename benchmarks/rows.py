@@ -2,6 +2,7 @@
 
 import sys
 from statistics import median
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -23,8 +24,10 @@ class Row(Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     """value / peer_value: above 1 means that the figure is larger than the peer's."""
     floor: float | None = None
-    """What the ratio, or the value where there is no peer, must reach (or stay below: `floor_is_ceiling`)."""
+    """What `floor_of` must reach."""
+    floor_of: Literal["ratio", "value"] = "ratio"
     floor_is_ceiling: bool = False
+    """It must stay at or below the floor instead."""
     cpu_s: float | None = None
     """CPU seconds of all processes of the cluster, the origin and this program not counted."""
     peak_mib: float | None = None
@@ -38,7 +41,8 @@ class Row(Struct, frozen=True, kw_only=True):
         """Whether the floor is kept; None where there is none."""
         if self.floor is None:
             return None
-        measured = self.value if self.ratio is None else self.ratio
+        measured = self.ratio if self.floor_of == "ratio" else self.value
+        assert measured is not None, "a floor of a ratio needs a peer"
         return measured <= self.floor if self.floor_is_ceiling else measured >= self.floor
 
 
@@ -49,8 +53,11 @@ class Round(Struct, frozen=True):
     usage: Usage
 
 
-def compared(bench: str, case: str, unit: str, peer: str, rounds: list[tuple[Round, Round]], floor: float | None = None) -> Row:
-    """A row of medians over alternating rounds of (ours, the peer's); the ratio is the median of the rounds' ratios."""
+def compared(bench: str, case: str, unit: str, peer: str, rounds: list[tuple[Round, Round]], **floor: Any) -> Row:
+    """A row of medians over alternating rounds of (ours, the peer's); the ratio is the median of the rounds' ratios.
+
+    `floor`: the row's fields of that name.
+    """
     ours, theirs = [one for one, _ in rounds], [other for _, other in rounds]
     return Row(
         bench=bench,
@@ -60,12 +67,12 @@ def compared(bench: str, case: str, unit: str, peer: str, rounds: list[tuple[Rou
         peer=peer,
         peer_value=_rounded(median(other.value for other in theirs)),
         ratio=round(median(one.value / other.value for one, other in rounds), 3),
-        floor=floor,
         cpu_s=round(median(one.usage.cpu_s for one in ours), 2),
         peak_mib=round(median(one.usage.peak_mib for one in ours), 1),
         peer_cpu_s=round(median(other.usage.cpu_s for other in theirs), 2),
         peer_peak_mib=round(median(other.usage.peak_mib for other in theirs), 1),
         rounds=len(rounds),
+        **floor,
     )
 
 

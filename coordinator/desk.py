@@ -12,11 +12,9 @@ from coordinator.pending import Pending
 from coordinator.plan import plan
 from coordinator.rowbook import RowBook
 from coordinator.snapshot import NodeState, Placement, Waiting
+from coordinator.turnover import Turnover
 from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow
-
-PREFETCH_SHARE = 4
-"""A node gets its slots and a quarter more, so that a free slot need not wait for a round trip."""
 
 
 class Desk:
@@ -26,6 +24,7 @@ class Desk:
         self._book = book
         self._fleet = fleet
         self._clock = clock
+        self.turnover = Turnover()
         self._pending = Pending()
         self._delayed: list[tuple[float, str, int]] = []
         self._reserved: Counter[str] = Counter()
@@ -98,7 +97,7 @@ class Desk:
                     node=beat.node,
                     instance=beat.instance,
                     slots=beat.slots,
-                    room=beat.slots + max(1, beat.slots // PREFETCH_SHARE) - assigned,
+                    room=beat.slots + self.turnover.prefetch(beat.node, beat.slots, now) - assigned,
                     assigned=assigned,
                     tags=frozenset(beat.tags),
                     capabilities=frozenset(beat.capabilities),

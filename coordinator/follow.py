@@ -126,6 +126,7 @@ def _decoded(term: Term, delivery: Delivery) -> Fact | None:
 
 def _count(term: Term, fact: Completed) -> None:
     term.outcomes["completed"] += 1
+    term.desk.turnover.left(fact.node, anyio.current_time())
     log.debug("task finished", task=fact.task, outcome="completed", node=fact.node, bytes=fact.bytes)
 
 

@@ -1,7 +1,8 @@
 """Keeps this node's downloads in step with the table: one session a task, one next step at a time."""
 
+from collections import deque
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import structlog
@@ -21,7 +22,7 @@ from node.session import Phase, Session, Signal, Step, Wanted, after, begun, nex
 from node.workshop import Workshop, disk_trouble
 from schemas import codec
 from schemas import subjects as s
-from schemas.event import AttemptFailed, Completed, Paused, Released, Resumed, Started
+from schemas.event import AttemptFailed, Completed, Event, Paused, Released, Resumed, Started
 from schemas.heartbeat import Held, Progress
 from schemas.lifecycle import Desired
 from schemas.redact import public_request
@@ -29,8 +30,8 @@ from schemas.task import FailureClass
 
 log = structlog.get_logger()
 
-PREFETCH_SHARE = 4
-"""As the coordinator counts: a quarter of the slots may wait inside the small lane."""
+PREFETCH_TIMES = 4
+"""So many times the slots may wait inside the small lane: the coordinator never sends more, and mostly far less."""
 ASKS_TO_WAIT = frozenset({"http-429", "http-503"})
 
 
@@ -58,8 +59,14 @@ class Agent:
         self._sessions: dict[str, Session] = {}
         self._next: dict[str, Assigned] = {}
         self._results: dict[str, Placed | Verdict | None] = {}
-        self._announced: set[str] = set()
-        """Their `started` is stored: progress may follow it."""
+        self._carried: set[str] = set()
+        """Sessions that a task of this process works on."""
+        self._fresh: set[str] = set()
+        """Nothing is staged of them but an empty folder."""
+        self._unprepared: set[str] = set()
+        """Admitted, and what is staged of them is still to be looked at."""
+        self._unsaid: deque[Event] = deque()
+        self._spoken = anyio.Event()
         self._leaving = False
         self._pumping = False
         self._touched: set[str] = set()
@@ -124,7 +131,7 @@ class Agent:
     async def publish_progress(self) -> None:
         """One message for each running transfer."""
         for session in tuple(self._sessions.values()):
-            if session.phase is Phase.ACTIVE and session.task in self._announced:
+            if session.phase is Phase.ACTIVE and session.started_at:
                 await self._publish_progress(session)
 
     def _begin(self, assigned: Assigned) -> None:
@@ -139,7 +146,7 @@ class Agent:
             changed = replace(changed, wanted=Wanted.GIVE_BACK)
         if session.said_paused and changed.wanted is Wanted.RUN:
             changed = replace(changed, said_paused=False)
-            self._tasks.start_soon(self._events.emit, Resumed(**self._about(changed), node=self.node))
+            self._say(Resumed(**self._about(changed), node=self.node))
         self._put(changed)
 
     def _put(self, session: Session) -> None:
@@ -174,7 +181,7 @@ class Agent:
             self._do(begun(session, step), step)
 
     def _give_slots(self) -> None:
-        admission = admit(self._sessions.values(), self.slots, max(1, self.slots // PREFETCH_SHARE))
+        admission = admit(self._sessions.values(), self.slots, PREFETCH_TIMES * self.slots)
         if small := self.lanes.get(Lane.SMALL):
             small.set_slots(admission.small_slots)
         for task in admission.tasks:
@@ -184,15 +191,19 @@ class Agent:
         self._put(session)
         match step:
             case Step.PROBE:
-                self._tasks.start_soon(self._probe, session)
+                self._carry(session)
+            case Step.ADD if session.task in self._fresh:
+                self._hand_over(session)
             case Step.ADD:
-                self._tasks.start_soon(self._add, session)
+                self._unprepared.add(session.task)
+                self._carry(session)
+            case Step.GIVE_BACK:
+                self._results.pop(session.task, None)  # of a try that was stopped
+                self._carry(session)
             case Step.REMOVE:
                 self.lanes[session.lane].remove(session.task)
             case Step.SAY_PAUSED:
-                self._tasks.start_soon(self._events.emit, Paused(**self._about(session), node=self.node))
-            case Step.GIVE_BACK:
-                self._tasks.start_soon(self._report_released, session)
+                self._say(Paused(**self._about(session), node=self.node))
             case Step.LET_GO:
                 self._end(session)
 
@@ -201,43 +212,78 @@ class Agent:
         session = after(session, signal)
         if signal is Signal.STARTED and not session.started_at:
             session = replace(session, started_at=anyio.current_time())
-            self._tasks.start_soon(self._say_started, session)
+            self._say(Started(**self._about(session), node=self.node, lane=session.lane))
         self._put(session)
         match session.phase:
-            case Phase.VERIFYING:
-                self._tasks.start_soon(self._finish, session)
-            case Phase.REPORTING:
-                self._tasks.start_soon(self._report, session)
+            case Phase.VERIFYING | Phase.REPORTING:
+                self._carry(session)
             case Phase.OVER:
                 self._end(session)
 
     def _end(self, session: Session) -> None:
         self._sessions.pop(session.task, None)
         self._results.pop(session.task, None)
-        self._announced.discard(session.task)
+        self._fresh.discard(session.task)
         if following := self._next.pop(session.task, None):
             self._begin(following)
 
+    def _carry(self, session: Session) -> None:
+        """See to it that somebody does what the session's phase is: a new task, unless one carries it already."""
+        if session.task not in self._carried:
+            self._carried.add(session.task)
+            self._tasks.start_soon(self._carry_on, session.task)
+
+    async def _carry_on(self, task: str) -> None:
+        """Do what a session's phase is, phase after phase, until that is for others to do."""
+        try:
+            while (session := self._sessions.get(task)) is not None:
+                match session.phase:
+                    case Phase.PROBING:
+                        await self._probe(session)
+                    case Phase.ADDING if task in self._unprepared:
+                        if await self._prepare(session):
+                            return
+                    case Phase.VERIFYING:
+                        await self._finish(session)
+                    case Phase.REPORTING:
+                        await self._report(session)
+                    case _:
+                        return
+        finally:
+            self._carried.discard(task)
+
     async def _probe(self, session: Session) -> None:
         looked = await self._workshop.look(session)
+        if looked.is_fresh:
+            self._fresh.add(session.task)
         if looked.lane is not None:
             self._put(replace(self._sessions[session.task], lane=str(looked.lane)))
         self._results[session.task] = looked.placed or looked.verdict
         done = Signal.FOUND if looked.placed else Signal.FAILED if looked.verdict else Signal.PROBED
         self.signal(session.task, done)
 
-    async def _add(self, session: Session) -> None:
+    async def _prepare(self, session: Session) -> bool:
+        """Make what is staged fit to go on with and hand the task to its lane; False where the disk refuses."""
+        self._unprepared.discard(session.task)
         try:
-            addition = await self._workshop.addition(session)
+            await self._workshop.prepare(session)
         except OSError as error:
             self.signal(session.task, Signal.FAILED, disk_trouble(error))
-        else:
-            self.lanes[session.lane].add(addition)
+            return False
+        self._hand_over(session)
+        return True
+
+    def _hand_over(self, session: Session) -> None:
+        self._fresh.discard(session.task)
+        self.lanes[session.lane].add(self._workshop.addition(session))
 
     async def _finish(self, session: Session) -> None:
-        await self._publish_progress(session)
+        if session.lane == Lane.LARGE:
+            await self._publish_progress(session)  # that it is being verified, which takes a while
         result = await self._workshop.finish(session, anyio.current_time() - session.started_at)
         self._results[session.task] = result
+        if session.lane == Lane.SMALL and isinstance(result, Placed):
+            await self._publish_progress(session, result.bytes)
         self.signal(session.task, Signal.PLACED if isinstance(result, Placed) else Signal.FAILED)
 
     async def _report(self, session: Session) -> None:
@@ -246,6 +292,8 @@ class Agent:
             await self._report_completed(session, result)
         elif isinstance(result, Verdict):
             await self._report_failed(session, result)
+        else:
+            await self._report_released(session)
         self.signal(session.task, Signal.STORED)
 
     async def _report_completed(self, session: Session, placed: Placed) -> None:
@@ -290,29 +338,36 @@ class Agent:
 
     async def _report_released(self, session: Session) -> None:
         desired = session.row.desired
-        if desired is Desired.CANCEL:
+        if desired is Desired.CANCEL or session.task in self._fresh:
             await self._workshop.wipe(session.task)
         reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
         await self._events.report(Released(**self._about(session), node=self.node, reason=reason, desired=desired))
         log.info("task released", task=session.task, attempt=session.row.attempt, reason=reason)
         self._assignments.settle(session.task, session.row.attempt)
-        self.signal(session.task, Signal.STORED)
 
-    async def _say_started(self, session: Session) -> None:
-        log.debug("download started", task=session.task, attempt=session.row.attempt, lane=session.lane)
-        await self._events.tell(Started(**self._about(session), node=self.node, lane=session.lane))
-        self._announced.add(session.task)
-        await self._publish_progress(session)
+    def _say(self, event: Event) -> None:
+        """Have an event written that nobody's correctness needs."""
+        self._unsaid.append(event)
+        self._spoken.set()
 
-    async def _publish_progress(self, session: Session) -> None:
+    async def speak(self) -> NoReturn:
+        """Write what was said, in its order, until cancelled."""
+        while True:
+            while self._unsaid:
+                await self._events.emit(self._unsaid.popleft())
+            self._spoken = anyio.Event()
+            await self._spoken.wait()
+
+    async def _publish_progress(self, session: Session, whole: int | None = None) -> None:
+        """Where a transfer stands; `whole`: the size of a file that is whole already."""
         lane = self.lanes.get(session.lane)
-        transfer = lane.transfers.get(session.task) if lane else None
+        transfer = lane.transfers.get(session.task) if lane and whole is None else None
         progress = Progress(
             task=session.task,
             attempt=session.row.attempt,
             node=self.node,
-            bytes_done=transfer.done if transfer else 0,
-            bytes_total=transfer.total if transfer else 0,
+            bytes_done=transfer.done if transfer else whole or 0,
+            bytes_total=transfer.total if transfer else whole or 0,
             bytes_per_s=transfer.speed if transfer else 0,
             connections=transfer.connections if transfer else 0,
             phase=_shown(session),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aria2p
 import msgspec
@@ -98,6 +98,12 @@ class Tick(Struct, frozen=True):
     """Bytes a second over all."""
 
 
+class Turn(NamedTuple):
+    tick: Tick
+    added: list[Aria2Refused | None]
+    """For each addition, in order: None where aria2 has it now, else why not."""
+
+
 class Addition(Struct, frozen=True):
     gid: str
     """All 16 digits: aria2 takes a prefix for a match."""
@@ -166,20 +172,22 @@ class Aria2:
 
     async def tick(self) -> Tick:
         """All downloads and the overall speed, in one request."""
-        answers = await self._multicall(
-            [
-                (self._client.TELL_ACTIVE, [_KEYS]),
-                (self._client.TELL_WAITING, [0, LIST_MAX, _KEYS]),
-                (self._client.TELL_STOPPED, [0, LIST_MAX, _KEYS]),
-                (self._client.GET_GLOBAL_STAT, []),
-            ]
-        )
-        for answer in answers:
-            if isinstance(answer, Aria2Refused):
-                raise answer
-        *lists, stat = answers
-        transfers = {one.gid: one for told in lists for one in _decoded(told, list[Transfer])}
-        return Tick(transfers, _decoded(stat, _Stat).speed)
+        return _tick(await self._multicall(self._looks()))
+
+    async def turn(self, *, forget: Sequence[str], remove: Sequence[str], add: Sequence[Addition]) -> Turn:
+        """Forget what ended, stop, add, and look, in this order and mostly in one request.
+
+        What `forget`, `force_remove`, `add_many` and `tick` do one by one.
+        """
+        calls: list[Call] = [(self._client.REMOVE_DOWNLOAD_RESULT, [gid]) for gid in forget]
+        calls += [(self._client.FORCE_REMOVE, [gid]) for gid in remove]
+        calls += self._additions(add)
+        answers = await self._multicall(calls + self._looks())
+        results = _refusals(answers[len(forget) + len(remove) : len(calls)])
+        if any(results):
+            results = await self._resolved(add, results)
+            return Turn(await self.tick(), results)
+        return Turn(_tick(answers[len(calls) :]), results)
 
     async def add_many(self, additions: Sequence[Addition]) -> list[Aria2Refused | None]:
         """Add downloads; one entry each: None where aria2 has it now, else why not.
@@ -187,19 +195,7 @@ class Aria2:
         A gid that aria2 already runs, or has completed, counts as added, so a call may be repeated.
         What an earlier try of the same gid left as `error` or `removed` is forgotten and added anew.
         """
-        results = await self._add(additions)
-        refused = [index for index, result in enumerate(results) if result is not None]
-        held = await self._statuses([additions[index].gid for index in refused])
-        ended = [index for index in refused if held.get(additions[index].gid) in (Status.ERROR, Status.REMOVED)]
-        for index in refused:
-            if additions[index].gid in held:
-                results[index] = None
-        if ended:
-            await self.forget([additions[index].gid for index in ended])
-            again = await self._add([additions[index] for index in ended])
-            for index, result in zip(ended, again, strict=True):
-                results[index] = result
-        return results
+        return await self._resolved(additions, await self._add(additions))
 
     async def pause(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
         """Pause at once; what is paused, ended or unknown stays as it is. One entry a gid, None where fine."""
@@ -220,12 +216,37 @@ class Aria2:
         """How many downloads may run at once."""
         await self._run(partial(self._client.change_global_option, {"max-concurrent-downloads": str(count)}))
 
+    async def _resolved(
+        self, additions: Sequence[Addition], results: Sequence[Aria2Refused | None]
+    ) -> list[Aria2Refused | None]:
+        """What refusals come to: a gid that aria2 holds is added, one that ended badly is added anew."""
+        results = list(results)
+        refused = [index for index, result in enumerate(results) if result is not None]
+        held = await self._statuses([additions[index].gid for index in refused])
+        ended = [index for index in refused if held.get(additions[index].gid) in (Status.ERROR, Status.REMOVED)]
+        for index in refused:
+            if additions[index].gid in held:
+                results[index] = None
+        if ended:
+            await self.forget([additions[index].gid for index in ended])
+            again = await self._add([additions[index] for index in ended])
+            for index, result in zip(ended, again, strict=True):
+                results[index] = result
+        return results
+
     async def _add(self, additions: Sequence[Addition]) -> list[Aria2Refused | None]:
-        calls: list[Call] = [
-            (self._client.ADD_URI, [list(one.uris), {**one.options, "gid": one.gid}]) for one in additions
+        return _refusals(await self._multicall(self._additions(additions)))
+
+    def _additions(self, additions: Sequence[Addition]) -> list[Call]:
+        return [(self._client.ADD_URI, [list(one.uris), {**one.options, "gid": one.gid}]) for one in additions]
+
+    def _looks(self) -> list[Call]:
+        return [
+            (self._client.TELL_ACTIVE, [_KEYS]),
+            (self._client.TELL_WAITING, [0, LIST_MAX, _KEYS]),
+            (self._client.TELL_STOPPED, [0, LIST_MAX, _KEYS]),
+            (self._client.GET_GLOBAL_STAT, []),
         ]
-        answers = await self._multicall(calls)
-        return [answer if isinstance(answer, Aria2Refused) else None for answer in answers]
 
     async def _statuses(self, gids: Sequence[str]) -> dict[str, Status]:
         """The state of each gid that aria2 knows."""
@@ -256,6 +277,19 @@ class Aria2:
     async def _run(self, call: Callable[[], T]) -> T:
         """Run `call` in a thread; a cancelled caller leaves it to end by its own time-out."""
         return await to_thread.run_sync(_translated, call, abandon_on_cancel=True, limiter=self._limiter)
+
+
+def _refusals(answers: Sequence[Any]) -> list[Aria2Refused | None]:
+    return [answer if isinstance(answer, Aria2Refused) else None for answer in answers]
+
+
+def _tick(answers: Sequence[Any]) -> Tick:
+    for answer in answers:
+        if isinstance(answer, Aria2Refused):
+            raise answer
+    *lists, stat = answers
+    transfers = {one.gid: one for told in lists for one in _decoded(told, list[Transfer])}
+    return Tick(transfers, _decoded(stat, _Stat).speed)
 
 
 def _translated(call: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -58,6 +59,15 @@ class Placed(Struct, frozen=True, kw_only=True):
     """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
 
 
+class Opened(NamedTuple):
+    """What a staging folder held when a task began."""
+
+    placed: Placed | None
+    """The finished file that an earlier process did not get to report."""
+    is_fresh: bool
+    """Nothing: the folder is new."""
+
+
 class Store:
     """The download folder of one node. No two nodes may share one: each sweeps what it does not know."""
 
@@ -78,6 +88,17 @@ class Store:
     def data(self, task: str) -> Path:
         return self.staging(task) / DATA_NAME
 
+    def open(self, task: str) -> Opened:
+        """Make the task's staging folder, or find what an earlier process left in it."""
+        folder = self.staging(task)
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            return Opened(self.journal(task), is_fresh=False)
+        return Opened(None, is_fresh=True)
+
     def prepare(self, task: str, split: bool) -> None:
         """Make the staging folder fit to be downloaded into; `split`: by more than one connection."""
         folder = self.staging(task)
@@ -95,8 +116,14 @@ class Store:
     def wipe(self, task: str) -> None:
         """Delete all that is staged of a task, its journal included; a placed file stays."""
         folder = self.staging(task)
-        if folder.exists():
-            shutil.rmtree(folder)
+        for name in (DATA_NAME, CONTROL_NAME, JOURNAL_NAME):
+            (folder / name).unlink(missing_ok=True)
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            shutil.rmtree(folder)  # something else lies there
 
     def partial_bytes(self, task: str) -> int:
         """Bytes on disk of the unfinished file: holes that a split download leaves don't count."""
@@ -207,13 +234,13 @@ class Store:
             raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
 
     def _write_journal(self, task: str, placed: Placed) -> None:
-        """Whole or not at all, and on the disk before the move that it describes."""
-        folder = self.staging(task)
-        fresh = folder / f"{JOURNAL_NAME}.new"
+        """Written before the move that it describes, whole or not at all as far as a killed process goes.
+
+        Not synced: a power cut just now may lose it, and the file is downloaded once more beside the first.
+        """
+        fresh = self.staging(task) / f"{JOURNAL_NAME}.new"
         fresh.write_bytes(codec.encode(placed))
-        _sync(fresh)
-        fresh.replace(folder / JOURNAL_NAME)
-        _sync(folder)
+        fresh.replace(self.staging(task) / JOURNAL_NAME)
 
 
 def digest(path: Path, checksum: str | None) -> tuple[str, bool]:

@@ -15,8 +15,11 @@ from schemas.task import FailureClass
 
 log = structlog.get_logger()
 
-TICK_S = {Lane.SMALL: 0.05, Lane.LARGE: 0.2}
-"""While transfers run: small files turn over in milliseconds, large ones are worth looking at less often."""
+TICK_S = {Lane.SMALL: 0.1, Lane.LARGE: 0.2}
+"""While transfers run and none began or ended lately."""
+QUICK_TICK_S = 0.02
+QUICK_FOR_S = 0.2
+"""Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
 IDLE_TICK_S = 2.0
 """With nothing to do the daemon is still asked, so that a dead or frozen one is replaced before it is needed."""
 RESTART_PAUSE_S = 0.5
@@ -40,6 +43,10 @@ class LaneDriver:
         self._additions: dict[str, Addition] = {}
         self._removals: set[str] = set()
         self._held: set[str] = set()
+        self._changed_at = 0.0
+        """When a transfer began or ended, monotonic seconds."""
+        self._ended: list[str] = []
+        """What aria2 may forget with the next turn."""
         self._started: set[str] = set()
         self._wake = anyio.Event()
 
@@ -103,6 +110,7 @@ class LaneDriver:
         self._started.clear()
         self.transfers, self.bytes_per_s = {}, 0
         self._removals.clear()
+        self._ended.clear()
         for task in held:
             self._tell(task, Signal.VANISHED, None)
 
@@ -113,31 +121,37 @@ class LaneDriver:
             if applied != self._slots:
                 applied = self._slots
                 await client.set_concurrency(applied)
-            await self._hand_over(client)
-            if self._removals:
-                removals, self._removals = self._removals, set()
-                await client.force_remove(sorted(removals))
-            await self._look(client, await client.tick())
-            with anyio.move_on_after(TICK_S[self.lane] if self._held else IDLE_TICK_S):
+            await self._turn(client)
+            with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
 
-    async def _hand_over(self, client: Aria2) -> None:
-        if not self._additions:
-            return
+    def _pause_s(self) -> float:
+        """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
+        if not self._held:
+            return IDLE_TICK_S
+        turns_over = self.lane is Lane.SMALL and anyio.current_time() - self._changed_at < QUICK_FOR_S
+        return QUICK_TICK_S if turns_over else TICK_S[self.lane]
+
+    async def _turn(self, client: Aria2) -> None:
+        """Hand over, take back and look, in one request."""
         additions, self._additions = self._additions, {}
+        removals, self._removals = self._removals, set()
+        ended, self._ended = self._ended, []
         # Held before it is asked: if the answer is lost, the daemon is replaced and these vanish with it.
         self._held |= additions.keys()
-        results = await client.add_many(list(additions.values()))
-        for task, refused in zip(additions, results, strict=True):
+        tick, added = await client.turn(forget=ended, remove=sorted(removals), add=list(additions.values()))
+        for task, refused in zip(additions, added, strict=True):
             if refused is None:
                 self._tell(task, Signal.ADDED, None)
             else:
                 self._held.discard(task)
                 self._tell(task, Signal.FAILED, classify("1", str(refused)))
+        self._look(tick)
+        if additions or self._ended:
+            self._changed_at = anyio.current_time()
 
-    async def _look(self, client: Aria2, tick: Tick) -> None:
+    def _look(self, tick: Tick) -> None:
         self.transfers, self.bytes_per_s = tick.transfers, tick.speed
-        ended: list[str] = []
         for task in tuple(self._held):
             transfer = tick.transfers.get(task)
             if transfer is not None and transfer.status is not Status.WAITING and task not in self._started:
@@ -149,10 +163,8 @@ class LaneDriver:
             self._held.discard(task)
             self._started.discard(task)
             if transfer is not None:
-                ended.append(task)
+                self._ended.append(task)
             self._tell(task, signal, verdict)
-        if ended:
-            await client.forget(ended)
 
 
 def _meaning(transfer: Transfer | None) -> tuple[Signal | None, Verdict | None]:

@@ -14,6 +14,7 @@ from node.agent import Agent
 from node.assignments import Assignments
 from node.daemon import Daemon, Lane
 from node.files import Store
+from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
 from node.lock import NodeLock, own_state_folder
@@ -29,6 +30,7 @@ LEAVE_WITHIN_S = 6.0
 PROGRESS_EVERY_S = 1.0
 SWEEP_EVERY_S = 600.0
 RPC_THREADS = 4
+DISK_THREADS = 4
 
 
 async def run_node(settings: Settings, stop: anyio.Event) -> None:
@@ -64,13 +66,16 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
     store = Store(Path(node.downloads))
     assignments = Assignments(node.id)
     async with new_session() as http, anyio.create_task_group() as tasks:
-        workshop = Workshop(store, http, parse_nets(node.allow_nets))
+        hands = Hands(DISK_THREADS)
+        hands.start(tasks)
+        workshop = Workshop(store, http, parse_nets(node.allow_nets), hands)
         agent = Agent(connection, node.id, node.slots, assignments=assignments, workshop=workshop, tasks=tasks)
         _start_lanes(settings, agent, tasks)
         heart = Heart(connection, settings, instance, agent, workshop)
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
         tasks.start_soon(Reader(connection, node.id, assignments, agent).run)
+        tasks.start_soon(agent.speak)
         tasks.start_soon(_publish_progress, agent)
         tasks.start_soon(_sweep, agent, workshop)
         log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))

@@ -7,6 +7,7 @@ keeps honest mistakes and simple attacks out. A hostile origin is kept in by the
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PROBE_TIMEOUT_S = 2.0
 """For all redirects together: knowing the size early is worth no more."""
 RESOLVE_TIMEOUT_S = 5.0
+RESOLVED_FOR_S = 2.0
+"""How long an answer is used again: a burst from one origin asks once."""
+RESOLVED_MAX = 1024
 REDIRECTS_MAX = 5
 RETRY_AFTER_MAX_S = 86_400.0
 """An origin does not park a task for longer than a day."""
@@ -35,6 +39,10 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SUGGESTED = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "169.254.0.0/16", "fe80::/10")))
 """What to allow whole where one of its addresses is refused; elsewhere the address alone."""
+
+
+_resolved: dict[str, tuple[float, list[Address]]] = {}
+"""Addresses by host, each with the moment it was found."""
 
 
 class Unresolved(DowndraftError):
@@ -101,7 +109,7 @@ async def probe(
 
 async def check_addresses(host: str, port: int, allow_nets: Sequence[Network]) -> str | None:
     """None where the node may connect to every address of `host`, else a sentence why not. Raises Unresolved."""
-    for address in await _resolve(host, port):
+    for address in await _addresses(host, port):
         kind = _kind(address)
         if kind is not None and not any(address in net for net in allow_nets):
             subject = str(address) if _is_literal(host) else f"{host} leads to {address}: this"
@@ -188,14 +196,30 @@ def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _CREDENTIALS}
 
 
+async def _addresses(host: str, port: int) -> list[Address]:
+    """All addresses, each as the one it really leads to; a literal is its own. Raises Unresolved."""
+    try:
+        return [_unwrapped(ipaddress.ip_address(host))]
+    except ValueError:
+        return await _resolve(host, port)
+
+
 async def _resolve(host: str, port: int) -> list[Address]:
-    """All addresses, each as the one it really leads to. Raises Unresolved."""
+    """Ask the resolver, which needs a thread, unless it was asked just now. Raises Unresolved."""
+    now = time.monotonic()
+    known = _resolved.get(host)
+    if known is not None and now - known[0] < RESOLVED_FOR_S:
+        return known[1]
     try:
         with anyio.fail_after(RESOLVE_TIMEOUT_S):
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Unresolved(f"{host} can't be resolved: {error}") from error
-    return [_unwrapped(ipaddress.ip_address(sockaddr[0])) for *_, sockaddr in found]
+    if len(_resolved) >= RESOLVED_MAX:
+        _resolved.clear()
+    addresses = [_unwrapped(ipaddress.ip_address(sockaddr[0])) for *_, sockaddr in found]
+    _resolved[host] = now, addresses
+    return addresses
 
 
 def _unwrapped(address: Address) -> Address:

@@ -1,14 +1,12 @@
 """What a session's steps do: look before the download, check and place after it, report. All I/O, no decisions."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import aiohttp
-import anyio
-import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
@@ -17,6 +15,7 @@ from node.aria2 import Addition
 from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed, PlacementFailed, Store
+from node.hands import Hands
 from node.probe import Network, Probed, Unresolved, check_addresses, probe
 from node.session import Session
 from schemas.redact import origin_of, redact_uri
@@ -25,32 +24,31 @@ from schemas.task import FailureClass
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 SMALL_BYTES_MAX = 8 << 20
 """Up to here one connection without control files is faster, and a crash costs little."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
-DISK_WORKERS = 4
 PROBES = 16
 
 
 class Looked(NamedTuple):
-    """What was found out before a download: one of these is set."""
+    """What was found out before a download: one of the first three is set."""
 
     lane: Lane | None = None
     verdict: Verdict | None = None
     placed: Placed | None = None
+    is_fresh: bool = False
+    """Nothing is staged: no disk need be asked before it begins."""
 
 
 class Workshop:
     """The tools of one node: its store, its HTTP session for probes, bounded threads for its disk."""
 
-    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network]) -> None:
+    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network], hands: Hands) -> None:
         self._store = store
         self._http = http
         self._allow_nets = allow_nets
-        self._disk = CapacityLimiter(DISK_WORKERS)
+        self._hands = hands
         self._probing = CapacityLimiter(PROBES)
 
     async def look(self, session: Session) -> Looked:
@@ -58,9 +56,12 @@ class Workshop:
         request = _request(session)
         if request.is_noop:
             return Looked(placed=NOTHING)
-        placed = await self._in_thread(partial(self._store.journal, session.task))
-        if placed is not None:
-            return Looked(placed=placed)
+        try:
+            opened = await self._hands.do(partial(self._store.open, session.task))
+        except OSError as error:
+            return Looked(verdict=disk_trouble(error))
+        if opened.placed is not None:
+            return Looked(placed=opened.placed)
         async with self._probing:
             for uri in request.uris:
                 if refused := await self._refusal(uri):
@@ -75,14 +76,17 @@ class Workshop:
                 size = found.size
         wants_split = "split" in request.options or "max-connection-per-server" in request.options
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
-        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE)
+        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=opened.is_fresh)
 
-    async def addition(self, session: Session) -> Addition:
-        """Make room in the staging folder and say what aria2 is to do. Raises OSError."""
+    async def prepare(self, session: Session) -> None:
+        """Make the staging folder fit to go on with. Raises OSError."""
+        split = session.lane == Lane.LARGE and _request(session).options.get("split") != "1"
+        await self._hands.do(partial(self._store.prepare, session.task, split))
+
+    def addition(self, session: Session) -> Addition:
+        """What aria2 is to do."""
         request = _request(session)
         options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
-        split = session.lane == Lane.LARGE and options.get("split") != "1"
-        await self._in_thread(partial(self._store.prepare, session.task, split))
         options["dir"] = str(self._store.staging(session.task))
         options["out"] = files.DATA_NAME
         if request.headers:
@@ -92,7 +96,7 @@ class Workshop:
     async def finish(self, session: Session, seconds: float) -> Placed | Verdict:
         """Check the whole file and move it to its place, or say what is wrong with it."""
         try:
-            return await self._in_thread(partial(self._finish, session, seconds))
+            return await self._hands.do(partial(self._finish, session, seconds))
         except PlacementFailed as error:
             return Verdict(FailureClass.PERMANENT, "placement", str(error))
         except OSError as error:
@@ -101,14 +105,14 @@ class Workshop:
     async def wipe(self, task: str) -> None:
         """Delete what is staged; trouble is logged, for nothing hangs on it."""
         try:
-            await self._in_thread(partial(self._store.wipe, task))
+            await self._hands.do(partial(self._store.wipe, task))
         except OSError as error:
             log.warning("staged files stay for now", problem=str(error))
 
     async def unplace(self, task: str) -> None:
         """Delete our finished file: another attempt's completion won."""
         try:
-            await self._in_thread(partial(self._store.unplace, task))
+            await self._hands.do(partial(self._store.unplace, task))
         except OSError as error:
             log.warning("a surplus file stays", problem=str(error))
 
@@ -119,14 +123,14 @@ class Workshop:
     async def free_bytes(self) -> int:
         """Room on the download disk; 0 where it can't be told, so that nothing is placed here."""
         try:
-            return await self._in_thread(self._store.free_bytes)
+            return await self._hands.do(self._store.free_bytes)
         except OSError as error:
             log.error("the download folder can't be used", problem=str(error))
             return 0
 
     async def sweep(self, keep: frozenset[str]) -> None:
         try:
-            swept = await self._in_thread(partial(self._store.sweep, keep, time.time()))
+            swept = await self._hands.do(partial(self._store.sweep, keep, time.time()))
         except OSError as error:
             log.warning("sweeping was interrupted", problem=str(error))
             return
@@ -156,9 +160,6 @@ class Workshop:
 
     async def _probe(self, request: Request) -> Probed:
         return await probe(self._http, request.uris[0], request.headers, self._allow_nets, time.time())
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._disk)
 
 
 def final_path(request: Request) -> PurePosixPath:

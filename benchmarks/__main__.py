@@ -1,0 +1,65 @@
+"""`python -m benchmarks`: measure, and say whether the floors hold."""
+
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from benchmarks import large_file, latency, noop, small_files
+from benchmarks.cluster import Bench, bench_cluster
+from benchmarks.rows import Row, print_rows
+from schemas.settings import LogSettings
+from tools.logs import configure
+
+Measure = Callable[[Bench, int, bool], Awaitable[list[Row]]]
+
+BENCHES: dict[str, Measure] = {
+    "small_files": lambda bench, rounds, quick: small_files.measure(bench, rounds=rounds, files=200 if quick else 2000),
+    "large_file": lambda bench, rounds, quick: large_file.measure(
+        bench, rounds=rounds, mebibytes=64 if quick else 1024
+    ),
+    "latency": lambda bench, rounds, quick: latency.measure(bench, rounds=rounds, tasks=10 if quick else 100),
+    "noop": lambda bench, rounds, quick: noop.measure(bench, rounds=rounds, tasks=500 if quick else 5000),
+}
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Argument(metavar="[BENCH]…", help=f"Of {', '.join(BENCHES)}.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 3,
+    quick: Annotated[bool, typer.Option(help="Small numbers: to see that it runs, not how fast.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a row.")] = False,
+) -> None:
+    """Measure the cluster beside its peers on this machine. Exits 1 where a floor does not hold.
+
+    Examples:
+
+        python -m benchmarks
+
+        python -m benchmarks small_files --rounds 5 --json
+    """
+    if unknown := set(only or ()) - set(BENCHES):
+        raise typer.BadParameter(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    configure(LogSettings(level="error"))
+    rows = anyio.run(_measure, only or list(BENCHES), rounds, quick)
+    print_rows(rows, as_json=as_json)
+    if not quick and any(row.holds is False for row in rows):
+        raise typer.Exit(1)
+
+
+async def _measure(names: list[str], rounds: int, quick: bool) -> list[Row]:
+    rows: list[Row] = []
+    for name in names:
+        # A cluster of its own for each, so that none inherits another's log and caches.
+        with tempfile.TemporaryDirectory(prefix="downdraft-bench-") as folder:
+            async with bench_cluster(Path(folder)) as bench:
+                sys.stderr.write(f"{name} …\n")
+                rows += await BENCHES[name](bench, rounds, quick)
+    return rows
+
+
+if __name__ == "__main__":
+    typer.run(main)
