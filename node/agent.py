@@ -212,6 +212,7 @@ class Agent:
         session = after(session, signal)
         if signal is Signal.STARTED and not session.started_at:
             session = replace(session, started_at=anyio.current_time())
+            log.debug("download started", **_named(session), lane=session.lane)
             self._say(Started(**self._about(session), node=self.node, lane=session.lane))
         self._put(session)
         match session.phase:
@@ -309,11 +310,11 @@ class Agent:
             seconds=round(placed.seconds, 3),
         )
         if await self._events.finish(event) or await self._events.is_own_completion(session.task):
-            log.debug("download completed", task=session.task, path=placed.path, bytes=placed.bytes)
+            log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
             if placed.path:
                 await self._workshop.wipe(session.task)
         else:
-            log.info("another attempt was first, its file counts", task=session.task, path=placed.path)
+            log.info("another attempt was first, its file counts", **_named(session), path=placed.path)
             await self._workshop.unplace(session.task)
         self._assignments.settle_for_ever(session.task)
         self._next.pop(session.task, None)  # it has ended: no further attempt begins here
@@ -323,7 +324,7 @@ class Agent:
             await self._workshop.wipe(session.task)
         asked = await self._workshop.retry_after_s(session) if verdict.code in ASKS_TO_WAIT else None
         said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
-        log.warning("attempt failed", task=session.task, attempt=session.row.attempt, **said)
+        log.warning("attempt failed", **_named(session), **said)
         await self._events.report(
             AttemptFailed(
                 **self._about(session),
@@ -342,7 +343,7 @@ class Agent:
             await self._workshop.wipe(session.task)
         reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
         await self._events.report(Released(**self._about(session), node=self.node, reason=reason, desired=desired))
-        log.info("task released", task=session.task, attempt=session.row.attempt, reason=reason)
+        log.info("task released", **_named(session), reason=reason)
         self._assignments.settle(session.task, session.row.attempt)
 
     def _say(self, event: Event) -> None:
@@ -388,6 +389,11 @@ class Agent:
             "name": row.request.title if row.request else "",
             "labels": row.request.labels if row.request else {},
         }
+
+
+def _named(session: Session) -> dict[str, Any]:
+    """What every log line about a task tells."""
+    return {"task": session.task, "attempt": session.row.attempt}
 
 
 def _shown(session: Session) -> str:

@@ -3,15 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.harness.processes import Up, running_up
-
-
-async def test_a_noop_is_rejected_unless_it_is_allowed(cluster: Up) -> None:
-    done = await cluster.arun("submit", "noop:", "--wait", "--json")
-    assert done.returncode == 1
-    view = json.loads(done.stdout)
-    assert view["state"] == "rejected"
-    assert "coordinator.allow_noop" in view["reason"]
+from tests.harness.processes import running_up
 
 
 def test_an_allowed_noop_completes_and_leaves_nothing(tmp_path: Path) -> None:

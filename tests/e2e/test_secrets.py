@@ -1,15 +1,24 @@
 """What a request holds in confidence reaches the origin and nobody else: not events, logs, answers, process lists."""
 
 import json
+from collections.abc import Iterator
 
 import nats
 import psutil
+import pytest
 
-from tests.harness.processes import Up
+from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin
 
 SECRET = "s3cr3t-value"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One that logs all it can."""
+    with running_up(tmp_path_factory.mktemp("cluster"), DOWNDRAFT_LOG_LEVEL="debug") as up:
+        yield up
 
 
 async def test_a_secret_is_nowhere_but_in_the_request_and_at_the_origin(cluster: Up, origin: Origin) -> None:

@@ -28,7 +28,7 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run async work to its end."""
     import anyio
 
-    return anyio.run(work, backend_options={"use_uvloop": True})
+    return anyio.run(work)
 
 
 def with_client(server: str | None, creds: str | None, work: Callable[[Any], Awaitable[T]]) -> T:

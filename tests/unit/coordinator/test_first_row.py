@@ -72,3 +72,13 @@ def test_a_message_id_that_is_not_utf_8_names_a_task_all_the_same() -> None:
     one, other = (first_row(a_delivery(GOOD, message_id=text)) for text in ("a\udcff", "a\udcfe"))
     assert one.source.startswith("raw:")
     assert one.task != other.task
+
+
+NOOP = b'{"uris": ["noop:"], "id": "a"}'
+
+
+def test_a_noop_is_rejected_unless_a_setting_allows_it() -> None:
+    row = first_row(a_delivery(NOOP))
+    assert row.outcome is Outcome.REJECTED
+    assert "coordinator.allow_noop" in row.reason
+    assert first_row(a_delivery(NOOP), allow_noop=True).state is State.QUEUED
