@@ -24,7 +24,7 @@ from schemas import subjects as s
 from schemas.event import AttemptFailed, Completed, Paused, Released, Resumed, Started
 from schemas.heartbeat import Held, Progress
 from schemas.lifecycle import Desired
-from schemas.redact import public_request
+from schemas.redact import told_of
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -241,7 +241,7 @@ class Agent:
             **self._about(session) | {"attempt": placed.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
-            request=public_request(session.row.request) if session.row.request else None,
+            **told_of(session.row.request),
             node=self.node,
             path=placed.path,
             bytes=placed.bytes,
