@@ -64,10 +64,17 @@ class EmbeddedServer:
             await self.process.wait()
 
 
-async def start(folder: Path, *, port: int, named_binary: str = "", host: str = "127.0.0.1") -> EmbeddedServer:
+async def start(
+    folder: Path,
+    *,
+    port: int,
+    named_binary: str = "",
+    host: str = "127.0.0.1",
+    within_s: float = START_TIMEOUT_S,
+) -> EmbeddedServer:
     """Start nats-server in `folder` (see `lay_out`; `keys/auth.conf` must be there). Port 0: any free one.
 
-    Returns once it accepts clients. Raises ServerFailed, BinaryMissing.
+    Returns once it accepts clients; one that does not within `within_s` is killed. Raises ServerFailed, BinaryMissing.
     """
     binary = find_nats_server(named_binary)
     log = folder / "nats-server.log"
@@ -82,7 +89,7 @@ async def start(folder: Path, *, port: int, named_binary: str = "", host: str = 
         command, cwd=folder, stdin=None, stdout=None, stderr=None, start_new_session=True
     )
     try:
-        with anyio.fail_after(START_TIMEOUT_S):
+        with anyio.fail_after(within_s):
             while process.returncode is None:
                 if (found := _read_port(folder, process.pid)) is not None:
                     return EmbeddedServer(process, found)

@@ -1,8 +1,6 @@
 """The log: events written under `downloads.write.events.…`, stored once, republished to everyone."""
 
-from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -23,8 +21,6 @@ RETRY_S = 0.25
 FULL_RETRY_S = 2.0
 NEVER = str(1 << 53)
 """A sequence that no stream reaches."""
-OUTCOMES_SINCE = timedelta(hours=24)
-"""How far back the latest outcomes are looked for: bounds what is read of a long log."""
 
 
 class StoredEvent(NamedTuple):
@@ -140,31 +136,19 @@ def _decoded_outcome(task: str, found: checked.StoredMessage | None) -> StoredEv
 
 async def history(connection: Connection, task: str) -> list[StoredEvent]:
     """All events of one task, oldest first. Raises ApiRefused, Unanswered, ConsumerGone."""
-    return await _read(connection, s.task_events(task), deliver_policy="all")
-
-
-async def latest_outcomes(connection: Connection, count: int) -> list[StoredEvent]:
-    """The last `count` outcomes of all tasks, oldest first. Raises ApiRefused, Unanswered, ConsumerGone."""
-    since = datetime.now(UTC) - OUTCOMES_SINCE
-    policy = {"deliver_policy": "by_start_time", "opt_start_time": since.isoformat()}
-    return await _read(connection, s.OUTCOMES_ALL, keep=count, **policy)
-
-
-async def _read(connection: Connection, filtered: str, *, keep: int | None = None, **policy: str) -> list[StoredEvent]:
-    """What is stored under `filtered` now; only the last `keep` are kept in memory."""
     name = f"read-{uuid4().hex[:12]}"
     info = await pull.create_consumer(
         connection,
         s.EVENTS_STREAM,
         name,
-        (filtered,),
+        (s.task_events(task),),
+        deliver_policy="all",
         ack_policy="none",
         inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
         mem_storage=True,
         num_replicas=1,
-        **policy,
     )
-    events: deque[StoredEvent] = deque(maxlen=keep)
+    events: list[StoredEvent] = []
     left = int(info["num_pending"])
     async with pull.reading(connection, s.EVENTS_STREAM, name, batch=500) as reader:
         while left and (delivery := await reader.next(no_wait=True)) is not None:
@@ -172,4 +156,4 @@ async def _read(connection: Connection, filtered: str, *, keep: int | None = Non
             if (event := decode_event(delivery.data)) is not None:
                 events.append(StoredEvent(delivery.sequence, event, delivery.stored_at))
     await pull.delete_consumer(connection, s.EVENTS_STREAM, name)
-    return list(events)
+    return events

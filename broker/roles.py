@@ -49,6 +49,9 @@ WATCH = (s.EVENTS_ALL, s.PROGRESS_ALL, s.HEARTBEATS_ALL)
 NODE_EVENTS = ("started", "attempt_failed", "released", "paused", "resumed", "finished.completed")
 """By name: a node that could write any type could write `finished` and so end tasks that are not its own."""
 
+_OWN_SERVICE = ("", f".{s.FILE_SERVICE}", f".{s.FILE_SERVICE}.*")
+"""How a service is discovered. No wildcard in place of the verb: `$SRV.*` would let a node hear all of `$SRV.>`."""
+
 _NODE = Permissions(
     publish=(
         *(s.event_write("*", kind, NAME) for kind in NODE_EVENTS),
@@ -60,7 +63,13 @@ _NODE = Permissions(
         _consumer("DELETE", s.TASKS_STREAM, NAME),
         _consumer("MSG.NEXT", s.TASKS_STREAM, NAME),
     ),
-    subscribe=(s.node_tasks(NAME), _own_inbox(Role.NODE)),
+    subscribe=(
+        s.node_tasks(NAME),
+        s.node_verb(NAME, "*"),
+        *(f"$SRV.{verb}{its}" for verb in ("PING", "INFO", "STATS") for its in _OWN_SERVICE),
+        _own_inbox(Role.NODE),
+    ),
+    answers=True,
 )
 
 _STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
@@ -97,6 +106,15 @@ def _reads_log() -> tuple[str, ...]:
     )
 
 
+def _looks_at_streams() -> tuple[str, ...]:
+    """How full they are, how they are configured, and who leads; nothing of what is in them."""
+    return (
+        f"{API}.INFO",
+        *(f"{API}.STREAM.INFO.{stream}" for stream in _STREAMS),
+        f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(s.LEADER_KEY)}",
+    )
+
+
 PERMISSIONS: dict[Role, Permissions] = {
     Role.PRODUCER: Permissions(
         publish=(s.requests(NAME), s.control(NAME, "*")),
@@ -106,11 +124,18 @@ PERMISSIONS: dict[Role, Permissions] = {
     Role.NODE: _NODE,
     Role.COORDINATOR: _COORDINATOR,
     Role.GATEWAY: Permissions(
-        publish=(s.REQUESTS, s.REQUESTS_ALL, f"{s.ROOT}.control.*.*", *_reads_log()),
+        publish=(s.REQUESTS, s.REQUESTS_ALL, f"{s.ROOT}.control.*.*", s.NODE_VERBS_ALL, *_reads_log()),
         subscribe=(*WATCH, _own_inbox(Role.GATEWAY)),
     ),
     Role.OPERATOR: Permissions(
-        publish=(s.REQUESTS, s.REQUESTS_ALL, s.control("admin", "*"), *_reads_log()),
+        publish=(
+            s.REQUESTS,
+            s.REQUESTS_ALL,
+            s.control("admin", "*"),
+            s.NODE_VERBS_ALL,
+            *_reads_log(),
+            *_looks_at_streams(),
+        ),
         subscribe=(*WATCH, _own_inbox(Role.OPERATOR)),
     ),
     Role.ADMIN: Permissions(publish=(">",), subscribe=(">",)),

@@ -27,7 +27,7 @@ from coordinator.rowbook import RowBook
 from coordinator.tasklocks import TaskLocks
 from schemas.event import Cancelled, Failed, Finished, Rejected, Retrying
 from schemas.lifecycle import Outcome, State
-from schemas.redact import public_request
+from schemas.redact import told_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import StoredRow, TaskRow
 
@@ -209,11 +209,7 @@ class Term:
                 await self.table.hint(place, task, by)
 
     def _outcome_event(self, row: TaskRow) -> Finished:
-        about = self.about(row) | {
-            "source": row.source,
-            "retry_of": row.retry_of,
-            "request": public_request(row.request) if row.request else None,
-        }
+        about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
         if row.outcome is Outcome.FAILED:
             return Failed(**about, reason=row.reason, code=row.code, history=row.history)
         if row.outcome is Outcome.CANCELLED:

@@ -25,7 +25,7 @@ from schemas import subjects as s
 from schemas.event import AttemptFailed, Completed, Event, Paused, Released, Resumed, Started
 from schemas.heartbeat import Held, Progress
 from schemas.lifecycle import Desired
-from schemas.redact import public_request
+from schemas.redact import told_of
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -302,7 +302,7 @@ class Agent:
             **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
-            request=public_request(session.row.request) if session.row.request else None,
+            **told_of(session.row.request),
             node=self.node,
             path=placed.path,
             bytes=placed.bytes,

@@ -14,12 +14,14 @@ from node.agent import Agent
 from node.assignments import Assignments
 from node.daemon import Daemon, Lane
 from node.files import Store
+from node.finished import Finished
 from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
 from node.lock import NodeLock, own_state_folder
 from node.probe import new_session, parse_nets
 from node.reader import Reader
+from node.serving import FileService
 from node.workshop import Workshop
 from schemas.settings import Settings
 
@@ -76,6 +78,7 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         tasks.start_soon(lock.keep)
         tasks.start_soon(Reader(connection, node.id, assignments, agent).run)
         tasks.start_soon(agent.speak)
+        tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)
         tasks.start_soon(_publish_progress, agent)
         tasks.start_soon(_sweep, agent, workshop)
         log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))

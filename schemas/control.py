@@ -9,21 +9,26 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from schemas.event import AnyEvent
+from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
-from schemas.lifecycle import Desired, State
-from schemas.task import AttemptRecord
+from schemas.view import TaskView as TaskView
 
 VERBS = ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats")
 LIST_PAGE_MAX = 500
-"""Tasks in one answer: keeps it far below the broker's message limit."""
+"""Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
+"""Tasks of one ask: few enough to be steered before the caller loses patience."""
+RECENT_S = 600
+"""How far back `stats` counts outcomes."""
 
 
 class Steer(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """cancel, pause, resume, retry and clear."""
 
     ids: Annotated[tuple[str, ...], Meta(max_length=IDS_MAX)] = ()
-    """Task ids; for `clear` none means everything that is queued."""
+    """Task ids; for `clear` none means everything that is queued, at most so many an ask."""
+    where: TaskFilter | None = None
+    """Checked once more on the task's true row, as it is changed: what does not match any more is left alone."""
     deadline: datetime | None = None
     """Not carried out after this moment: a coordinator that slept must not apply yesterday's wish."""
 
@@ -37,53 +42,32 @@ class Steered(Struct, frozen=True):
     """A sentence for people."""
     new_task: str = ""
     """The task that `retry` made."""
+    matched: bool = True
+    """False where it was left alone because it is not, or no more, what `where` or the verb means: no failure."""
 
 
 class SteerReply(Struct, frozen=True):
     results: tuple[Steered, ...]
+    more: bool = False
+    """`clear` without ids: more is queued than one ask takes; ask again."""
 
 
 class ListQuery(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """list: live tasks, oldest first, then the latest outcomes."""
+    """list: live tasks, the longest submitted first."""
 
-    states: tuple[State, ...] = ()
+    where: TaskFilter = TaskFilter()
     after: str = ""
-    """The last id of the page before."""
+    """`after` of the page before; empty for the first."""
     limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = 100
 
 
-class TaskView(Struct, frozen=True, kw_only=True):
-    """A task as people see it: no secrets."""
-
-    task: str
-    owner: str
-    state: State
-    name: str = ""
-    uris: tuple[str, ...] = ()
-    node: str = ""
-    attempt: int = 1
-    failures: int = 0
-    desired: Desired = Desired.RUN
-    phase: str = ""
-    """What its node does with it just now."""
-    tags: tuple[str, ...] = ()
-    labels: dict[str, str] = {}
-    priority: int = 0
-    reason: str = ""
-    submitted: datetime | None = None
-    due_in_s: float = 0.0
-    """How long until it may be placed: back-off, or not_before."""
-    path: str = ""
-    bytes: int = 0
-    digest: str = ""
-    seconds: float = 0.0
-    finished: datetime | None = None
-    history: tuple[AttemptRecord, ...] = ()
-
-
 class ListReply(Struct, frozen=True):
+    """A page. It may hold fewer tasks than asked for, even none, and yet not be the last."""
+
     tasks: tuple[TaskView, ...]
     more: bool = False
+    after: str = ""
+    """Where the next page begins: ask on with it while there is `more`, whoever leads by then."""
 
 
 class ShowQuery(Struct, frozen=True):
@@ -109,13 +93,35 @@ class NodesReply(Struct, frozen=True):
 
 
 class StatsReply(Struct, frozen=True, kw_only=True):
+    """The cluster at a glance; at most a second old."""
+
     leader: str
+    """The coordinator that answers."""
     epoch: int
+    """Its term: higher with each change of leader."""
     states: dict[str, int]
+    """Live tasks by state: queued, assigned, active, ending; 0 where there is none."""
+    paused: int
+    """Live tasks that are wished to pause; counted in `states` too."""
+    inbox: int
+    """Requests that are stored but not yet claimed."""
+    oldest_queued_s: float | None
+    """How long ago the oldest queued task was submitted; None where none is queued."""
+    recent_s: int = RECENT_S
+    """The length of the window that `recent` counts, up to now."""
+    recent: dict[str, int]
+    """Outcomes stored in that window, whoever led: completed, failed, cancelled, rejected."""
     outcomes: dict[str, int]
     """Outcomes this leader has seen since it leads."""
+    nodes: int
+    """Nodes that were heard, online or not."""
     nodes_online: int
+    slots: int
+    """Downloads that the online nodes can run at once."""
+    running: int
+    """Downloads they run now."""
     bytes_per_s: int
+    """What they download now, together."""
     ignored_facts: int
     """Reports that changed nothing: repeats, and those of attempts long over."""
     undecodable: int

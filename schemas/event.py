@@ -96,6 +96,10 @@ class Finished(Event, frozen=True, kw_only=True):
     retry_of: str = ""
     request: Request | None = None
     """The request, where nothing in it is secret: what `retry` needs, for the row is gone."""
+    uris: tuple[str, ...] = ()
+    """Only where `request` is withheld: its addresses without what is secret, or the first of very many."""
+    tags: tuple[str, ...] = ()
+    """Only where `request` is withheld."""
 
 
 class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):

@@ -1,6 +1,7 @@
 """What may be shown of an address or a request outside the table: never a password, token or cookie."""
 
 import re
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from schemas import codec
@@ -22,6 +23,17 @@ def redact_uri(uri: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, fragment))
 
 
+def redact_servers(urls: str) -> str:
+    """Comma-separated NATS servers without users and passwords; `host:port` alone is one too."""
+    return ",".join(_redact_server(part.strip()) for part in urls.split(","))
+
+
+def _redact_server(url: str) -> str:
+    if "://" in url or not url:
+        return redact_uri(url)
+    return redact_uri(f"nats://{url}").removeprefix("nats://")
+
+
 def _masked(pair: re.Match[str]) -> str:
     """A `name=value` with its value masked where the name, however it is encoded, looks secret."""
     return f"{pair['name']}={MASK}" if _SECRET_NAME.search(unquote(pair["name"])) else pair[0]
@@ -39,6 +51,26 @@ def public_request(request: Request) -> Request | None:
         or any(name in SECRET for name in request.options)
     )
     return None if hidden or len(codec.encode(request)) > PUBLIC_BYTES_MAX else request
+
+
+URIS_BYTES_MAX = 16 * 1024
+"""Of the addresses that stand in for a withheld request: enough to find a task by."""
+
+
+def told_of(request: Request | None) -> dict[str, Any]:
+    """What an outcome tells of its request: the whole of it, or `uris` and `tags` where it must be withheld."""
+    if request is None:
+        return {}
+    if (public := public_request(request)) is not None:
+        return {"request": public}
+    uris: list[str] = []
+    left = URIS_BYTES_MAX
+    for uri in map(redact_uri, request.uris):
+        left -= len(uri.encode())
+        if left < 0:
+            break
+        uris.append(uri)
+    return {"uris": tuple(uris), "tags": request.tags}
 
 
 def origin_of(uri: str) -> str:

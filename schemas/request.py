@@ -156,6 +156,7 @@ def decode_request(body: bytes) -> Request:
     return normalise(request)
 
 
+_UNPRINTABLE = re.compile(r"[\s\x00-\x1f]")
 _EXAMPLE = '{"uris": ["https://example.org/file"]}'
 _ADDRESS = "write it as https://host/path"
 _MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
@@ -209,7 +210,7 @@ def normalise(request: Request) -> Request:
 def _check_uri(where: str, uri: str) -> None:
     if len(uri) > URI_CHARS_MAX:
         raise RequestInvalid(where, f"longer than {URI_CHARS_MAX} characters")
-    if any(ch.isspace() or ord(ch) < 32 for ch in uri):
+    if _UNPRINTABLE.search(uri):
         raise RequestInvalid(where, "has white space or control characters; percent-encode them")
     try:
         parts = urlsplit(uri)

@@ -25,6 +25,7 @@ EVENTS_WRITE_ALL = f"{ROOT}.write.events.>"
 EVENTS_ALL = f"{ROOT}.events.>"
 PROGRESS_ALL = f"{ROOT}.progress.>"
 HEARTBEATS_ALL = f"{ROOT}.heartbeats.>"
+NODE_VERBS_ALL = f"{ROOT}.nodes.*.*"
 OUTCOMES_ALL = f"{ROOT}.events.*.finished.*.*"
 
 FACTS = (
@@ -35,6 +36,7 @@ FACTS = (
 """What nodes report and the coordinator must act on."""
 
 SEQUENCE = "Nats-Sequence"
+LAST_SEQUENCE = "Nats-Last-Sequence"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 MESSAGE_ID = "Nats-Msg-Id"
@@ -85,13 +87,28 @@ def event_write(task: str, kind: str, writer: str) -> str:
     return f"{ROOT}.write.events.{task}.{kind}.{writer}"
 
 
+def event(task: str, kind: str, writer: str) -> str:
+    """Where everyone reads what was written at `event_write`."""
+    return f"{ROOT}.events.{task}.{kind}.{writer}"
+
+
 def task_events(task: str) -> str:
     return f"{ROOT}.events.{task}.>"
+
+
+def events_of(task: str, kind: str) -> str:
+    """Events of one kind, `finished.<outcome>` included; `*` for any task."""
+    return f"{ROOT}.events.{task}.{kind}.*"
 
 
 def outcome_of(task: str) -> str:
     """All outcomes of one task: the broker allows one message in it."""
     return f"{ROOT}.events.{task}.finished.>"
+
+
+def outcomes_all(outcome: str) -> str:
+    """This outcome of every task."""
+    return f"{ROOT}.events.*.finished.{outcome}.*"
 
 
 def own_completion(task: str, node: str) -> str:
@@ -127,6 +144,14 @@ def heartbeat(node: str) -> str:
 def control(caller: str, verb: str) -> str:
     return f"{ROOT}.control.{caller}.{verb}"
 
+
+def node_verb(node: str, verb: str) -> str:
+    """Where a node is asked about its finished files."""
+    return f"{ROOT}.nodes.{node}.{verb}"
+
+
+FILE_SERVICE = "downdraft-files"
+"""The service that each node runs, as `nats micro ls` lists it."""
 
 LEADER_KEY = "leader"
 

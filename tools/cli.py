@@ -6,15 +6,24 @@ from typing import Annotated
 
 import typer
 
-from tools.commands import cluster, look, steer, submit
+from tools.commandline import App, colour
+from tools.commands import checks, cluster, files, follow, look, steer, submit
+from tools.postponed import postponed
 
-app = typer.Typer(
+EPILOG = """Exit codes:
+  0    done
+  1    what was asked for did not happen
+  2    bad input: an option, a request, a setting
+  3    node: another process runs under this id
+  130  interrupted (143: by SIGTERM)
+"""
+
+app = App(
     name="downdraft",
     help="A distributed download cluster: publish requests to NATS, nodes drive aria2, events tell what happens.",
+    epilog=EPILOG,
     no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -38,7 +47,10 @@ def _root(
 cluster.register(app)
 submit.register(app)
 look.register(app)
+follow.register(app)
 steer.register(app)
+files.register(app)
+checks.register(app)
 
 
 def main() -> None:
@@ -46,10 +58,12 @@ def main() -> None:
     from schemas.errors import DowndraftError
 
     try:
-        app()
+        # nats-py imports it, which takes a quarter of a second, but needs it for websockets only.
+        with postponed("aiohttp"):
+            app()
     except* DowndraftError as group:
         first = _first(group)
-        typer.secho(f"downdraft: {first}", fg="red", err=True)
+        typer.secho(f"downdraft: {first}", fg="red", err=True, color=colour())
         sys.exit(first.exit_code if isinstance(first, DowndraftError) else 1)
     except* BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.

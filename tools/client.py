@@ -1,10 +1,10 @@
 """A cluster as the command line sees it: submit to the inbox, ask the coordinator, listen to events."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec import Struct
 from broker.connection import Connection, connect
 from broker.credentials import read_identity
 from broker.errors import MESSAGE_TOO_LARGE, ApiRefused, StoreFull, Unanswered
+from broker.follow import NOW, Follower, Start, following
 from broker.listen import Heard, listening
 from broker.roles import Role
 from schemas import codec
@@ -21,6 +22,7 @@ from schemas import subjects as s
 from schemas.control import ErrorReply, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
+from schemas.filter import TaskFilter
 from schemas.heartbeat import Progress
 from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, is_owner, task_id
 from schemas.request import REQUEST_BYTES_MAX, Request, decode_request
@@ -43,6 +45,15 @@ class Refused(DowndraftError):
     """The coordinator said no."""
 
 
+class Prepared(NamedTuple):
+    """A request as it goes into the inbox, and the task it becomes."""
+
+    task: TaskId
+    request: Request
+    subject: str
+    body: bytes
+
+
 class Client:
     """One connection with the rights of its credentials."""
 
@@ -57,19 +68,48 @@ class Client:
         """Whether these credentials may listen to the whole cluster; producers ask for their own tasks instead."""
         return self._role is not Role.PRODUCER
 
-    async def submit(self, request: Request, owner: str | None = None) -> TaskId:
-        """Store a request in the inbox and return its task's id. Raises RequestInvalid, NotSubmitted."""
+    @property
+    def may_reach_files(self) -> bool:
+        """Whether these credentials may read and delete finished files on nodes."""
+        return self._role not in (Role.PRODUCER, Role.VIEWER)
+
+    @property
+    def may_read_log(self) -> bool:
+        """Whether these credentials may read what is stored, not only listen to what happens."""
+        return self._role not in (Role.PRODUCER, Role.VIEWER, Role.NODE)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether these credentials may ask the coordinator."""
+        return self._role is not Role.VIEWER
+
+    def prepare(self, request: Request, owner: str | None = None, *, is_checked: bool = False) -> Prepared:
+        """Check a request as the coordinator will and give it an id. Raises RequestInvalid, NotSubmitted.
+
+        `is_checked`: it comes from `decode_request`; among a hundred thousand a second check would be noticed.
+        """
         owner = owner or self.owner
         if request.id is None:
             request = msgspec.structs.replace(request, id=uuid4().hex)
         body = codec.encode(request)
-        decode_request(body)  # what the coordinator would reject is refused here, in the same words
+        if not is_checked:
+            request = decode_request(body)  # what the coordinator would reject is refused here, in the same words
         if not is_owner(owner):
             raise NotSubmitted(f"{owner!r} is not an owner: use a-z, 0-9, '-' and '_', and not 'admin'")
         if len(body) > REQUEST_BYTES_MAX:
             raise NotSubmitted(f"the request has {len(body)} bytes, the inbox takes {REQUEST_BYTES_MAX} at most")
+        return Prepared(task_id(owner, f"id:{request.id}"), request, s.requests(owner), body)
+
+    async def submit(self, request: Request, owner: str | None = None) -> TaskId:
+        """Store a request in the inbox and return its task's id. Raises RequestInvalid, NotSubmitted."""
+        prepared = self.prepare(request, owner)
+        await self.store(prepared)
+        return prepared.task
+
+    async def store(self, prepared: Prepared) -> None:
+        """Put a checked request into the inbox. Raises NotSubmitted."""
         try:
-            await self.connection.store(s.requests(owner), body)
+            await self.connection.store(prepared.subject, prepared.body)
         except StoreFull as error:
             raise NotSubmitted("the inbox is full: try again when the cluster has caught up") from error
         except ApiRefused as error:
@@ -78,9 +118,9 @@ class Client:
             raise NotSubmitted(str(error)) from error
         except Unanswered as error:
             raise NotSubmitted(
-                f"the broker did not say whether it has the request; submitting it again with --id {request.id} is safe"
+                "the broker did not say whether it has the request; submitting it again with "
+                f"--id {prepared.request.id} is safe"
             ) from error
-        return task_id(owner, f"id:{request.id}")
 
     async def ask(self, verb: str, query: Struct, reply: type[R]) -> R:
         """Ask the leading coordinator. Raises Refused with its words, or why there was no answer."""
@@ -99,9 +139,10 @@ class Client:
             return codec.decode(answer.data, reply)
         raise Refused(decoded.error)
 
-    async def steer(self, verb: str, ids: tuple[str, ...]) -> SteerReply:
-        """Ask for something to be done to tasks, now or not at all."""
-        return await self.ask(verb, Steer(ids=ids, deadline=datetime.now(UTC) + PATIENCE), SteerReply)
+    async def steer(self, verb: str, ids: tuple[str, ...], where: TaskFilter | None = None) -> SteerReply:
+        """Ask for something to be done to tasks, now or not at all; with `where` only to those that match it then."""
+        asked = Steer(ids=ids, where=where, deadline=datetime.now(UTC) + PATIENCE)
+        return await self.ask(verb, asked, SteerReply)
 
     async def show(self, task: str) -> ShowReply:
         return await self.ask("show", ShowQuery(task), ShowReply)
@@ -134,6 +175,19 @@ class Client:
 
         async with listening(self.connection, s.task_progress(task) if task else s.PROGRESS_ALL, hear):
             yield
+
+    def follow(
+        self, start: Start = NOW, *, tasks: Iterable[str] = (), kinds: Iterable[str] = ()
+    ) -> AbstractAsyncContextManager[Follower]:
+        """Read the log without a gap (see `broker.follow`). Raises Refused where these credentials may not."""
+        if not self.may_read_log:
+            raise Refused(
+                f"credentials of a {self._role} can't read what is stored: use an operator's"
+                if self.may_watch
+                else "a producer's credentials see only their own tasks, through `downdraft show` and `downdraft ls`; "
+                "to follow events use an operator's or a viewer's"
+            )
+        return following(self.connection, start, tasks=tasks, kinds=kinds)
 
 
 @asynccontextmanager

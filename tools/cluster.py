@@ -1,20 +1,18 @@
 """A whole cluster on this machine as supervised processes: broker, coordinator, nodes (`downdraft up`)."""
 
-import fcntl
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio
 import structlog
-from anyio.abc import Process, TaskGroup
+from anyio.abc import TaskGroup
 
 from broker import embedded
+from broker.binaries import BinaryMissing
 from broker.credentials import Keyring, write_private
 from broker.errors import BrokerError
 from broker.roles import Role
@@ -22,18 +20,17 @@ from schemas import codec
 from schemas.control import NodesReply, Steer
 from schemas.errors import DowndraftError
 from schemas.ids import DEFAULT_OWNER
+from tools.child import Child, pause_before
 from tools.client import Client, Refused, open_client
 from tools.context import UP_FILE, Up, UpNats
+from tools.keeper import keeping
 from tools.leftovers import end_leftovers
 
 log = structlog.get_logger()
 
 READY_WITHIN_S = 30.0
-STOP_WITHIN_S = 10.0
-RESTART_AFTER_S = (0.5, 1.0, 2.0, 5.0)
-"""Pauses before the first, second … restart of a child in a row; the last one repeats."""
-STEADY_AFTER_S = 30.0
-"""A child that lived this long is restarted as if for the first time."""
+SERVER_BACK_WITHIN_S = 300.0
+"""A broker that comes back reads its store first, which takes longer the more there is; then it is tried again."""
 
 
 class ClusterFailed(DowndraftError):
@@ -59,67 +56,6 @@ class ClusterPlan(NamedTuple):
     """Settings file of the children; None: downdraft.toml in the current folder, if any."""
     environment: dict[str, str] = {}  # noqa: RUF012
     """Further settings for the children."""
-
-
-class Child:
-    """One supervised process: started again whenever it ends by itself."""
-
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], output: Path) -> None:
-        self.name = name
-        self.process: Process | None = None
-        self._command = command
-        self._environment = environment
-        self._output = output
-        self._told = anyio.Event()
-
-    def __repr__(self) -> str:
-        return f"<Child {self.name} pid {self.pid}>"
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid if self.process is not None else 0
-
-    async def run(self, started: Callable[[], None]) -> None:
-        """Keep it running until `stop`."""
-        failures = 0
-        try:
-            while not self._told.is_set():
-                began = anyio.current_time()
-                with self._output.open("ab") as output:
-                    # A session of its own: Ctrl-C on the terminal reaches only the supervisor.
-                    self.process = await anyio.open_process(
-                        self._command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=output,
-                        env=os.environ | self._environment,
-                        start_new_session=True,
-                    )
-                started()
-                code = await self.process.wait()
-                if self._told.is_set():
-                    return
-                failures = 1 if anyio.current_time() - began > STEADY_AFTER_S else failures + 1
-                pause_s = RESTART_AFTER_S[min(failures, len(RESTART_AFTER_S)) - 1]
-                log.warning("process ended, starting it again", process=self.name, code=code, in_s=pause_s)
-                await anyio.sleep(pause_s)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self.stop()
-
-    async def stop(self) -> None:
-        """SIGTERM, then SIGKILL for one that does not go."""
-        self._told.set()
-        if self.process is None or self.process.returncode is not None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        with anyio.move_on_after(STOP_WITHIN_S):
-            await self.process.wait()
-        self.kill()
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
 
 
 class Cluster:
@@ -153,24 +89,37 @@ class Cluster:
     def describe(self) -> Up:
         creds = {str(role): str(self.creds(role).resolve()) for role in Role if role is not Role.NODE}
         creds |= {node: str(self.keyring.credentials(Role.NODE, node).resolve()) for node in self.node_names()}
-        pids = {"nats-server": self.server_pid} | {child.name: child.pid for child in self.children.values()}
+        pids = {"up": os.getpid(), "nats-server": self.server_pid}
+        pids |= {child.name: child.pid for child in self.children.values()}
         return Up(UpNats(self.url, creds), None, pids)
 
     def write_up_file(self) -> None:
         write_private(self.up_file, codec.encode(self.describe()).decode())
 
     async def keep_server(self) -> None:
-        """Start the broker again on the same port whenever it ends by itself."""
+        """Start the broker again on the same port whenever it ends by itself, as often as it takes."""
         while True:
             code = await self._server.process.wait()
             if self._stopping:
                 return
             log.warning("nats-server ended, starting it again", code=code)
-            await anyio.sleep(RESTART_AFTER_S[0])
-            self._server = await embedded.start(
-                self.plan.data, port=self._server.port, named_binary=self.plan.nats_binary
-            )
+            self._server = await self._server_again()
             self._child_started()
+
+    async def _server_again(self) -> embedded.EmbeddedServer:
+        restart = 0
+        while True:
+            restart += 1
+            await anyio.sleep(pause_before(restart))
+            try:
+                return await embedded.start(
+                    self.plan.data,
+                    port=self._server.port,
+                    named_binary=self.plan.nats_binary,
+                    within_s=SERVER_BACK_WITHIN_S,
+                )
+            except (embedded.ServerFailed, BinaryMissing) as error:
+                log.warning("nats-server did not come back, trying again", problem=str(error))
 
     def launch(self, tasks: TaskGroup) -> None:
         """Start every child."""
@@ -218,9 +167,23 @@ class Cluster:
         said = "; ".join(f"{name}: {_last_line(self.plan.data, name)}" for name in self.children)
         raise ClusterFailed(f"not ready within {READY_WITHIN_S:g} s. {said}")
 
-    async def stop(self) -> None:
-        """Nodes first, so that they can give back what they hold; the broker last."""
+    async def stop(self, hurry: anyio.Event) -> None:
+        """Nodes first, so that they can give back what they hold; the broker last. Once `hurry` is set: all at once."""
         self._stopping = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._kill_when, hurry)
+            await self._stop_in_order()
+            tasks.cancel_scope.cancel()
+        self.up_file.unlink(missing_ok=True)
+
+    async def _kill_when(self, hurry: anyio.Event) -> None:
+        await hurry.wait()
+        for child in self.children.values():
+            child.kill()
+        with suppress(ProcessLookupError):
+            self._server.process.kill()
+
+    async def _stop_in_order(self) -> None:
         nodes = [child for child in self.children.values() if child.name in self.node_names()]
         others = [child for child in self.children.values() if child not in nodes]
         for group in (nodes, others):
@@ -228,25 +191,19 @@ class Cluster:
                 for child in group:
                     tasks.start_soon(child.stop)
         await self._server.stop()
-        self.up_file.unlink(missing_ok=True)
 
 
 @asynccontextmanager
-async def running_cluster(plan: ClusterPlan) -> AsyncIterator[Cluster]:
+async def running_cluster(
+    plan: ClusterPlan, told: anyio.Event | None = None, hurry: anyio.Event | None = None
+) -> AsyncIterator[Cluster]:
     """A ready cluster for the length of the block; `up.json` stands while it runs.
 
-    Raises ClusterFailed, ServerFailed, BinaryMissing.
+    Once `told` is set, readiness is not waited for any longer; once `hurry` is, the orderly end is cut short.
+    Raises ClusterFailed, DataTaken, ServerFailed, BinaryMissing.
     """
     plan.data.mkdir(parents=True, exist_ok=True)
-    lock = os.open(plan.data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise ClusterFailed(
-            f"a cluster runs in {str(plan.data)!r} already: stop it, or choose another --data"
-        ) from error
-    try:
+    with keeping(plan.data):
         await end_leftovers(plan.data)
         keyring = Keyring(plan.data / embedded.KEYS)
         keyring.ensure()
@@ -257,15 +214,29 @@ async def running_cluster(plan: ClusterPlan) -> AsyncIterator[Cluster]:
             try:
                 tasks.start_soon(cluster.keep_server)
                 cluster.launch(tasks)
-                await cluster.until_ready()
+                await _unless(told, cluster.until_ready)
                 cluster.write_up_file()
                 yield cluster
             finally:
                 with anyio.CancelScope(shield=True):
-                    await cluster.stop()
+                    await cluster.stop(hurry or anyio.Event())
                 tasks.cancel_scope.cancel()
-    finally:
-        os.close(lock)
+
+
+async def _unless(told: anyio.Event | None, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work`, but only until `told` is set."""
+    if told is None:
+        await work()
+        return
+    async with anyio.create_task_group() as tasks:
+
+        async def give_up() -> None:
+            await told.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(give_up)
+        await work()
+        tasks.cancel_scope.cancel()
 
 
 async def _nodes_online(client: Client) -> int:

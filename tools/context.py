@@ -37,30 +37,49 @@ class Up(Struct, frozen=True):
     pids: dict[str, int]
 
 
+def settings_file(config: Path | None = None) -> Path | None:
+    """The file that settings are read from: the one named, else downdraft.toml in this folder, if any."""
+    return config or (Path(SETTINGS_FILE) if Path(SETTINGS_FILE).exists() else None)
+
+
+def read_settings_file(file: Path | None) -> dict[str, Any]:
+    """What a settings file holds; {} for none. Raises SettingInvalid."""
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise SettingInvalid(f"can't read {str(file)!r}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingInvalid(f"{file}: {error}") from error
+
+
 def load_settings(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
     """Settings of this process. Raises SettingInvalid."""
-    file = config or Path(SETTINGS_FILE)
-    tree: dict[str, Any] = {}
-    if config is not None or file.exists():
-        try:
-            tree = tomllib.loads(file.read_text())
-        except OSError as error:
-            raise SettingInvalid(f"can't read {str(file)!r}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise SettingInvalid(f"{file}: {error}") from error
-    return load(tree, os.environ, flags)
+    return load(read_settings_file(settings_file(config)), os.environ, flags)
+
+
+def read_up(file: Path) -> Up | None:
+    """What `file` tells; None where there is none that can be read."""
+    try:
+        return codec.decode(file.read_bytes(), Up)
+    except (msgspec.MsgspecError, OSError):
+        return None
+
+
+def find_up_file(start: Path) -> tuple[Path, Up] | None:
+    """The nearest `up.json`: in `start`, its data folder, or those of a folder above. And what it tells."""
+    for folder in (start, *start.parents):
+        for file in (folder / UP_FILE, folder / DATA_FOLDER / UP_FILE):
+            if (up := read_up(file)) is not None:
+                return file, up
+    return None
 
 
 def find_up(start: Path) -> Up | None:
-    """The nearest `up.json`: in `start`, its data folder, or those of a folder above."""
-    for folder in (start, *start.parents):
-        for file in (folder / UP_FILE, folder / DATA_FOLDER / UP_FILE):
-            if file.is_file():
-                try:
-                    return codec.decode(file.read_bytes(), Up)
-                except (msgspec.MsgspecError, OSError):
-                    continue
-    return None
+    """What the nearest `up.json` tells."""
+    found = find_up_file(start)
+    return found[1] if found is not None else None
 
 
 def locate(server: str | None, creds: str | None, role: str = "operator") -> tuple[str, str]:

@@ -12,7 +12,7 @@ from anyio import to_thread
 from rich.console import Console
 from rich.markup import escape
 
-from broker.eventlog import latest_outcomes
+from broker.outcomes import latest_outcomes
 from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
@@ -192,7 +192,7 @@ async def _until_all_ended(following: Following, watcher: Client) -> None:
         with anyio.move_on_after(ASK_AGAIN_S) as quiet:
             await following.changed.wait()
         if quiet.cancelled_caught:
-            for stored in await latest_outcomes(watcher.connection, 2 * following.count_all()):
+            for stored in (await latest_outcomes(watcher.connection, 2 * following.count_all())).events:
                 if stored.event.task in following.tasks:
                     following.happened(stored.event, stored.sequence)
 

@@ -16,8 +16,10 @@ GO_WITHIN_S = 10.0
 SUPERVISED = {"coordinator", "node"}
 
 
-async def end_leftovers(data: Path) -> None:
+async def end_leftovers(data: Path) -> int:
     """End what a killed supervisor left running on this data folder; nodes may give back what they hold.
+
+    Returns how many processes that were.
 
     Found by what they are, not by a list: a supervisor may be killed before it could write one down. The caller
     holds the lock on `data`, so no other supervisor is alive.
@@ -27,6 +29,7 @@ async def end_leftovers(data: Path) -> None:
         log.warning("ending what an earlier, killed `up` left running", pids=[process.pid for process in found])
         await anyio.to_thread.run_sync(_end, found)
     (data / UP_FILE).unlink(missing_ok=True)
+    return len(found)
 
 
 def _works_on(process: psutil.Process, data: Path) -> bool:

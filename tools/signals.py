@@ -11,17 +11,20 @@ Arguments = TypeVarTuple("Arguments")
 
 
 @asynccontextmanager
-async def told_to_stop() -> AsyncIterator[anyio.Event]:
-    """An event that is set at the first signal; a second one cancels the block."""
+async def told_to_stop(again: anyio.Event | None = None) -> AsyncIterator[anyio.Event]:
+    """An event that is set at the first signal. A second one sets `again`, or without that cancels the block."""
     told = anyio.Event()
     async with anyio.create_task_group() as tasks:
 
         async def listen() -> None:
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
                 async for _ in received:
-                    if told.is_set():
+                    if not told.is_set():
+                        told.set()
+                    elif again is not None:
+                        again.set()
+                    else:
                         tasks.cancel_scope.cancel()
-                    told.set()
 
         tasks.start_soon(listen)
         yield told

@@ -1,10 +1,12 @@
-"""Submitting, and waiting for the end with live bars."""
+"""Submitting one request, and what submitting prints."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -14,24 +16,27 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
-from schemas import heartbeat
-from schemas.control import TaskView
-from schemas.event import AnyEvent, Assigned, Retrying
-from schemas.lifecycle import FINISHED, State
+from schemas.lifecycle import State
 from schemas.request import Request
 from schemas.sizes import format_size
-from tools.client import Client, Refused
+from schemas.view import TaskView
+from tools import lines
+from tools.client import Client
 from tools.looking import COLOURS, print_json
+from tools.waiting import Waiting, waiting
 
-ASK_AGAIN_S = 3.0
-"""Events are for speed: what has ended is asked for too, for an event may be missed while the broker is away."""
+REDRAW_S = 0.2
+
+Draw = Callable[[int, int], RenderableType]
+"""What to show on a screen of so many rows and columns."""
 
 
 def bars(console: Console) -> Progress:
-    """Progress bars for downloads."""
+    """Progress bars for what this process itself transfers."""
     return Progress(
-        TextColumn("{task.description}", table_column=None),
+        TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
@@ -41,93 +46,97 @@ def bars(console: Console) -> Progress:
     )
 
 
-class Waiting:
-    """Follows a set of tasks to their end; draws a bar for each that runs."""
+@asynccontextmanager
+async def drawn(draw: Draw, *, as_json: bool) -> AsyncIterator[None]:
+    """Draw on the terminal of standard error for the length of the block, and leave nothing behind.
 
-    def __init__(self, client: Client, names: dict[str, str], progress: Progress | None = None) -> None:
-        """`names`: what to call each task, by id."""
-        self.ended: dict[str, TaskView] = {}
-        self._client = client
-        self._names = names
-        self._progress = progress
-        self._bars = {}
-        self._changed = anyio.Event()
-        self._maybe: set[str] = set()
-        if progress is not None:
-            self._bars = {task: progress.add_task(name, total=None, note="queued") for task, name in names.items()}
+    Where that is no terminal, or it also shows the JSON, nothing is drawn.
+    """
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal or (as_json and sys.stdout.isatty()):
+        yield
+        return
 
-    async def run(self, ready: Callable[[], None] = lambda: None) -> dict[str, TaskView]:
-        """Listen, call `ready`, and return when every task has ended: its view by id."""
-        async with AsyncExitStack() as stack:
-            if self._client.may_watch:
-                await stack.enter_async_context(self._client.events(self._event))
-                await stack.enter_async_context(self._client.progress(self._moved))
-            ready()
-            asked_at = anyio.current_time() - ASK_AGAIN_S  # once at once: it may have ended before we listened
-            while len(self.ended) < len(self._names):
-                if anyio.current_time() - asked_at >= ASK_AGAIN_S:
-                    asked_at = anyio.current_time()
-                    self._maybe |= self._names.keys() - self.ended.keys()
-                maybe, self._maybe = self._maybe, set()
-                for task in maybe - self.ended.keys():
-                    await self._ask(task)
-                self._changed = anyio.Event()
-                with anyio.move_on_after(ASK_AGAIN_S):
-                    if not self._maybe and len(self.ended) < len(self._names):
-                        await self._changed.wait()
-        return self.ended
+    def fitting() -> RenderableType:
+        return draw(max(1, console.height - 1), console.width - 1)
 
-    async def _ask(self, task: str) -> None:
-        try:
-            view = (await self._client.show(task)).task
-        except Refused:
-            return  # between two leaders; asked again soon
-        if view is not None and view.state in FINISHED:
-            self.ended[task] = view
-            self._draw(task, note=f"{view.state} {view.node}".strip(), done=view.bytes, total=view.bytes)
+    async def redraw() -> None:
+        while True:
+            await anyio.sleep(REDRAW_S)
+            live.update(fitting(), refresh=True)
 
-    def _event(self, event: AnyEvent, _sequence: int) -> None:
-        if event.task not in self._names:
-            return
-        note = event.kind
-        if isinstance(event, Assigned):
-            note = f"on {event.node}"
-        elif isinstance(event, Retrying):
-            note = f"again in {event.next_in_s:.0f} s: {event.reason}"
-        self._draw(event.task, note=note)
-        if event.kind.startswith("finished."):
-            self._maybe.add(event.task)
-            self._changed.set()
-
-    def _moved(self, moved: heartbeat.Progress) -> None:
-        if moved.task in self._names and moved.task not in self.ended:
-            self._draw(moved.task, note=f"on {moved.node}", done=moved.bytes_done, total=moved.bytes_total)
-
-    def _draw(self, task: str, *, note: str, done: int | None = None, total: int | None = None) -> None:
-        if self._progress is not None:
-            self._progress.update(self._bars[task], note=note, completed=done, total=total or None)
+    # What is printed meanwhile scrolls by above the view, unless it goes to a pipe or a file.
+    with Live(
+        fitting(),
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        vertical_overflow="crop",
+    ) as live:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(redraw)
+            yield
+            tasks.cancel_scope.cancel()
 
 
-async def submit_one(client: Client, request: Request, *, owner: str | None, wait: bool, as_json: bool) -> bool:
+async def submit_one(
+    client: Client, request: Request, *, owner: str | None, wait: bool, as_json: bool, quiet: bool
+) -> bool:
     """Submit; with `wait` stay until the end. False where it did not complete."""
-    task = await client.submit(request, owner)
-    console = Console(highlight=False, soft_wrap=True)
+    prepared = client.prepare(request, owner)
     if not wait:
+        await client.store(prepared)
         if as_json:
-            print_json({"task": task})
-        else:
-            console.print(task)
+            print_json(accepted(prepared.task, prepared.request))
+        elif not quiet:
+            print(prepared.task, flush=True)  # noqa: T201 - the id is what scripts want
         return True
-    if as_json or not console.is_terminal:
-        view = (await Waiting(client, {task: request.title}).run())[task]
-    else:
-        with bars(console) as progress:
-            view = (await Waiting(client, {task: request.title}, progress).run())[task]
+    ended: list[TaskView] = []
+    async with waiting(client, ended.append, only=(prepared.task,)) as one:
+        one.expect(prepared.task, prepared.request.title, perhaps_over=request.id is not None)
+        with said_when_interrupted(lambda: f"\nthe download goes on: `downdraft show {prepared.task}`"):
+            async with drawn(lambda _rows, columns: _row(one, columns), as_json=as_json):
+                await client.store(prepared)
+                await one.until_all_ended()
+    [view] = ended
     if as_json:
         print_json(view)
-    else:
-        console.print(summary(view))
+    elif not quiet:
+        Console(highlight=False, soft_wrap=True).print(summary(view))
     return view.state is State.COMPLETED
+
+
+def accepted(task: str, request: Request, line: int = 0) -> dict[str, object]:
+    """What `--json` prints of an accepted request."""
+    about: dict[str, object] = {"task": task, "id": request.id, "name": request.title}
+    return about | ({"line": line} if line else {})
+
+
+@contextmanager
+def said_when_interrupted(say: Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C in this block says on standard error what becomes of what was begun; '' says nothing."""
+    try:
+        yield
+    except (anyio.get_cancelled_exc_class(), KeyboardInterrupt):
+        if text := say():
+            complain(text)
+        raise
+
+
+def complain(text: str) -> None:
+    """A line for people on standard error, above whatever is drawn there."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - through the live view, which a Console would bypass
+
+
+def _row(one: Waiting, columns: int) -> Text:
+    """The line of the one task that is waited for."""
+    one.forget_silent()
+    for task, name in one.left.items():
+        if (moving := one.moving.get(task)) is not None:
+            return lines.transfer(moving.progress, name, columns)
+        return lines.noted(name, one.notes.get(task, "queued"), columns)
+    return Text()
 
 
 def summary(view: TaskView) -> str:

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from tools.commands.common import Config, Creds, Server, run
+from tools.commands.common import Config, Creds, Json, Server, run
 
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Processes")(up)
+    app.command(rich_help_panel="Processes")(down)
     app.command(rich_help_panel="Processes")(coordinator)
     app.command(rich_help_panel="Processes")(node)
     app.command(rich_help_panel="Processes")(keys)
@@ -40,15 +41,21 @@ def up(
         list[str] | None,
         typer.Option(metavar="CIDR", help="Loopback or link-local network to download from all the same. Repeatable."),
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it running in the background, once it is ready.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Run a whole cluster on this machine until Ctrl-C: nats-server, coordinator, nodes.
 
-    When it is ready it writes `<data>/up.json`, by which every other command finds it.
+    When it is ready it writes `<data>/up.json`, by which every other command finds it. Ctrl-C ends it in order;
+    a second one kills what is left. With --detach it is `downdraft down` that ends it.
 
     Examples:
 
         downdraft up
+
+        downdraft up --detach
 
         downdraft up --nodes 4 --slots 16 --nats-port 0
 
@@ -58,7 +65,8 @@ def up(
     from tools.cluster import ClusterPlan
     from tools.context import load_settings
     from tools.logs import configure
-    from tools.up import serve
+    from tools.up import detach as go_to_background
+    from tools.up import serve, until_up
 
     configure(LogSettings(level="warning"))
     settings = load_settings(config).settings
@@ -75,7 +83,38 @@ def up(
         node_tags=_tags_by_node(node_tag or []),
         config=config,
     )
-    run(lambda: serve(plan))
+    background = go_to_background(data) if detach else None
+    raise typer.Exit(run(lambda: until_up(background, data) if background else serve(plan)))
+
+
+def down(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the cluster to end; default: that of the nearest up.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """End the cluster that `downdraft up` runs on this machine. Exits 1 if none runs.
+
+    Nodes give back what they hold first, the broker ends last. What a killed `up` left running is ended too.
+
+    Examples:
+
+        downdraft down
+
+        downdraft down --data downdraft-data --json
+    """
+    from schemas.settings import LogSettings
+    from tools.context import DATA_FOLDER, find_up_file
+    from tools.down import bring_down
+    from tools.logs import configure
+
+    configure(LogSettings(level="error"))
+    if data is None:
+        found = find_up_file(Path.cwd())
+        data = found[0].parent if found else Path(DATA_FOLDER)
+    folder = data
+    if not run(lambda: bring_down(folder, as_json=as_json)):
+        raise typer.Exit(1)
 
 
 def coordinator(

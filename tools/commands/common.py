@@ -25,10 +25,25 @@ Ids = Annotated[list[str], typer.Argument(metavar="TASK…", help="Task ids: 16 
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run async work to its end."""
+    """Run async work to its end. Interrupted by SIGINT or SIGTERM it ends in order, with exit code 130 or 143."""
+    import signal
+
     import anyio
 
-    return anyio.run(work)
+    told = signal.SIGINT
+
+    def terminated(*_: object) -> None:
+        nonlocal told
+        told = signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)  # the one for which asyncio cancels the work instead of cutting it off
+
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        return anyio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(128 + told) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def with_client(server: str | None, creds: str | None, work: Callable[[Any], Awaitable[T]]) -> T:

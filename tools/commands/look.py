@@ -1,44 +1,50 @@
-"""Looking at the cluster: `ls`, `show`, `watch`, `events`, `nodes`, `stats`."""
+"""Looking at the cluster: `ls`, `show`, `nodes`, `stats`."""
 
 from typing import Annotated
 
 import typer
 
 from tools.commands.common import Creds, Json, Server, with_client
+from tools.commands.filters import Chosen, filter_from, filtered
 
 
 def register(app: typer.Typer) -> None:
-    for command in (show, watch, events, nodes, stats):
+    for command in (show, nodes, stats):
         app.command(rich_help_panel="Looking")(command)
     app.command("ls", rich_help_panel="Looking")(list_tasks)
 
 
+@filtered
 def list_tasks(
-    state: Annotated[
-        list[str] | None, typer.Option("--state", help="Only queued, assigned, active or ending. Repeatable.")
+    finished: Annotated[
+        int | None,
+        typer.Option(
+            "--finished", min=0, help="Show this many of the latest outcomes; default: 20, or --limit with --state."
+        ),
     ] = None,
-    finished: Annotated[int, typer.Option("--finished", min=0, help="Show this many of the latest outcomes too.")] = 20,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many live tasks.")] = 1000,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many live tasks.")] = 1000,
     as_json: Json = False,
     server: Server = None,
     creds: Creds = None,
+    *,
+    chosen: Chosen,
 ) -> None:
-    """List live tasks and the latest outcomes.
+    """List live tasks, the oldest first, and the latest outcomes.
 
     Examples:
 
         downdraft ls
 
-        downdraft ls --state queued --json
-    """
-    from schemas.lifecycle import State
-    from tools.looking import list_all
+        downdraft ls --state failed --since 2h
 
-    try:
-        states = tuple(State(text) for text in state or ())
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}; there are {', '.join(State)}", param_hint="--state") from error
-    with_client(server, creds, lambda client: list_all(client, states, limit=limit, finished=finished, as_json=as_json))
+        downdraft ls --owner team-a --label project=mirror --json
+    """
+    from tools.listing import list_tasks
+
+    where = filter_from(chosen)
+    with_client(
+        server, creds, lambda client: list_tasks(client, where, limit=limit, finished=finished, as_json=as_json)
+    )
 
 
 def show(
@@ -53,63 +59,35 @@ def show(
 
         downdraft show 0123456789abcdef
     """
-    from tools.looking import show_one
+    from tools.showing import show_one
 
     if not with_client(server, creds, lambda client: show_one(client, task, as_json=as_json)):
         raise typer.Exit(1)
 
 
-def watch(server: Server = None, creds: Creds = None) -> None:
-    """Watch running downloads live until Ctrl-C.
-
-    Example:
-
-        downdraft watch
-    """
-    from tools.watching import watch_all
-
-    with_client(server, creds, watch_all)
-
-
-def events(
-    task: Annotated[str | None, typer.Option("--task", help="Only of this task.")] = None,
-    count: Annotated[int, typer.Option("--count", min=0, help="End after so many; 0: never.")] = 0,
-    as_json: Json = False,
-    server: Server = None,
-    creds: Creds = None,
-) -> None:
-    """Print events as they happen, until Ctrl-C.
-
-    Examples:
-
-        downdraft events
-
-        downdraft events --json | jq 'select(.type == "finished.completed").path'
-    """
-    from tools.watching import print_events
-
-    with_client(server, creds, lambda client: print_events(client, task, count=count, as_json=as_json))
-
-
 def nodes(as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
     """List the nodes: slots, load, speed, disk and tags.
 
-    Example:
+    Examples:
 
         downdraft nodes
+
+        downdraft nodes --json | jq -r 'select(.online | not).node'
     """
-    from tools.looking import list_nodes
+    from tools.overview import list_nodes
 
     with_client(server, creds, lambda client: list_nodes(client, as_json=as_json))
 
 
 def stats(as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
-    """Show counts by state and outcome, and the cluster's speed.
+    """Show counts by state, what ended in the last ten minutes, and the cluster's speed.
 
-    Example:
+    Examples:
 
-        downdraft stats --json
+        downdraft stats
+
+        downdraft stats --json | jq .recent.completed
     """
-    from tools.looking import show_stats
+    from tools.overview import show_stats
 
     with_client(server, creds, lambda client: show_stats(client, as_json=as_json))

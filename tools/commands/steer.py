@@ -1,8 +1,19 @@
-"""Steering tasks: `cancel`, `pause`, `resume`, `retry`, `clear`."""
+"""Steering tasks: `cancel`, `pause`, `resume`, `retry`, `clear`; by their ids or by what they are."""
+
+from typing import Annotated
 
 import typer
 
-from tools.commands.common import Creds, Ids, Json, Server, with_client
+from tools.commands.common import Creds, Json, Server
+from tools.commands.filters import Chosen, filtered
+from tools.commands.ordering import Order, steer
+
+SomeIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[TASK…]", help="Task ids: 16 hex digits, as `downdraft ls` shows.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="All your tasks that this can be done to.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show which tasks it would be, and do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -10,58 +21,120 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel="Tasks")(command)
 
 
-def cancel(ids: Ids, as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
+@filtered
+def cancel(
+    ids: SomeIds = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
     """Cancel tasks, running or queued. A file that is complete already stays complete.
 
-    Example:
+    Tasks that do not match any more when their turn comes are left alone.
+
+    Examples:
 
         downdraft cancel 0123456789abcdef
+
+        downdraft cancel --label project=mirror --since 2h
+
+        downdraft cancel --state queued --origin '*.example.org' --dry-run
     """
-    _steer("cancel", ids, as_json, server, creds)
+    steer(Order("cancel", ids, chosen, everything, dry_run, yes, as_json, server, creds))
 
 
-def pause(ids: Ids, as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
+@filtered
+def pause(
+    ids: SomeIds = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
     """Pause tasks; what is downloaded so far is kept.
 
-    Example:
+    Examples:
 
         downdraft pause 0123456789abcdef
+
+        downdraft pause --node attic --state active
     """
-    _steer("pause", ids, as_json, server, creds)
+    steer(Order("pause", ids, chosen, everything, dry_run, True, as_json, server, creds))
 
 
-def resume(ids: Ids, as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
+@filtered
+def resume(
+    ids: SomeIds = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
     """Let paused tasks go on.
 
-    Example:
+    Examples:
 
         downdraft resume 0123456789abcdef
+
+        downdraft resume --all
     """
-    _steer("resume", ids, as_json, server, creds)
+    steer(Order("resume", ids, chosen, everything, dry_run, True, as_json, server, creds))
 
 
-def retry(ids: Ids, as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
+@filtered
+def retry(
+    ids: SomeIds = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
     """Try again: at once what waits for its next try, as a new task what has ended.
 
-    Example:
+    A filter that names no state, and --all, mean what waits and what failed.
+
+    Examples:
 
         downdraft retry 0123456789abcdef
+
+        downdraft retry --state failed --since 1h
     """
-    _steer("retry", ids, as_json, server, creds)
+    steer(Order("retry", ids, chosen, everything, dry_run, yes, as_json, server, creds))
 
 
-def clear(as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
-    """Cancel everything that is queued; what runs goes on.
+@filtered
+def clear(
+    ids: SomeIds = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
+    """Cancel what is queued, all of it or what matches; what runs goes on.
 
-    Example:
+    Examples:
 
         downdraft clear
+
+        downdraft clear --tag archive --yes
     """
-    _steer("clear", [], as_json, server, creds)
-
-
-def _steer(verb: str, ids: list[str], as_json: bool, server: str | None, creds: str | None) -> None:
-    from tools.looking import steer_all
-
-    if not with_client(server, creds, lambda client: steer_all(client, verb, tuple(ids), as_json=as_json)):
-        raise typer.Exit(1)
+    steer(Order("clear", ids, chosen, everything, dry_run, yes, as_json, server, creds))

@@ -1,4 +1,4 @@
-"""`downdraft submit`: one file from one or more addresses."""
+"""`downdraft submit`: one file from one or more addresses, or many from an input file."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,11 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    uris: Annotated[list[str], typer.Argument(metavar="URI…", help="Mirrors of one file.")],
+    uris: Annotated[list[str] | None, typer.Argument(metavar="[URI…]", help="Mirrors of one file.")] = None,
+    input_file: Annotated[
+        str | None,
+        typer.Option("--input-file", "-i", metavar="FILE", help="Many: an input file of aria2's kind; - for stdin."),
+    ] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="File name to save as.")] = None,
     folder: Annotated[str | None, typer.Option("--dir", "-d", help="Folder below the node's download folder.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only nodes with this tag. Repeatable.")] = None,
@@ -28,15 +32,24 @@ def submit(
     not_before: Annotated[datetime | None, typer.Option(help="Don't start earlier (local time).")] = None,
     deadline: Annotated[datetime | None, typer.Option(help="Fail if not finished by then (local time).")] = None,
     own_id: Annotated[str | None, typer.Option("--id", help="Your id: submitting it again is the same task.")] = None,
+    id_prefix: Annotated[
+        str | None, typer.Option(help="With --input-file: ids that make a repeat of the same file the same tasks.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="A name to show to people.")] = None,
     max_attempts: Annotated[int | None, typer.Option(min=1, max=100, help="Tries before it fails.")] = None,
     owner: Annotated[str | None, typer.Option(help="On whose behalf; default: yours.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Stay until it has ended, with a progress bar.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Stay until all has ended, with progress bars.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no ids and no outcomes.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, submit nothing.")] = False,
     as_json: Json = False,
     server: Server = None,
     creds: Creds = None,
 ) -> None:
-    """Submit a download. Prints the task's id; with --wait exits 1 unless it completes.
+    """Submit downloads. Prints the tasks' ids; with --wait how they ended, and exits 1 unless all completed.
+
+    Several addresses are mirrors of one file. Many files come with --input-file, in the form aria2c reads: the
+    addresses of one file on a line, its options indented below. What the command line says holds for each of
+    them. A line that can't be used is named on standard error, the others are submitted, and the exit code is 2.
 
     Examples:
 
@@ -45,32 +58,73 @@ def submit(
         downdraft submit https://a.example/f https://b.example/f --out f --checksum sha-256=…
 
         downdraft submit https://example.org/big --tag ssd --priority 5 --label project=mirror
+
+        downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait
     """
-    from schemas.request import Request, normalise
+    fields: dict[str, Any] = {
+        "out": out,
+        "dir": folder,
+        "tags": list(dict.fromkeys(tag or ())),
+        "priority": priority,
+        "checksum": checksum,
+        "size": size,
+        "headers": _pairs(header, ":", "--header"),
+        "options": _pairs(option, "=", "--option"),
+        "labels": _pairs(label, "=", "--label"),
+        "not_before": _zoned(not_before),
+        "deadline": _zoned(deadline),
+        "id": own_id,
+        "name": name,
+        "max_attempts": max_attempts,
+    }
+    fields = {field: value for field, value in fields.items() if value not in (None, [], {})}
+    if input_file is not None:
+        _check_many(uris, fields, id_prefix)
+        from tools.bulk import Bulk, check_all, submit_many
+        from tools.commands.common import run
+
+        bulk = Bulk(input_file, fields, owner, id_prefix, wait, as_json, quiet)
+        code = (
+            run(lambda: check_all(bulk))
+            if dry_run
+            else with_client(server, creds, lambda client: submit_many(client, bulk))
+        )
+        raise typer.Exit(code)
+    if id_prefix is not None:
+        raise typer.BadParameter("goes with --input-file; for one file use --id", param_hint="--id-prefix")
+    if not uris:
+        raise typer.BadParameter("give at least one, or --input-file FILE", param_hint="URI…")
+    _submit_one(fields | {"uris": uris}, server, creds, dry_run, owner=owner, wait=wait, as_json=as_json, quiet=quiet)
+
+
+def _submit_one(fields: dict[str, Any], server: str | None, creds: str | None, dry_run: bool, **how: Any) -> None:
+    from schemas import codec
+    from schemas.request import decode_request
     from tools.submitting import submit_one
 
-    request = normalise(
-        Request(
-            uris=tuple(uris),
-            out=out,
-            dir=folder,
-            tags=tuple(tag or ()),
-            priority=priority,
-            checksum=checksum,
-            size=size,
-            headers=_pairs(header, ":", "--header"),
-            options=dict(_pairs(option, "=", "--option")),
-            labels=_pairs(label, "=", "--label"),
-            not_before=_zoned(not_before),
-            deadline=_zoned(deadline),
-            id=own_id,
-            name=name,
-            max_attempts=max_attempts,
-        )
-    )
-    ok = with_client(server, creds, lambda client: submit_one(client, request, owner=owner, wait=wait, as_json=as_json))
-    if not ok:
+    request = decode_request(codec.encode(fields))
+    if dry_run:
+        typer.echo("1 would be submitted, 0 refused")
+        return
+    if not with_client(server, creds, lambda client: submit_one(client, request, **how)):
         raise typer.Exit(1)
+
+
+def _check_many(uris: list[str] | None, fields: dict[str, Any], id_prefix: str | None) -> None:
+    """Refuse what can't be meant for each of many files."""
+    if uris:
+        raise typer.BadParameter("give addresses or an input file, not both", param_hint="--input-file")
+    for field in ("out", "checksum", "size", "id", "name"):
+        if field in fields:
+            hint = ", or use --id-prefix" if field == "id" else ""
+            told = f"is for one file; write {field}=… below its addresses{hint}"
+            raise typer.BadParameter(told, param_hint=f"--{field}")
+    if id_prefix is not None and not 1 <= len(id_prefix) <= ID_PREFIX_CHARS_MAX:
+        raise typer.BadParameter(f"has 1 to {ID_PREFIX_CHARS_MAX} characters", param_hint="--id-prefix")
+
+
+ID_PREFIX_CHARS_MAX = 200
+"""An id has 256 at most, and what is put behind the prefix takes 17."""
 
 
 def _pairs(texts: list[str] | None, separator: str, flag: str) -> dict[str, Any]:

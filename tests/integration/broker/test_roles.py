@@ -7,7 +7,7 @@ import pytest
 
 from broker.connection import Connection
 from broker.errors import PermissionRefused
-from broker.listen import listening
+from broker.listen import Heard, listening
 from broker.roles import Role
 from schemas import subjects as s
 from tests.harness.broker import Broker
@@ -41,6 +41,10 @@ FORBIDDEN: list[tuple[Role, str, Deed]] = [
     (Role.PRODUCER, "ann", hears(s.EVENTS_ALL)),
     (Role.PRODUCER, "ann", hears(s.TASKS_TREE)),
     (Role.PRODUCER, "ann", hears("_INBOX.>")),
+    (Role.PRODUCER, "ann", publishes(s.node_verb("node-1", "read"))),
+    (Role.PRODUCER, "ann", publishes(s.node_verb("node-1", "delete"))),
+    (Role.VIEWER, "", publishes(s.node_verb("node-1", "read"))),
+    (Role.VIEWER, "", hears(s.NODE_VERBS_ALL)),
     (Role.VIEWER, "", publishes(s.REQUESTS)),
     (Role.VIEWER, "", publishes(s.event_write(TASK, "queued", "viewer"))),
     (Role.VIEWER, "", hears(s.TASKS_TREE)),
@@ -55,10 +59,16 @@ FORBIDDEN: list[tuple[Role, str, Deed]] = [
     (Role.NODE, "node-1", publishes(s.bucket_key(s.LEADER_KEY))),
     (Role.NODE, "node-1", publishes(s.bucket_key(s.node_lock_key("node-2")))),
     (Role.NODE, "node-1", hears(s.node_tasks("node-2"))),
+    (Role.NODE, "node-1", publishes(s.node_verb("node-2", "read"))),
+    (Role.NODE, "node-1", hears(s.node_verb("node-2", "read"))),
+    (Role.NODE, "node-1", hears(s.NODE_VERBS_ALL)),
+    (Role.NODE, "node-1", hears("$SRV.>")),
     (Role.NODE, "node-1", hears(s.EVENTS_ALL)),
     (Role.NODE, "node-1", hears("_INBOX.coordinator.>")),
     (Role.OPERATOR, "", publishes(s.task_write("queued", TASK))),
     (Role.OPERATOR, "", hears(s.TASKS_TREE)),
+    (Role.OPERATOR, "", hears(s.NODE_VERBS_ALL)),
+    (Role.COORDINATOR, "", publishes(s.node_verb("node-1", "delete"))),
     (Role.COORDINATOR, "", publishes("$JS.API.STREAM.DELETE.TASKS")),
     (Role.COORDINATOR, "", publishes("$JS.API.STREAM.PURGE.EVENTS")),
     (Role.COORDINATOR, "", publishes(s.event_write(TASK, "x", "y").replace(".write", ""))),
@@ -87,6 +97,18 @@ async def test_the_whole_pipeline_works_within_the_permissions_of_its_roles(brok
         await node.complete(await node.gets(task, attempt=2))
         await seen.outcome(task)
         assert seen.kinds(task)[-1] == "finished.completed"
+
+
+async def test_a_node_can_answer_nothing_that_it_was_not_asked(broker: Broker) -> None:
+    heard: list[Heard] = []
+    async with broker.connected(Role.OPERATOR) as operator, broker.connected(Role.NODE, "node-2") as other:
+        inbox = operator.client.new_inbox()
+        async with listening(operator, inbox, heard.append):
+            await operator.client.flush()
+            await other.publish(inbox, b"an answer in the name of node-1")
+            await other.client.flush()
+            await operator.client.flush()
+    assert heard == []
 
 
 async def test_a_client_without_credentials_is_turned_away(broker: Broker) -> None:

@@ -91,6 +91,8 @@ def test_a_node_writes_no_events_in_anothers_name(kind: str) -> None:
         s.bucket_key(s.node_lock_key("node-b")),
         s.bucket_key(s.LEADER_KEY),
         s.control("admin", "cancel"),
+        s.node_verb("node-a", "read"),
+        s.node_verb("node-b", "read"),
         s.REQUESTS,
     ],
 )
@@ -111,6 +113,15 @@ def test_a_node_sees_only_what_stands_with_it(subject: str) -> None:
 @pytest.mark.parametrize("role", [Role.PRODUCER, Role.VIEWER, Role.NODE, Role.GATEWAY, Role.OPERATOR])
 def test_only_the_coordinator_and_admin_touch_streams(role: Role, verb: str) -> None:
     assert not any(may_publish(role, f"$JS.API.STREAM.{verb}.{stream}") for stream in (s.TASKS_STREAM, s.EVENTS_STREAM))
+
+
+@pytest.mark.parametrize("stream", [s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM])
+def test_an_operator_sees_how_full_a_stream_is_and_nothing_of_what_is_in_it(stream: str) -> None:
+    assert may_publish(Role.OPERATOR, f"$JS.API.STREAM.INFO.{stream}")
+    for verb in ("STREAM.MSG.GET", "DIRECT.GET"):
+        assert not may_publish(Role.OPERATOR, f"$JS.API.{verb}.{stream}")
+    assert not may_publish(Role.OPERATOR, f"$JS.API.DIRECT.GET.{s.TASKS_STREAM}.{s.task('node-a', TASK)}")
+    assert not may_publish(Role.OPERATOR, f"$JS.API.DIRECT.GET.{s.REQUESTS_STREAM}.{s.REQUESTS}")
 
 
 @pytest.mark.parametrize("verb", ["DELETE", "UPDATE", "PURGE"])
@@ -174,7 +185,18 @@ def test_whoever_asks_can_hear_the_answer(role: Role) -> None:
 
 
 def test_only_a_service_may_answer_whatever_reply_subject_it_is_given() -> None:
-    assert [role for role, allowed in PERMISSIONS.items() if allowed.answers] == [Role.COORDINATOR]
+    assert [role for role, allowed in PERMISSIONS.items() if allowed.answers] == [Role.NODE, Role.COORDINATOR]
+
+
+@pytest.mark.parametrize("verb", ["read", "delete"])
+def test_files_are_asked_for_by_operator_gateway_and_admin_only(verb: str) -> None:
+    asked = s.node_verb("node-a", verb)
+    assert [role for role in ROLES if may_publish(role, asked)] == [Role.GATEWAY, Role.OPERATOR, Role.ADMIN]
+
+
+def test_only_the_node_itself_and_admin_hear_who_asks_for_its_files() -> None:
+    assert [role for role in ROLES if may_hear(role, s.node_verb("node-a", "read"))] == [Role.NODE, Role.ADMIN]
+    assert not may_hear(Role.NODE, s.node_verb("node-b", "read"))
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role is not Role.ADMIN])

@@ -1,6 +1,7 @@
 """One step at a time for each task; a batch takes those that are free."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from coordinator.tasklocks import TaskLocks
@@ -12,7 +13,7 @@ async def test_a_task_is_held_by_one_at_a_time_and_goes_to_who_waits() -> None:
     async def hold(name: str) -> None:
         async with locks.only("a"):
             order.append(f"{name} in")
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             order.append(f"{name} out")
 
     async with anyio.create_task_group() as tasks:

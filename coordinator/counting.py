@@ -1,0 +1,75 @@
+"""The cluster at a glance: counts of live tasks from the table, of ended ones from the log."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+import anyio
+import anyio.lowlevel
+
+from broker.outcomes import count_since
+from coordinator import views
+from coordinator.term import Term
+from coordinator.views import Holdings
+from schemas import subjects as s
+from schemas.control import RECENT_S, StatsReply
+from schemas.lifecycle import LIVE, Desired, Outcome, State
+
+KEEP_S = 1.0
+"""An answer serves everyone who asks within so long: it takes a look at every row, and four at the log."""
+CHUNK = 5_000
+"""Rows counted in one go, before others may run: some 10 ms."""
+
+
+class Stats:
+    """Counts for one term."""
+
+    def __init__(self, term: Term, holdings: Holdings) -> None:
+        self._term = term
+        self._holdings = holdings
+        self._counting = anyio.Lock()
+        self._reply: StatsReply | None = None
+        self._counted_at = 0.0
+
+    async def reply(self) -> StatsReply:
+        """Raises Unanswered, ApiRefused."""
+        async with self._counting:
+            if self._reply is None or anyio.current_time() - self._counted_at > KEEP_S:
+                self._reply = await self._count()
+                self._counted_at = anyio.current_time()
+            return self._reply
+
+    async def _count(self) -> StatsReply:
+        term = self._term
+        states: Counter[str] = Counter({str(state): 0 for state in (*LIVE, State.ENDING)})
+        paused = 0
+        oldest: datetime | None = None
+        for at, top in enumerate(term.book.tops()):
+            if at % CHUNK == CHUNK - 1:
+                await anyio.lowlevel.checkpoint()
+            row = top.row
+            states[str(views.state_of(top, self._holdings.of(top)))] += 1
+            paused += row.desired is Desired.PAUSE and row.state is not State.ENDING
+            if row.state is State.QUEUED and row.submitted and (oldest is None or row.submitted < oldest):
+                oldest = row.submitted
+        heard = views.nodes(term, with_tasks=False)
+        online = [view.heartbeat for view in heard if view.online]
+        since = term.now() - timedelta(seconds=RECENT_S)
+        recent = {str(outcome): await count_since(term.connection, outcome, since) for outcome in Outcome}
+        inbox = await term.connection.api(f"STREAM.INFO.{s.REQUESTS_STREAM}")
+        return StatsReply(
+            leader=term.name,
+            epoch=term.epoch,
+            states=dict(states),
+            paused=paused,
+            inbox=int(inbox["state"]["messages"]),
+            oldest_queued_s=round(max(0.0, (term.now() - oldest).total_seconds()), 1) if oldest else None,
+            recent=recent,
+            outcomes={str(outcome): term.outcomes[outcome] for outcome in Outcome},
+            nodes=len(heard),
+            nodes_online=len(online),
+            slots=sum(beat.slots for beat in online),
+            running=sum(beat.running for beat in online),
+            bytes_per_s=sum(beat.bytes_per_s for beat in online),
+            ignored_facts=term.ignored_facts,
+            undecodable=term.undecodable,
+        )

@@ -1,0 +1,76 @@
+"""A task as people see it, live or ended: no secrets."""
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.event import Cancelled, Completed, Failed, Finished, Rejected
+from schemas.lifecycle import Desired, State
+from schemas.redact import redact_uri
+from schemas.task import AttemptRecord
+
+
+class TaskView(Struct, frozen=True, kw_only=True):
+    task: str
+    owner: str
+    state: State
+    name: str = ""
+    uris: tuple[str, ...] = ()
+    """Without users, passwords and secret query values."""
+    node: str = ""
+    attempt: int = 1
+    failures: int = 0
+    desired: Desired = Desired.RUN
+    phase: str = ""
+    """What its node does with it just now."""
+    tags: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    priority: int = 0
+    reason: str = ""
+    submitted: datetime | None = None
+    """When the inbox stored its request; None once it has ended."""
+    due_in_s: float = 0.0
+    """How long until it may be placed: back-off, or not_before."""
+    retry_of: str = ""
+    path: str = ""
+    bytes: int = 0
+    digest: str = ""
+    seconds: float = 0.0
+    finished: datetime | None = None
+    history: tuple[AttemptRecord, ...] = ()
+
+
+def ended(event: Finished) -> TaskView:
+    """A task that has ended, from its outcome event."""
+    request = event.request
+    view = TaskView(
+        task=event.task,
+        owner=event.owner,
+        state=State(event.kind.removeprefix("finished.")),
+        name=event.name,
+        uris=tuple(redact_uri(uri) for uri in request.uris) if request else event.uris,
+        tags=request.tags if request else event.tags,
+        priority=request.priority if request else 0,
+        attempt=event.attempt,
+        labels=event.labels,
+        retry_of=event.retry_of,
+        finished=event.time,
+    )
+    match event:
+        case Completed():
+            return replace(
+                view,
+                node=event.node,
+                path=event.path,
+                bytes=event.bytes,
+                digest=event.digest,
+                seconds=event.seconds,
+            )
+        case Failed():
+            counted = sum(past.failure is not None for past in event.history)
+            return replace(view, reason=event.reason, history=event.history, failures=counted)
+        case Cancelled() | Rejected():
+            return replace(view, reason=event.reason)
+        case _:  # pragma: no cover - there are four outcomes
+            raise AssertionError(event.kind)

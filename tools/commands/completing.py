@@ -1,0 +1,19 @@
+"""What the shell offers on Tab. It must be quick and silent: nothing here asks the cluster."""
+
+
+def states(incomplete: str) -> list[str]:
+    """States a task can be filtered by."""
+    from schemas.filter import Standing
+
+    return [str(state) for state in Standing if state.startswith(incomplete)]
+
+
+def nodes(incomplete: str) -> list[str]:
+    """Nodes of the cluster that the nearest `up.json` describes; of others none are known here."""
+    from pathlib import Path
+
+    from tools.context import find_up
+
+    up = find_up(Path.cwd())
+    names = up.pids if up is not None else {}
+    return sorted(name for name in names if name.startswith("node-") and name.startswith(incomplete))

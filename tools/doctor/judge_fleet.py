@@ -1,0 +1,137 @@
+"""Judging the coordinator, the nodes, and what waits in the queue. Pure."""
+
+from collections import Counter
+from urllib.parse import urlsplit
+
+from broker.lease import Holder
+from coordinator.filters import DISK_RESERVE_BYTES
+from schemas.control import NodeView, TaskView
+from schemas.lifecycle import Desired
+from schemas.sizes import format_size
+from tools.doctor.facts import Cluster, Known, Missing, QueueSeen, StatsSeen, Trouble
+from tools.doctor.findings import Finding, listed, many, ok, problem, unchecked, warning
+
+ANSWER_SLOW_S = 2.0
+NODE_DISK_LOW_BYTES = 1 << 30
+"""A heartbeat tells what is free, not of how much: this is what a few downloads take."""
+
+
+def judge_fleet(cluster: Cluster, version: str) -> list[Finding]:
+    """`version` is that of this command."""
+    found = [judge_leader(cluster.stats, cluster.lease)]
+    if not isinstance(cluster.stats, Missing):
+        found.append(_judge_reports(cluster.stats))
+    if isinstance(cluster.nodes, Missing):
+        return [*found, _not_asked("nodes.online", cluster.nodes), _not_asked("queue.placeable", cluster.queue)]
+    found += judge_nodes(cluster.nodes, version)
+    return [*found, judge_queue(cluster.queue, cluster.nodes)]
+
+
+def _not_asked(check: str, missing: Known[object]) -> Finding:
+    """What only the leader could tell is no problem of its own."""
+    why = missing.why if isinstance(missing, Missing) else "it is not known which nodes there are"
+    return unchecked(check, Missing(Trouble.SKIPPED, why))
+
+
+def judge_leader(stats: Known[StatsSeen], lease: Known[Holder | None]) -> Finding:
+    check = "leader.answers"
+    if not isinstance(stats, Missing):
+        leader = f"{stats.reply.leader} leads (term {stats.reply.epoch}), answered in {stats.took_s * 1000:.0f} ms"
+        if stats.took_s > ANSWER_SLOW_S:
+            return warning(check, leader, "its machine, or the broker's disk, is overloaded: look at both")
+        return ok(check, leader)
+    if stats.trouble is not Trouble.FAILED:
+        return unchecked(check, stats, "operator.creds may ask it" if stats.trouble is Trouble.REFUSED else "")
+    if isinstance(lease, Missing):
+        return problem(check, stats.why, "start one with `downdraft coordinator`, or look into its log")
+    if lease is None or lease.released:
+        said = "no coordinator leads: downloads go on, but nothing is claimed or placed"
+        return problem(check, said, "start one with `downdraft coordinator`, or look into the log of the one that ran")
+    where = f"{lease.name} on {lease.host} (pid {lease.pid})"
+    remedy = "it may be taking over: ask again in some seconds; if this stays, look into its log and restart it"
+    return problem(check, f"{where} holds the lease but does not answer", remedy)
+
+
+def _judge_reports(stats: StatsSeen) -> Finding:
+    check = "leader.reports"
+    if unread := stats.reply.undecodable:
+        remedy = "its log names the subjects; do nodes or producers of another version write them?"
+        return warning(check, f"{many(unread, 'message')} could not be read", remedy)
+    if ignored := stats.reply.ignored_facts:
+        remedy = "a few after a restart or a lost node are no trouble; many mean nodes that report late: see their logs"
+        return warning(check, f"{many(ignored, 'report')} came too late to change anything", remedy)
+    return ok(check, "every report could be read, and counted")
+
+
+def judge_nodes(nodes: tuple[NodeView, ...], version: str) -> list[Finding]:
+    online = [view for view in nodes if view.online]
+    offline = [view.node for view in nodes if not view.online]
+    start = "start it, or look into its log; its tasks go elsewhere meanwhile"
+    if not nodes:
+        return [problem("nodes.online", "no node has been heard", "start one with `downdraft node`")]
+    if not online:
+        return [problem("nodes.online", f"none: {listed(offline)} offline", start)]
+    return [
+        warning("nodes.online", f"{listed(offline)} offline, {len(online)} online", start)
+        if offline
+        else ok("nodes.online", f"{len(online)} online"),
+        _judge_disks(online),
+        _judge_versions(online, version),
+    ]
+
+
+def _judge_disks(online: list[NodeView]) -> Finding:
+    check = "nodes.disk"
+    free = {view.node: view.heartbeat.disk_free_bytes for view in online}
+    full = [f"{node} ({format_size(left)})" for node, left in free.items() if left < DISK_RESERVE_BYTES]
+    low = [f"{node} ({format_size(left)})" for node, left in free.items() if left < NODE_DISK_LOW_BYTES]
+    remedy = "delete or move finished files there, or add disk"
+    if full:
+        return problem(check, f"full, and given no more tasks: {listed(full)}", remedy)
+    if low:
+        return warning(check, f"nearly full: {listed(low)}", remedy)
+    return ok(check, f"at least {format_size(min(free.values()))} free on each")
+
+
+def _judge_versions(online: list[NodeView], version: str) -> Finding:
+    check = "nodes.version"
+    others = [f"{view.node} ({view.heartbeat.version})" for view in online if view.heartbeat.version != version]
+    if others:
+        said = f"of another version than this command ({version}): {listed(others)}"
+        return warning(check, said, "they understand each other, but bring them to one version")
+    return ok(check, f"{version} everywhere")
+
+
+def judge_queue(queue: Known[QueueSeen], nodes: tuple[NodeView, ...]) -> Finding:
+    """Whether each queued task asks only for what some online node has."""
+    check = "queue.placeable"
+    if isinstance(queue, Missing):
+        return _not_asked(check, queue)
+    online = [(set(view.heartbeat.tags), set(view.heartbeat.capabilities)) for view in nodes if view.online]
+    if not online:
+        return _not_asked(check, Missing(Trouble.SKIPPED, "no node is online"))
+    due = [task for task in queue.queued if task.desired is Desired.RUN and not task.due_in_s]
+    asked = Counter(_wants(task) for task in due)
+    hopeless = {
+        wants: count
+        for wants, count in asked.items()
+        if not any(set(wants[0]) <= tags and wants[1] in can for tags, can in online)
+    }
+    looked = f"the first {len(queue.queued)}" if queue.more else f"{len(queue.queued)}"
+    if not hopeless:
+        return ok(check, f"{looked} queued tasks: some node can run each" if queue.queued else "nothing is queued")
+    said = f"{sum(hopeless.values())} of {looked} queued tasks ask for what no online node has"
+    lacking = listed(f"{_named(wants)} ({count})" for wants, count in hopeless.items())
+    return warning(check, f"{said}: {lacking}", "start a node that has it (--tag), or cancel them")
+
+
+def _wants(task: TaskView) -> tuple[tuple[str, ...], str]:
+    """A task's tags and the protocol it needs, as placing sees them."""
+    scheme = urlsplit(task.uris[0]).scheme.lower() if task.uris else "http"
+    return tuple(sorted(task.tags)), "http" if scheme == "https" else scheme
+
+
+def _named(wants: tuple[tuple[str, ...], str]) -> str:
+    tags, capability = wants
+    asked = [f"tag {' and '.join(tags)}"] if tags else []
+    return " with ".join([*asked, *([capability] if capability != "http" or not tags else [])])

@@ -1,0 +1,105 @@
+"""`show`: one task, its attempts, and everything that happened to it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from schemas.event import AnyEvent
+from schemas.sizes import format_size
+from schemas.view import TaskView
+from tools.client import Client
+from tools.looking import age, colour_of, details, print_json, state_cell
+from tools.tables import Cell, Column, print_table, printable
+
+TIMELINE = (
+    Column("when"),
+    Column("after", drop=2, right=True),
+    Column("try", drop=3, right=True),
+    Column("what"),
+    Column("details", drop=1, may_cut=True),
+)
+ATTEMPTS = (
+    Column("try", right=True),
+    Column("node"),
+    Column("failure", drop=2),
+    Column("code", drop=3),
+    Column("why", drop=1, may_cut=True),
+)
+
+
+async def show_one(client: Client, task: str, *, as_json: bool) -> bool:
+    """False where there is no such task."""
+    reply = await client.show(task)
+    if as_json:
+        print_json(reply)
+        return reply.task is not None
+    console = Console(highlight=False)
+    if reply.task is None:
+        console.print(f"no task {task}", style="red")
+        return False
+    _print_facts(reply.task, console)
+    if reply.task.history:
+        console.print("\nattempts that ended", style="bold")
+        rows = [
+            (Cell(str(a.attempt)), Cell(a.node), Cell(a.failure or "no fault"), Cell(a.code), Cell(a.reason))
+            for a in reply.task.history
+        ]
+        print_table(ATTEMPTS, rows, console)
+    if reply.events:
+        console.print("\ntimeline", style="bold")
+        print_table(TIMELINE, _timeline(reply.events), console)
+    return True
+
+
+def _print_facts(view: TaskView, console: Console) -> None:
+    state = state_cell(view)
+    took = f" in {view.seconds:.1f} s" if view.seconds else ""
+    facts = {
+        "task": view.task,
+        "state": state.text + (f" ({view.phase})" if view.phase else ""),
+        "name": view.name,
+        "owner": view.owner,
+        "addresses": "\n".join(map(printable, view.uris)),
+        "node": view.node,
+        "attempt": f"{view.attempt}" + (f" ({view.failures} failed)" if view.failures else ""),
+        "priority": f"{view.priority:+d}" if view.priority else "",
+        "tags": ", ".join(view.tags),
+        "labels": ", ".join(f"{name}={value}" for name, value in view.labels.items()),
+        "submitted": _moment(view.submitted),
+        "finished": _moment(view.finished),
+        "due in": age(view.due_in_s) if view.due_in_s else "",
+        "retry of": view.retry_of,
+        "reason": view.reason,
+        "path": view.path,
+        "size": format_size(view.bytes) + took if view.bytes else "",
+        "digest": view.digest,
+    }
+    width = max(len(name) for name, told in facts.items() if told)
+    for name, told in facts.items():
+        for at, line in enumerate(told.split("\n") if told else ()):
+            value = Text(printable(line), state.style if name == "state" else "")
+            console.print(Text(f"{'' if at else name:<{width}}  ", "dim") + value, soft_wrap=True)
+
+
+def _timeline(events: Sequence[AnyEvent]) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = []
+    day = before = None
+    for event in events:
+        here = event.time.astimezone()
+        when = here.strftime("%H:%M:%S.%f")[:-3] if here.date() == day else here.strftime("%d %b %H:%M:%S.%f")[:-3]
+        since = f"+{_span((event.time - before).total_seconds())}" if before else ""
+        what = Cell(event.kind, colour_of(event))
+        told = Cell(details(event, without="attempt"))
+        rows.append((Cell(f"{when:>19}", "dim"), Cell(since, "dim"), Cell(str(event.attempt or "")), what, told))
+        day, before = here.date(), event.time
+    return rows
+
+
+def _span(seconds: float) -> str:
+    return f"{max(0.0, seconds):.1f}s" if seconds < 100 else age(seconds)
+
+
+def _moment(moment: datetime | None) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").strip() if moment else ""

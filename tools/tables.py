@@ -1,0 +1,96 @@
+"""Tables that fit: on a terminal each row is one line, whatever its width; in a pipe nothing is cut."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+GAP = "  "
+LEAST = 12
+"""Characters a column that may be cut keeps at least."""
+COMFORT = 32
+"""Characters such a column gets before others get more than the least."""
+
+
+class Column(NamedTuple):
+    name: str
+    drop: int = 0
+    """Where there is no room, the column with the highest goes first; 0 stays."""
+    may_cut: bool = False
+    right: bool = False
+
+
+class Cell(NamedTuple):
+    text: str
+    style: str = ""
+
+
+def printable(text: str) -> str:
+    """`text` without line breaks and control characters: what others wrote must not steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], console: Console | None = None, *, head: bool = True
+) -> None:
+    """Print rows, under a head. In a pipe all columns are there, in full; on a terminal those that fit."""
+    console = console or Console(highlight=False)
+    lines = [[Cell(column.name, "dim") for column in columns]] if head else []
+    lines += [[Cell(printable(cell.text), cell.style) for cell in row] for row in rows]
+    widths = [max(cell_len(line[at].text) for line in lines) for at in range(len(columns))]
+    if console.is_terminal:
+        has_any = [columns[at].drop == 0 or any(line[at].text for line in lines[head:]) for at in range(len(columns))]
+        widths = fit(
+            [width if some else 0 for width, some in zip(widths, has_any, strict=True)], columns, console.width
+        )
+    for line in lines:
+        cells = [place for place in zip(line, widths, columns, strict=True) if place[1]]
+        if console.is_terminal:
+            text = Text(GAP).join(_styled(*place) for place in cells)
+            text.rstrip()
+            console.print(text, soft_wrap=True)
+        else:  # a hundred thousand rows are no trouble this way
+            console.file.write(GAP.join(_plain(*place) for place in cells).rstrip() + "\n")
+
+
+def fit(widths: Sequence[int], columns: Sequence[Column], room: int) -> list[int]:
+    """The widths at which a row fits into `room` characters, 0 for a column that is left out. Pure.
+
+    `widths` are what the columns would take; 0 leaves one out from the start.
+    """
+    least = [min(width, LEAST) if column.may_cut else width for width, column in zip(widths, columns, strict=True)]
+    shown = [at for at, width in enumerate(widths) if width]
+    while _needed(least, shown) > room:
+        last = max(shown, key=lambda at: columns[at].drop, default=0)
+        if not shown or columns[last].drop == 0:
+            break
+        shown.remove(last)
+    fitted = [least[at] if at in shown else 0 for at in range(len(widths))]
+    spare = max(0, room - _needed(least, shown))
+    # First what matters most, up to where it reads well; then whoever still wants more.
+    for most in (COMFORT, max(widths, default=0)):
+        for at in sorted(shown, key=lambda at: columns[at].drop):
+            more = max(0, min(spare, min(most, widths[at]) - fitted[at]))
+            fitted[at] += more
+            spare -= more
+    return fitted
+
+
+def _needed(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[at] for at in shown) + len(GAP) * max(0, len(shown) - 1)
+
+
+def _styled(cell: Cell, width: int, column: Column) -> Text:
+    text = Text(cell.text, cell.style)
+    text.truncate(width, overflow="ellipsis")
+    text.align("right" if column.right else "left", width)
+    return text
+
+
+def _plain(cell: Cell, width: int, column: Column) -> str:
+    spaces = " " * (width - cell_len(cell.text))
+    return spaces + cell.text if column.right else cell.text + spaces
