@@ -41,7 +41,7 @@ class Bench:
 
     def usage(self) -> usage.Usage:
         """Of the broker, the coordinator and the nodes with their aria2c."""
-        return usage.of(self.cluster.describe().pids.values())
+        return usage.of(pid for name, pid in self.cluster.describe().pids.items() if name != "up")
 
     async def submit_all(self, requests: list[Request]) -> None:
         """Store the requests, many at once."""

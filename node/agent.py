@@ -1,5 +1,6 @@
 """Keeps this node's downloads in step with the table: one session a task, one next step at a time."""
 
+import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -211,7 +212,7 @@ class Agent:
         """Take one step through the table and start what the new phase is."""
         session = after(session, signal)
         if signal is Signal.STARTED and not session.started_at:
-            session = replace(session, started_at=anyio.current_time())
+            session = replace(session, started_at=time.monotonic())
             log.debug("download started", **_named(session), lane=session.lane)
             self._say(Started(**self._about(session), node=self.node, lane=session.lane))
         self._put(session)
@@ -281,7 +282,7 @@ class Agent:
     async def _finish(self, session: Session) -> None:
         if session.lane == Lane.LARGE:
             await self._publish_progress(session)  # that it is being verified, which takes a while
-        result = await self._workshop.finish(session, anyio.current_time() - session.started_at)
+        result = await self._workshop.finish(session, time.monotonic() - session.started_at)
         self._results[session.task] = result
         if session.lane == Lane.SMALL and isinstance(result, Placed):
             await self._publish_progress(session, result.bytes)
@@ -312,7 +313,7 @@ class Agent:
         if await self._events.finish(event) or await self._events.is_own_completion(session.task):
             log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
             if placed.path:
-                await self._workshop.wipe(session.task)
+                self._workshop.wipe_sometime(session.task)
         else:
             log.info("another attempt was first, its file counts", **_named(session), path=placed.path)
             await self._workshop.unplace(session.task)

@@ -3,7 +3,7 @@
 A trip costs more than most of the work it is made for: when many small files turn over, they share it.
 """
 
-import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 TRIP_JOBS_MAX = 8
 """More would let one thread work while the others idle."""
+ERRANDS_MAX = 16
+"""So many are worth a trip of their own."""
+ERRANDS_WITHIN_S = 1.0
 
 
 class _Job:
@@ -40,11 +43,13 @@ class Hands:
     def __init__(self, count: int) -> None:
         self._count = count
         self._limiter = CapacityLimiter(count)
-        # Unbounded here: who asks waits for the answer, so there are no more jobs than sessions.
-        self._send, self._jobs = anyio.create_memory_object_stream[_Job](math.inf)
+        # Not bounded here: who asks waits for the answer, so there are no more jobs than sessions.
+        self._jobs: deque[_Job] = deque()
+        self._errands: deque[Callable[[], object]] = deque()
+        self._idle: deque[anyio.Event] = deque()
 
     def __repr__(self) -> str:
-        return f"<Hands {self._count} threads, {self._jobs.statistics().current_buffer_used} jobs wait>"
+        return f"<Hands {self._count - len(self._idle)} of {self._count} busy, {len(self._jobs)} jobs wait>"
 
     def start(self, tasks: TaskGroup) -> None:
         """Work until the group is cancelled."""
@@ -54,23 +59,44 @@ class Hands:
     async def do(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread; what it raises is raised here. A caller that is cancelled leaves it to run."""
         job = _Job(work)
-        self._send.send_nowait(job)
+        self._jobs.append(job)
+        self._call_one()
         await job.done.wait()
         if job.error is not None:
             raise job.error
         result: T = job.result
         return result
 
+    def do_sometime(self, work: Callable[[], object]) -> None:
+        """Run `work` with the next trip, or within ERRANDS_WITHIN_S; nobody waits for it, and it must not raise."""
+        self._errands.append(work)
+        if len(self._errands) >= ERRANDS_MAX:
+            self._call_one()
+
+    def _call_one(self) -> None:
+        if self._idle:
+            self._idle.popleft().set()
+
     async def _fetch(self) -> NoReturn:
         while True:
-            jobs = [await self._jobs.receive()]
-            more = min(TRIP_JOBS_MAX - 1, self._jobs.statistics().current_buffer_used // self._count)
-            jobs += [self._jobs.receive_nowait() for _ in range(more)]
-            await anyio.to_thread.run_sync(_run, jobs, limiter=self._limiter)
+            if not self._jobs and len(self._errands) < ERRANDS_MAX:
+                called = anyio.Event()
+                self._idle.append(called)
+                with anyio.move_on_after(ERRANDS_WITHIN_S):
+                    await called.wait()
+                if not called.is_set():
+                    self._idle.remove(called)
+            share = min(TRIP_JOBS_MAX, max(1, len(self._jobs) // self._count), len(self._jobs))
+            jobs = [self._jobs.popleft() for _ in range(share)]
+            errands = [self._errands.popleft() for _ in range(min(ERRANDS_MAX, len(self._errands)))]
+            if jobs or errands:
+                await anyio.to_thread.run_sync(_run, jobs, errands, limiter=self._limiter)
             for job in jobs:
                 job.done.set()
 
 
-def _run(jobs: list[_Job]) -> None:
+def _run(jobs: list[_Job], errands: list[Callable[[], object]]) -> None:
     for job in jobs:
         job.run()
+    for errand in errands:
+        errand()

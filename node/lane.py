@@ -1,5 +1,6 @@
 """One lane at work: a daemon kept alive, and one multicall a tick that hands over, takes back and looks."""
 
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -129,7 +130,7 @@ class LaneDriver:
         """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
         if not self._held:
             return IDLE_TICK_S
-        turns_over = self.lane is Lane.SMALL and anyio.current_time() - self._changed_at < QUICK_FOR_S
+        turns_over = self.lane is Lane.SMALL and time.monotonic() - self._changed_at < QUICK_FOR_S
         return QUICK_TICK_S if turns_over else TICK_S[self.lane]
 
     async def _turn(self, client: Aria2) -> None:
@@ -148,7 +149,7 @@ class LaneDriver:
                 self._tell(task, Signal.FAILED, classify("1", str(refused)))
         self._look(tick)
         if additions or self._ended:
-            self._changed_at = anyio.current_time()
+            self._changed_at = time.monotonic()
 
     def _look(self, tick: Tick) -> None:
         self.transfers, self.bytes_per_s = tick.transfers, tick.speed

@@ -103,11 +103,19 @@ class Workshop:
             return disk_trouble(error)
 
     async def wipe(self, task: str) -> None:
-        """Delete what is staged; trouble is logged, for nothing hangs on it."""
+        """Delete what is staged."""
+        await self._hands.do(partial(self._wipe, task))
+
+    def wipe_sometime(self, task: str) -> None:
+        """Delete what is staged, within a second or so: nobody waits for it."""
+        self._hands.do_sometime(partial(self._wipe, task))
+
+    def _wipe(self, task: str) -> None:
+        """Trouble is logged: nothing hangs on it, and the sweep comes by later."""
         try:
-            await self._hands.do(partial(self._store.wipe, task))
+            self._store.wipe(task)
         except OSError as error:
-            log.warning("staged files stay for now", problem=str(error))
+            log.warning("staged files stay for now", task=task, problem=str(error))
 
     async def unplace(self, task: str) -> None:
         """Delete our finished file: another attempt's completion won."""

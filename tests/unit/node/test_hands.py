@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from node.hands import TRIP_JOBS_MAX, Hands
+from tests.harness.waiting import eventually
 
 
 async def test_work_is_done_in_a_thread_and_its_result_comes_back() -> None:
@@ -74,4 +75,15 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others() -> None:
         release.set()
         with anyio.fail_after(2):
             assert await hands.do(lambda: 1) == 1
+        tasks.cancel_scope.cancel()
+
+
+async def test_errands_are_run_though_nobody_waits_for_them() -> None:
+    done: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        hands = Hands(2)
+        hands.start(tasks)
+        for number in range(5):
+            hands.do_sometime(lambda number=number: done.append(number))
+        await eventually(lambda: sorted(done) == list(range(5)), within_s=5)
         tasks.cancel_scope.cancel()
