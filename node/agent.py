@@ -1,7 +1,7 @@
 """Keeps this node's downloads in step with the table: one session a task, one next step at a time."""
 
 import time
-from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -18,7 +18,8 @@ from node.assignments import Assigned, Assignments, Change
 from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed
-from node.lane import LaneDriver
+from node.gathering import Gathering
+from node.lane import LaneDriver, News
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, next_step, rewished, wanted_of
 from node.workshop import Workshop, disk_trouble
 from schemas import codec
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 
 PREFETCH_TIMES = 4
 """So many times the slots may wait inside the small lane: the coordinator never sends more, and mostly far less."""
+FINISH_MAX = 16
+"""Small files in one trip to the disk: their folder is synced once."""
+REPORT_MAX = 64
 ASKS_TO_WAIT = frozenset({"http-429", "http-503"})
 
 
@@ -66,8 +70,9 @@ class Agent:
         """Nothing is staged of them but an empty folder."""
         self._unprepared: set[str] = set()
         """Admitted, and what is staged of them is still to be looked at."""
-        self._unsaid: deque[Event] = deque()
-        self._spoken = anyio.Event()
+        self._whole: Gathering[Session] = Gathering()
+        self._placed: Gathering[Session] = Gathering()
+        self._unsaid: Gathering[Event] = Gathering()
         self._leaving = False
         self._pumping = False
         self._touched: set[str] = set()
@@ -108,15 +113,19 @@ class Agent:
                 self._put(replace(session, wanted=Wanted.DROP))
         self._pump()
 
-    def signal(self, task: str, signal: Signal, verdict: Verdict | None = None) -> None:
-        """A lane tells what became of a transfer."""
-        session = self._sessions.get(task)
-        if session is None:
-            return
-        if verdict is not None:
-            self._results[task] = verdict
-        self._advance(session, signal)
+    def hear(self, news: Sequence[News]) -> None:
+        """A lane tells what became of transfers."""
+        for task, signal, verdict in news:
+            session = self._sessions.get(task)
+            if session is not None:
+                if verdict is not None:
+                    self._results[task] = verdict
+                self._advance(session, signal)
         self._pump()
+
+    def signal(self, task: str, signal: Signal, verdict: Verdict | None = None) -> None:
+        """A step of a session is over."""
+        self.hear([News(task, signal, verdict)])
 
     async def leave(self) -> None:
         """Stop and give everything back; returns when it is reported."""
@@ -217,6 +226,10 @@ class Agent:
             self._say(Started(**self._about(session), node=self.node, lane=session.lane))
         self._put(session)
         match session.phase:
+            case Phase.VERIFYING if session.lane == Lane.SMALL:
+                self._whole.put(session)
+            case Phase.REPORTING if isinstance(self._results.get(session.task), Placed):
+                self._placed.put(session)
             case Phase.VERIFYING | Phase.REPORTING:
                 self._carry(session)
             case Phase.OVER:
@@ -245,9 +258,9 @@ class Agent:
                     case Phase.ADDING if task in self._unprepared:
                         if await self._prepare(session):
                             return
-                    case Phase.VERIFYING:
+                    case Phase.VERIFYING if session.lane != Lane.SMALL:
                         await self._finish(session)
-                    case Phase.REPORTING:
+                    case Phase.REPORTING if not isinstance(self._results.get(task), Placed):
                         await self._report(session)
                     case _:
                         return
@@ -280,26 +293,38 @@ class Agent:
         self.lanes[session.lane].add(self._workshop.addition(session))
 
     async def _finish(self, session: Session) -> None:
-        if session.lane == Lane.LARGE:
-            await self._publish_progress(session)  # that it is being verified, which takes a while
-        result = await self._workshop.finish(session, time.monotonic() - session.started_at)
+        """Check and place a large file: that takes a while, and others go on beside it."""
+        await self._publish_progress(session)
+        (result,) = await self._workshop.finish([(session, time.monotonic() - session.started_at)])
+        self._finished(session, result)
+
+    async def finish_small(self) -> NoReturn:
+        """Check and place small files, as many at a time as are whole, until cancelled."""
+        while True:
+            sessions = await self._whole.take(FINISH_MAX)
+            now = time.monotonic()
+            results = await self._workshop.finish([(session, now - session.started_at) for session in sessions])
+            for session, result in zip(sessions, results, strict=True):
+                if isinstance(result, Placed):
+                    await self._publish_progress(session, result.bytes)
+                self._finished(session, result)
+
+    def _finished(self, session: Session, result: Placed | Verdict) -> None:
         self._results[session.task] = result
-        if session.lane == Lane.SMALL and isinstance(result, Placed):
-            await self._publish_progress(session, result.bytes)
         self.signal(session.task, Signal.PLACED if isinstance(result, Placed) else Signal.FAILED)
 
-    async def _report(self, session: Session) -> None:
-        result = self._results.get(session.task)
-        if isinstance(result, Placed):
-            await self._report_completed(session, result)
-        elif isinstance(result, Verdict):
-            await self._report_failed(session, result)
-        else:
-            await self._report_released(session)
-        self.signal(session.task, Signal.STORED)
+    async def report_completed(self) -> NoReturn:
+        """Report whole files, as many at a time as are placed, until cancelled."""
+        while True:
+            sessions = await self._placed.take(REPORT_MAX)
+            first = await self._events.finish_all([self._completed(session) for session in sessions])
+            for session, was_first in zip(sessions, first, strict=True):
+                await self._settle(session, ours=was_first or await self._events.is_own_completion(session.task))
 
-    async def _report_completed(self, session: Session, placed: Placed) -> None:
-        event = Completed(
+    def _completed(self, session: Session) -> Completed:
+        placed = self._results[session.task]
+        assert isinstance(placed, Placed)
+        return Completed(
             **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
@@ -310,15 +335,29 @@ class Agent:
             digest=placed.digest,
             seconds=round(placed.seconds, 3),
         )
-        if await self._events.finish(event) or await self._events.is_own_completion(session.task):
-            log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
-            if placed.path:
-                self._workshop.wipe_sometime(session.task)
-        else:
+
+    async def _settle(self, session: Session, *, ours: bool) -> None:
+        """The task has ended, with this node's file or with another attempt's."""
+        placed = self._results[session.task]
+        assert isinstance(placed, Placed)
+        if not ours:
             log.info("another attempt was first, its file counts", **_named(session), path=placed.path)
             await self._workshop.unplace(session.task)
+        elif placed.path:
+            log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
+            self._workshop.wipe_sometime(session.task)
         self._assignments.settle_for_ever(session.task)
         self._next.pop(session.task, None)  # it has ended: no further attempt begins here
+        self.signal(session.task, Signal.STORED)
+
+    async def _report(self, session: Session) -> None:
+        """Report an attempt that is over without a file."""
+        result = self._results.get(session.task)
+        if isinstance(result, Verdict):
+            await self._report_failed(session, result)
+        else:
+            await self._report_released(session)
+        self.signal(session.task, Signal.STORED)
 
     async def _report_failed(self, session: Session, verdict: Verdict) -> None:
         if verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT):
@@ -349,16 +388,13 @@ class Agent:
 
     def _say(self, event: Event) -> None:
         """Have an event written that nobody's correctness needs."""
-        self._unsaid.append(event)
-        self._spoken.set()
+        self._unsaid.put(event)
 
     async def speak(self) -> NoReturn:
         """Write what was said, in its order, until cancelled."""
         while True:
-            while self._unsaid:
-                await self._events.emit(self._unsaid.popleft())
-            self._spoken = anyio.Event()
-            await self._spoken.wait()
+            for event in await self._unsaid.take(REPORT_MAX):
+                await self._events.emit(event)
 
     async def _publish_progress(self, session: Session, whole: int | None = None) -> None:
         """Where a transfer stands; `whole`: the size of a file that is whole already."""

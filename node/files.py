@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -139,8 +139,8 @@ class Store:
     def place(self, task: str, relative: PurePosixPath, *, digest: str, seconds: float, attempt: int) -> Placed:
         """Move the staged file to `relative`, or beside it as `name.1.ext` …, never over another file.
 
-        May be repeated after a crash: a file that got its place keeps it. When this returns, the file and its
-        name survive a power cut. Raises PlacementFailed, or OSError when the disk refuses.
+        May be repeated after a crash: a file that got its place keeps it. When this returns, the file's bytes survive
+        a power cut; its name does after `sync_names`. Raises PlacementFailed, or OSError when the disk refuses.
         """
         staged = self.data(task)
         placed = self.journal(task)
@@ -160,6 +160,11 @@ class Store:
         staged.unlink(missing_ok=True)
         return placed
 
+    def sync_names(self, placed: Iterable[Placed]) -> None:
+        """Have the names of placed files survive a power cut: each folder is synced once. Raises OSError."""
+        for folder in {(self.downloads / one.path).parent for one in placed}:
+            _sync(folder)
+
     def _move(self, task: str, staged: Path, wanted: Placed) -> Placed:
         """Move to the path wanted or the next free one beside it; what became of it."""
         relative = PurePosixPath(wanted.path)
@@ -172,7 +177,6 @@ class Store:
             placed = msgspec.structs.replace(wanted, path=path)
             self._write_journal(task, placed)
             if _moved(staged, final):
-                _sync(folder)
                 return placed
         raise PlacementFailed(f"{NAMES_MAX} files are called like {relative} already")
 

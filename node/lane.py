@@ -1,8 +1,8 @@
 """One lane at work: a daemon kept alive, and one multicall a tick that hands over, takes back and looks."""
 
 import time
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
 
 import anyio
 import structlog
@@ -19,14 +19,25 @@ log = structlog.get_logger()
 TICK_S = {Lane.SMALL: 0.1, Lane.LARGE: 0.2}
 """While transfers run and none began or ended lately."""
 QUICK_TICK_S = 0.02
+BETWEEN_TURNS_S = 0.01
+"""What is added meanwhile shares the next request; the first of an idle lane goes out at once."""
 QUICK_FOR_S = 0.2
 """Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
 IDLE_TICK_S = 2.0
 """With nothing to do the daemon is still asked, so that a dead or frozen one is replaced before it is needed."""
 RESTART_PAUSE_S = 0.5
 
-Listener = Callable[[str, Signal, Verdict | None], None]
-"""Told what became of a task's transfer; the verdict with `failed`."""
+
+class News(NamedTuple):
+    """What became of a task's transfer."""
+
+    task: str
+    signal: Signal
+    verdict: Verdict | None = None
+    """With `failed`."""
+
+
+Listener = Callable[[Sequence[News]], None]
 
 
 class LaneDriver:
@@ -66,7 +77,7 @@ class LaneDriver:
     def remove(self, task: str) -> None:
         """Take it back: `vanished` will follow, unless it was whole or failed first."""
         if self._additions.pop(task, None) is not None or task not in self._held:
-            self._tell(task, Signal.VANISHED, None)
+            self._tell([News(task, Signal.VANISHED)])
             return
         self._removals.add(task)
         self._wake.set()
@@ -102,8 +113,8 @@ class LaneDriver:
     def _turn_away(self, problem: str) -> None:
         """Without a daemon nothing can be added here: another node may do better."""
         waiting, self._additions = self._additions, {}
-        for task in waiting:
-            self._tell(task, Signal.FAILED, Verdict(FailureClass.NODE, "aria2c", f"aria2c does not start: {problem}"))
+        verdict = Verdict(FailureClass.NODE, "aria2c", f"aria2c does not start: {problem}")
+        self._tell([News(task, Signal.FAILED, verdict) for task in waiting])
 
     def _forget_all(self) -> None:
         """The daemon is gone and with it all it held; what was still to be added waits for the next one."""
@@ -112,8 +123,7 @@ class LaneDriver:
         self.transfers, self.bytes_per_s = {}, 0
         self._removals.clear()
         self._ended.clear()
-        for task in held:
-            self._tell(task, Signal.VANISHED, None)
+        self._tell([News(task, Signal.VANISHED) for task in held])
 
     async def _drive(self, client: Aria2) -> None:
         applied = self._daemon.slots
@@ -123,6 +133,8 @@ class LaneDriver:
                 applied = self._slots
                 await client.set_concurrency(applied)
             await self._turn(client)
+            if self._held:
+                await anyio.sleep(BETWEEN_TURNS_S)
             with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
 
@@ -141,23 +153,27 @@ class LaneDriver:
         # Held before it is asked: if the answer is lost, the daemon is replaced and these vanish with it.
         self._held |= additions.keys()
         tick, added = await client.turn(forget=ended, remove=sorted(removals), add=list(additions.values()))
+        news = []
         for task, refused in zip(additions, added, strict=True):
             if refused is None:
-                self._tell(task, Signal.ADDED, None)
+                news.append(News(task, Signal.ADDED))
             else:
                 self._held.discard(task)
-                self._tell(task, Signal.FAILED, classify("1", str(refused)))
-        self._look(tick)
+                news.append(News(task, Signal.FAILED, classify("1", str(refused))))
+        news += self._look(tick)
         if additions or self._ended:
             self._changed_at = time.monotonic()
+        self._tell(news)
 
-    def _look(self, tick: Tick) -> None:
+    def _look(self, tick: Tick) -> list[News]:
+        """What changed since the last tick."""
         self.transfers, self.bytes_per_s = tick.transfers, tick.speed
+        news = []
         for task in tuple(self._held):
             transfer = tick.transfers.get(task)
             if transfer is not None and transfer.status is not Status.WAITING and task not in self._started:
                 self._started.add(task)
-                self._tell(task, Signal.STARTED, None)
+                news.append(News(task, Signal.STARTED))
             signal, verdict = _meaning(transfer)
             if signal is None:
                 continue
@@ -165,7 +181,8 @@ class LaneDriver:
             self._started.discard(task)
             if transfer is not None:
                 self._ended.append(task)
-            self._tell(task, signal, verdict)
+            news.append(News(task, signal, verdict))
+        return news
 
 
 def _meaning(transfer: Transfer | None) -> tuple[Signal | None, Verdict | None]:

@@ -77,7 +77,8 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
         tasks.start_soon(Reader(connection, node.id, assignments, agent).run)
-        tasks.start_soon(agent.speak)
+        for work in (agent.speak, agent.finish_small, agent.report_completed):
+            tasks.start_soon(work)
         tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)
         tasks.start_soon(_publish_progress, agent)
         tasks.start_soon(_sweep, agent, workshop)
@@ -100,7 +101,7 @@ def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup) -> None:
     limiter = CapacityLimiter(RPC_THREADS)
     for lane in Lane:
         daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots)
-        agent.lanes[lane] = LaneDriver(daemon, limiter, agent.signal)
+        agent.lanes[lane] = LaneDriver(daemon, limiter, agent.hear)
         tasks.start_soon(agent.lanes[lane].run)
 
 

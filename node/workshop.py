@@ -93,14 +93,12 @@ class Workshop:
             options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]
         return Addition(gid=session.task, uris=list(request.uris), options=options)
 
-    async def finish(self, session: Session, seconds: float) -> Placed | Verdict:
-        """Check the whole file and move it to its place, or say what is wrong with it."""
-        try:
-            return await self._hands.do(partial(self._finish, session, seconds))
-        except PlacementFailed as error:
-            return Verdict(FailureClass.PERMANENT, "placement", str(error))
-        except OSError as error:
-            return disk_trouble(error)
+    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
+        """Check whole files and move them to their places, or say what is wrong with each.
+
+        With each session the seconds its download took.
+        """
+        return await self._hands.do(partial(self._finish_all, whole))
 
     async def wipe(self, task: str) -> None:
         """Delete what is staged."""
@@ -145,19 +143,32 @@ class Workshop:
         if swept:
             log.info("partial files nobody needs were deleted", tasks=len(swept))
 
+    def _finish_all(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
+        results = [self._finish(session, seconds) for session, seconds in whole]
+        try:
+            self._store.sync_names([result for result in results if isinstance(result, Placed)])
+        except OSError as error:
+            return [disk_trouble(error) if isinstance(result, Placed) else result for result in results]
+        return results
+
     def _finish(self, session: Session, seconds: float) -> Placed | Verdict:
         request, data = _request(session), self._store.data(session.task)
-        size = data.stat().st_size
-        if request.size_bytes is not None and size != request.size_bytes:
-            reason = f"the file has {size} bytes, {request.size_bytes} were expected"
-            return Verdict(FailureClass.DAMAGED, "size-mismatch", reason)
-        digest, matches = files.digest(data, request.checksum)
-        if not matches:
-            reason = f"the file does not have the digest {request.checksum} (it is {digest})"
-            return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)
-        return self._store.place(
-            session.task, final_path(request), digest=digest, seconds=seconds, attempt=session.row.attempt
-        )
+        try:
+            size = data.stat().st_size
+            if request.size_bytes is not None and size != request.size_bytes:
+                reason = f"the file has {size} bytes, {request.size_bytes} were expected"
+                return Verdict(FailureClass.DAMAGED, "size-mismatch", reason)
+            digest, matches = files.digest(data, request.checksum)
+            if not matches:
+                reason = f"the file does not have the digest {request.checksum} (it is {digest})"
+                return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)
+            return self._store.place(
+                session.task, final_path(request), digest=digest, seconds=seconds, attempt=session.row.attempt
+            )
+        except PlacementFailed as error:
+            return Verdict(FailureClass.PERMANENT, "placement", str(error))
+        except OSError as error:
+            return disk_trouble(error)
 
     async def _refusal(self, uri: str) -> str | None:
         host, _, port = origin_of(uri).rpartition(":")
