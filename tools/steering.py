@@ -19,7 +19,7 @@ from tools.finding import ended_tasks, live_tasks
 from tools.looking import print_json
 
 CHUNK = 100
-"""Tasks of one ask: a busy leader cancels 100 to 700 a second, and gives up an ask after eight."""
+"""Tasks of one ask: a leader cancels 100 (very busy) to 900 a second, and gives up an ask after eight."""
 PATIENCE_S = 30.0
 """Half-way through many, a new leader is waited for so long."""
 AGAIN_AFTER_S = 1.0

@@ -1,6 +1,7 @@
 """The latest outcomes are read from the log's end backwards, and counted without being read."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -19,15 +20,20 @@ async def fill(connection: Connection, count: int, *, failed_every: int = 0) -> 
     """Store `count` tasks' worth of log: two other events and an outcome each."""
     log = EventLog(connection, "test")
     for number in range(count):
-        about = {"task": f"{number:016x}", "owner": "o", "time": datetime.now(UTC), "name": f"task {number}"}
+        about: dict[str, Any] = {
+            "task": f"{number:016x}",
+            "owner": "o",
+            "time": datetime.now(UTC),
+            "name": f"task {number}",
+        }
         await log.report(Queued(**about))
         await log.report(Queued(**about))
         is_failed = failed_every and number % failed_every == 0
         await log.finish(Failed(**about, reason="r") if is_failed else Cancelled(**about))
 
 
-async def names(connection: Connection, limit: int, **how: object) -> list[str]:
-    found = await latest_outcomes(connection, limit, **how)  # type: ignore[arg-type]
+async def names(connection: Connection, limit: int, **how: Any) -> list[str]:
+    found = await latest_outcomes(connection, limit, **how)
     return [stored.event.name.removeprefix("task ") for stored in found.events]
 
 

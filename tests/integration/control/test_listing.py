@@ -1,5 +1,7 @@
 """Listing live tasks: pages that fit together while tasks come and go, and filters that hold."""
 
+from typing import Any
+
 import pytest
 
 from broker.roles import Role
@@ -21,7 +23,7 @@ async def a_page(client: Client, after: str = "", limit: int = 3, where: TaskFil
     return await client.ask("list", ListQuery(where=where or TaskFilter(), after=after, limit=limit), ListReply)
 
 
-async def all_of(client: Client, page: int = 500, **conditions: object) -> list[TaskView]:
+async def all_of(client: Client, page: int = 500, **conditions: Any) -> list[TaskView]:
     return [view async for view in live_tasks(client, filter_of(**conditions), page)]
 
 
@@ -114,7 +116,7 @@ async def test_filters_look_at_the_row_and_at_what_its_node_said(broker: Broker)
         await node.gets(running)
         await eventually(lambda: len(leader.term.book) == 2)
 
-        async def found(**conditions: object) -> set[str]:
+        async def found(**conditions: Any) -> set[str]:
             return {view.task for view in await all_of(client, **conditions)}
 
         async def is_active() -> bool:
