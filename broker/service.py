@@ -50,6 +50,8 @@ async def service(
                 if in_flight > 1:
                     answer = _beside(answer, tasks, in_flight)
                 await running.add_endpoint(name=subject.rpartition(".")[2], subject=subject, handler=answer)
+            with suppress(nats.errors.Error):  # the broker is away: it learns of the endpoints on reconnect
+                await connection.client.flush()  # … and else has learned of them now
             yield
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(1):

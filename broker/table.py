@@ -84,6 +84,12 @@ class Table:
         """The true row of a task: its highest sequence, read through the stream's leader; waits out an election."""
         return await self._get({"last_by_subj": s.task_anywhere(task)})
 
+    async def tops(self, tasks: Sequence[str]) -> list[StoredRow | BrokerError | None]:
+        """`top` of many tasks at once, one try: for each, in order, what it would return or raise."""
+        queries = [{"last_by_subj": s.task_anywhere(task)} for task in tasks]
+        found = await checked.get_all(self._connection, s.TASKS_STREAM, queries)
+        return [one if isinstance(one, BrokerError) else _decoded(one) for one in found]
+
     async def rows(self, task: str) -> list[StoredRow]:
         """All rows of a task, lowest sequence first: a crash between the two steps of a move leaves two."""
         found: list[StoredRow] = []
@@ -119,15 +125,21 @@ class Table:
         except Unanswered:
             log.debug("hint not sent; the node will re-read", task=task, node=place)
 
-    async def _get(self, query: dict[str, str | int]) -> StoredRow | None:
-        found = await checked.get_patiently(self._connection, s.TASKS_STREAM, query)
-        if found is None:
-            return None
-        try:
-            row = codec.decode(found.data, TaskRow)
-        except msgspec.MsgspecError as error:
-            raise Unreadable(f"row {found.sequence} ({query}): {error}") from error
-        return StoredRow(found.sequence, row, found.stored_at)
+    async def _get(self, query: checked.Query) -> StoredRow | None:
+        row = _decoded(await checked.get_patiently(self._connection, s.TASKS_STREAM, query))
+        if isinstance(row, Unreadable):
+            raise row
+        return row
+
+
+def _decoded(found: checked.StoredMessage | None) -> StoredRow | Unreadable | None:
+    if found is None:
+        return None
+    try:
+        row = codec.decode(found.data, TaskRow)
+    except msgspec.MsgspecError as error:
+        return Unreadable(f"row {found.sequence}: {error}")
+    return StoredRow(found.sequence, row, found.stored_at)
 
 
 def _ask(row: TaskRow, expected: int) -> Ask:

@@ -5,6 +5,8 @@ from functools import partial
 
 import anyio
 import msgspec
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
 from broker.errors import BrokerError
 from broker.eventlog import history
@@ -28,8 +30,8 @@ Verb = Callable[[str, bytes], Awaitable[msgspec.Struct]]
 """Takes the caller and the request's body."""
 
 
-async def answer(term: Term) -> None:
-    """Serve `downloads.control.<caller>.<verb>` for the length of the term."""
+async def answer(term: Term, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    """Serve `downloads.control.<caller>.<verb>` for the length of the term; started once it listens."""
     endpoints: dict[str, Handler] = {s.control("*", verb): _guarded(work) for verb, work in _verbs(term).items()}
     async with service(
         term.connection,
@@ -38,6 +40,7 @@ async def answer(term: Term) -> None:
         description="Steer and inspect the tasks of this cluster",
         endpoints=endpoints,
     ):
+        task_status.started()
         await anyio.sleep_forever()
 
 

@@ -1,6 +1,7 @@
 """What nodes report, consumed durably: a fact is acked when its change is stored, or is seen to be none (rule 6)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -18,6 +19,16 @@ from schemas.lifecycle import State
 from schemas.task import StoredRow
 
 log = structlog.get_logger()
+
+
+class Reported(NamedTuple):
+    """A fact among others that came with it."""
+
+    at: int
+    fact: Fact
+    writer: str
+    """The node that stored it, by its subject."""
+
 
 PREFIX = "facts-"
 DRAIN_WITHIN_S = 10.0
@@ -84,34 +95,56 @@ async def follow_facts(term: Term) -> None:
 async def act_on(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
     """Act on reports: for each, whether it may be acked. One that can't be read is counted, logged and passed over."""
     fates: list[BrokerError | None] = [None] * len(deliveries)
-    completed: dict[str, str] = {}
-    others: list[tuple[int, Fact, str]] = []
-    for index, delivery in enumerate(deliveries):
-        fact = _decoded(term, delivery)
-        writer = s.parse_event(delivery.subject).writer
-        if isinstance(fact, Completed) and _is_plain(term, fact.task) and fact.task not in completed:
-            completed[fact.task] = writer
-            _count(term, fact)
-        elif fact is not None:
-            others.append((index, fact, writer))
-    with term.locks.all_of(completed):
-        await term.clear_known(completed)
+    facts = [
+        Reported(index, fact, s.parse_event(delivery.subject).writer)
+        for index, delivery in enumerate(deliveries)
+        if (fact := _decoded(term, delivery)) is not None
+    ]
+    left = await _still_standing(term, await _complete(term, await _complete(term, facts)))
 
-    async def one(index: int, fact: Fact, writer: str) -> None:
+    async def one(reported: Reported) -> None:
         try:
-            await act(term, fact, writer=writer)
+            await act(term, reported.fact, writer=reported.writer)
         except BrokerError as error:
-            fates[index] = error
+            fates[reported.at] = error
 
-    async with anyio.create_task_group() as tasks:
-        for other in others:
-            tasks.start_soon(one, *other)
+    if left:
+        async with anyio.create_task_group() as tasks:
+            for reported in left:
+                tasks.start_soon(one, reported)
     return fates
 
 
-def _is_plain(term: Term, task: str) -> bool:
-    """Whether the end of a task needs no look at the broker: its rows are known and nobody works on it."""
-    return task in term.book and task not in term.locks
+async def _complete(term: Term, facts: Sequence[Reported]) -> list[Reported]:
+    """End the tasks whose completion needs no look at the broker, at once; returns what is left to do.
+
+    Those are tasks whose rows are known and on which nobody works. Where a task was only just placed, its placement
+    is still tidied up: that is waited for, and the second call takes it.
+    """
+    completed: dict[str, str] = {}
+    left: list[Reported] = []
+    for reported in facts:
+        task = reported.fact.task
+        is_plain = task in term.book and task not in term.locks and task not in completed
+        if isinstance(reported.fact, Completed) and is_plain:
+            completed[task] = reported.writer
+            _count(term, reported.fact)
+        else:
+            left.append(reported)
+    with term.locks.all_of(completed):
+        await term.clear_known(completed)
+    for reported in left:
+        if isinstance(reported.fact, Completed):
+            await term.locks.until_free(reported.fact.task)
+    return left
+
+
+async def _still_standing(term: Term, facts: Sequence[Reported]) -> list[Reported]:
+    """Without the completions of tasks that have no row any more: after a change of leader most are such repeats."""
+    asked = [one.fact.task for one in facts if isinstance(one.fact, Completed) and one.fact.task not in term.book]
+    rows = dict(zip(asked, await term.table.tops(asked), strict=True))
+    gone = {task for task, row in rows.items() if row is None and task not in term.locks}
+    return [one for one in facts if not isinstance(one.fact, Completed) or one.fact.task not in gone]
 
 
 def _decoded(term: Term, delivery: Delivery) -> Fact | None:

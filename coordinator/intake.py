@@ -7,6 +7,7 @@ import structlog
 
 from broker import pull
 from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered, Unreadable
+from broker.pace import Pace
 from broker.pull import Delivery, Pull
 from coordinator.term import Term
 
@@ -56,6 +57,7 @@ async def take_in(
 ) -> None:
     """Read for the length of the term; a consumer that is gone is opened again. `ready` may hold up the next read."""
     in_hand = InHand(IN_FLIGHT)
+    pace = Pace()
 
     async def some(reader: Pull, deliveries: Sequence[Delivery]) -> None:
         try:
@@ -73,6 +75,7 @@ async def take_in(
                             await ready(term)
                         room = await in_hand.room()
                         if (delivery := await reader.next()) is not None:
+                            await pace.breathe()
                             deliveries = [delivery, *reader.ready(room - 1)]
                             in_hand.take(len(deliveries))
                             tasks.start_soon(some, reader, deliveries)

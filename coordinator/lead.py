@@ -21,6 +21,7 @@ from coordinator.watch import Watch
 from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
+from schemas.lifecycle import State
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -82,11 +83,11 @@ class Coordinator:
                         claim.claim_requests,
                         follow.follow_facts,
                         place.place_tasks,
-                        control.answer,
                         self._keep_topology,
                     ):
                         tasks.start_soon(work, term)
                     tasks.start_soon(Watch(term).run)
+                    await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:
                 log.warning("this term ended in trouble", problems=[str(error) for error in group.exceptions])
@@ -128,7 +129,12 @@ async def take_over(term: Term) -> None:
     await claim.open_consumer(term)
     await feed.audit(term)
     await follow.drain(term)
-    for top in tuple(term.book.tops()):
+    unfinished = [
+        top
+        async for top in feed.unhurried(term.book.tops())
+        if top.row.state is State.ENDING or term.book.is_doubled(top.row.task)
+    ]
+    for top in unfinished:
         try:
             async with term.only(top.row.task):
                 await term.tidy(top.row.task)

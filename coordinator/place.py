@@ -6,6 +6,7 @@ import anyio
 import structlog
 
 from broker.errors import BrokerError
+from broker.pace import Pace
 from coordinator import moves
 from coordinator.snapshot import Placement
 from coordinator.term import Term
@@ -30,8 +31,10 @@ async def place_tasks(term: Term) -> None:
         finally:
             placing -= len(placements)
 
+    pace = Pace()
     async with anyio.create_task_group() as tasks:
         while True:
+            await pace.breathe()
             free = IN_FLIGHT - placing
             placements = term.desk.plan(anyio.current_time(), term.settings.node_lost_after_s, free) if free else []
             if placements:

@@ -50,6 +50,10 @@ class RowBook:
         rows = self._rows.get(task, {})
         return [rows[sequence] for sequence in sorted(rows)]
 
+    def is_doubled(self, task: str) -> bool:
+        """Whether a task has more than one row: half of a move is still to be done."""
+        return len(self._rows.get(task, ())) > 1
+
     def count_at(self, place: str) -> int:
         """How many tasks stand at `place`."""
         return self._at_place[place]
@@ -109,16 +113,21 @@ class RowBook:
         for stored in found:
             self.learn(stored)
 
-    def audit(self, found: Iterable[StoredRow], seen_to: int) -> None:
-        """Take a whole reading of the table that includes everything up to sequence `seen_to`."""
+    def audit(self, found: Iterable[StoredRow], seen_to: int) -> Iterator[None]:
+        """Take a whole reading of the table that includes everything up to sequence `seen_to`.
+
+        A step a row: who drives it may let others work in between, but must not let the feed pass meanwhile.
+        """
         standing: dict[str, set[int]] = {}
         for stored in found:
             standing.setdefault(stored.row.task, set()).add(stored.sequence)
             self.learn(stored)
+            yield
         for task in self.tasks():
             for stored in self.all(task):
                 if stored.sequence <= seen_to and stored.sequence not in standing.get(task, ()):
                     self._drop(task, stored.sequence)
+            yield
 
     def feed_passed(self, sequence: int) -> None:
         """The live feed has delivered everything up to `sequence`: echoes of older deletes can't come any more."""

@@ -25,11 +25,15 @@ class TaskLocks:
     @asynccontextmanager
     async def only(self, task: str) -> AsyncIterator[None]:
         """Hold one task, after whoever holds it now."""
+        await self.until_free(task)
+        with self.all_of((task,)):
+            yield
+
+    async def until_free(self, task: str) -> None:
+        """Return when nobody holds the task; who is to hold it must do so at once."""
         while task in self._held:
             freed = self._held[task] = self._held[task] or anyio.Event()
             await freed.wait()
-        with self.all_of((task,)):
-            yield
 
     @contextmanager
     def all_of(self, tasks: Iterable[str]) -> Iterator[None]:

@@ -7,6 +7,7 @@ import structlog
 
 from broker.errors import BrokerError
 from coordinator import moves
+from coordinator.feed import unhurried
 from coordinator.term import Term
 from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow, TaskRow
@@ -46,12 +47,12 @@ class Watch:
             if settings.forget_offline_after_s:
                 term.fleet.forget_offline(now, settings.forget_offline_after_s)
             async with anyio.create_task_group() as tasks:
-                for stored, step in self._due(now):
+                for stored, step in await self._due(now):
                     tasks.start_soon(self._do, stored, step, limiter)
             await self._dismiss_surplus(now)
             term.desk.wake()
 
-    def _due(self, now: float) -> list[tuple[StoredRow, Step]]:
+    async def _due(self, now: float) -> list[tuple[StoredRow, Step]]:
         """What needs doing now, decided before any of it is done."""
         term = self._term
         self._missing = {
@@ -61,13 +62,13 @@ class Watch:
         }
         found: list[tuple[StoredRow, Step]] = []
         lost = {}
-        for top in term.book.tops():
+        async for top in unhurried(term.book.tops()):
             row = top.row
             if row.task in term.locks:
                 continue
             if row.state is State.ENDING:
                 found.append((top, _finish))
-            elif len(term.book.all(row.task)) > 1:
+            elif term.book.is_doubled(row.task):
                 found.append((top, _tidy))
             elif _is_overdue(row, term):
                 found.append((top, _overdue))

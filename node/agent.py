@@ -67,7 +67,7 @@ class Agent:
         self._carried: set[str] = set()
         """Sessions that a task of this process works on."""
         self._fresh: set[str] = set()
-        """Nothing is staged of them but an empty folder."""
+        """Nothing is staged of them."""
         self._unprepared: set[str] = set()
         """Admitted, and what is staged of them is still to be looked at."""
         self._whole: Gathering[Session] = Gathering()
@@ -379,7 +379,7 @@ class Agent:
 
     async def _report_released(self, session: Session) -> None:
         desired = session.row.desired
-        if desired is Desired.CANCEL or session.task in self._fresh:
+        if desired is Desired.CANCEL:
             await self._workshop.wipe(session.task)
         reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
         await self._events.report(Released(**self._about(session), node=self.node, reason=reason, desired=desired))

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -59,15 +58,6 @@ class Placed(Struct, frozen=True, kw_only=True):
     """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
 
 
-class Opened(NamedTuple):
-    """What a staging folder held when a task began."""
-
-    placed: Placed | None
-    """The finished file that an earlier process did not get to report."""
-    is_fresh: bool
-    """Nothing: the folder is new."""
-
-
 class Store:
     """The download folder of one node. No two nodes may share one: each sweeps what it does not know."""
 
@@ -75,6 +65,9 @@ class Store:
         """Makes the folder where it is missing."""
         downloads.mkdir(parents=True, exist_ok=True)
         self.downloads = downloads.resolve()
+        staging = self.downloads / STAGING_NAME
+        self._staged = {folder.name for folder in staging.iterdir()} if staging.is_dir() else set()
+        """Tasks that may have something staged: what an earlier process left, and what this one began."""
 
     def __repr__(self) -> str:
         return f"<Store {self.downloads}>"
@@ -88,16 +81,15 @@ class Store:
     def data(self, task: str) -> Path:
         return self.staging(task) / DATA_NAME
 
-    def open(self, task: str) -> Opened:
-        """Make the task's staging folder, or find what an earlier process left in it."""
+    def is_fresh(self, task: str) -> bool:
+        """Whether nothing can be staged of the task: known without asking the disk."""
+        return task not in self._staged
+
+    def expect(self, task: str) -> Path:
+        """From now on something may be staged of the task: its folder, which aria2 makes where it is missing."""
         folder = self.staging(task)
-        try:
-            folder.mkdir()
-        except FileNotFoundError:
-            folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            return Opened(self.journal(task), is_fresh=False)
-        return Opened(None, is_fresh=True)
+        self._staged.add(task)
+        return folder
 
     def prepare(self, task: str, split: bool) -> None:
         """Make the staging folder fit to be downloaded into; `split`: by more than one connection."""
@@ -124,6 +116,7 @@ class Store:
             pass
         except OSError:
             shutil.rmtree(folder)  # something else lies there
+        self._staged.discard(task)
 
     def partial_bytes(self, task: str) -> int:
         """Bytes on disk of the unfinished file: holes that a split download leaves don't count."""

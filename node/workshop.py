@@ -56,12 +56,11 @@ class Workshop:
         request = _request(session)
         if request.is_noop:
             return Looked(placed=NOTHING)
-        try:
-            opened = await self._hands.do(partial(self._store.open, session.task))
-        except OSError as error:
-            return Looked(verdict=disk_trouble(error))
-        if opened.placed is not None:
-            return Looked(placed=opened.placed)
+        is_fresh = self._store.is_fresh(session.task)
+        if not is_fresh:
+            placed = await self._hands.do(partial(self._store.journal, session.task))
+            if placed is not None:
+                return Looked(placed=placed)
         async with self._probing:
             for uri in request.uris:
                 if refused := await self._refusal(uri):
@@ -76,7 +75,7 @@ class Workshop:
                 size = found.size
         wants_split = "split" in request.options or "max-connection-per-server" in request.options
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
-        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=opened.is_fresh)
+        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh)
 
     async def prepare(self, session: Session) -> None:
         """Make the staging folder fit to go on with. Raises OSError."""
@@ -87,7 +86,7 @@ class Workshop:
         """What aria2 is to do."""
         request = _request(session)
         options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
-        options["dir"] = str(self._store.staging(session.task))
+        options["dir"] = str(self._store.expect(session.task))
         options["out"] = files.DATA_NAME
         if request.headers:
             options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]

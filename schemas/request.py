@@ -2,9 +2,10 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -135,7 +136,7 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def is_noop(self) -> bool:
         """Whether nothing is to be downloaded."""
-        return any(uri.startswith(f"{NOOP}:") for uri in self.uris)
+        return bool(self.uris) and self.uris[0].startswith(f"{NOOP}:")
 
     @property
     def size_bytes(self) -> int | None:
@@ -192,6 +193,8 @@ def normalise(request: Request) -> Request:
         raise RequestInvalid("uris", f"at least one address is needed, for example {_EXAMPLE}")
     if len(uris) > URIS_MAX:
         raise RequestInvalid("uris", f"at most {URIS_MAX} mirrors, not {len(uris)}")
+    if len(uris) > 1 and any(uri.startswith(f"{NOOP}:") for uri in uris):
+        raise RequestInvalid("uris", f"{NOOP}: stands alone")
     for index, uri in enumerate(uris):
         _check_uri(f"uris[{index}]", uri)
     try:
@@ -253,10 +256,9 @@ def _check_checksum(checksum: str | None) -> None:
         raise RequestInvalid("checksum", f"{kind} has {DIGEST_HEX[kind]} hex digits, not {digest!r}")
 
 
+@lru_cache(maxsize=4096)
 def file_name(uri: str) -> str:
     """The file name an address suggests; 'index' where it names none."""
-    from urllib.parse import unquote
-
     last = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
     cleaned = re.sub(r"[\x00-\x1f/\\]", "_", last).strip()
     return cleaned.encode()[:200].decode(errors="ignore") if cleaned not in {"", ".", "..", STAGING_NAME} else "index"

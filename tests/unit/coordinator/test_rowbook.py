@@ -72,14 +72,14 @@ def test_what_a_checked_read_does_not_find_is_gone() -> None:
 
 def test_an_audit_drops_only_what_it_could_have_seen() -> None:
     book = a_book_after_a_move()
-    book.audit([], seen_to=1)
+    list(book.audit([], seen_to=1))
     assert sequences(book) == [2]
 
 
 def test_an_audit_that_began_before_a_delete_does_not_bring_the_row_back() -> None:
     book = a_book_after_a_move()
     book.forget(TASK, 1)
-    book.audit([a_stored(1, a_row()), a_stored(2, an_assigned_row(HERE))], seen_to=2)
+    list(book.audit([a_stored(1, a_row()), a_stored(2, an_assigned_row(HERE))], seen_to=2))
     assert sequences(book) == [2]
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import anyio
 import pytest
@@ -84,6 +85,6 @@ async def test_errands_are_run_though_nobody_waits_for_them() -> None:
         hands = Hands(2)
         hands.start(tasks)
         for number in range(5):
-            hands.do_sometime(lambda number=number: done.append(number))
+            hands.do_sometime(partial(done.append, number))
         await eventually(lambda: sorted(done) == list(range(5)), within_s=5)
         tasks.cancel_scope.cancel()

@@ -21,7 +21,7 @@ def a_board(**options: Any) -> Board:
 
 
 def a_progress(number: int, **fields: Any) -> Progress:
-    about = {"attempt": 1, "node": "node-1", "bytes_done": 512, "bytes_total": 1024, "bytes_per_s": 100}
+    about: dict[str, Any] = {"attempt": 1, "node": "node-1", "bytes_done": 512, "bytes_total": 1024, "bytes_per_s": 100}
     return Progress(task=a_task(number), **(about | fields))
 
 
