@@ -65,8 +65,8 @@ class Store:
         """Makes the folder where it is missing."""
         downloads.mkdir(parents=True, exist_ok=True)
         self.downloads = downloads.resolve()
-        staging = self.downloads / STAGING_NAME
-        self._staged = {folder.name for folder in staging.iterdir()} if staging.is_dir() else set()
+        self._staging = self.downloads / STAGING_NAME
+        self._staged = {folder.name for folder in self._staging.iterdir()} if self._staging.is_dir() else set()
         """Tasks that may have something staged: what an earlier process left, and what this one began."""
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class Store:
         """The folder of a task's unfinished files. Raises ValueError for what is no task id."""
         if not TASK_ID.fullmatch(task):
             raise ValueError(f"not a task id: {task!r}")
-        return self.downloads / STAGING_NAME / task
+        return self._staging / task
 
     def data(self, task: str) -> Path:
         return self.staging(task) / DATA_NAME
@@ -108,14 +108,14 @@ class Store:
     def wipe(self, task: str) -> None:
         """Delete all that is staged of a task, its journal included; a placed file stays."""
         folder = self.staging(task)
-        for name in (DATA_NAME, CONTROL_NAME, JOURNAL_NAME):
-            (folder / name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            (folder / JOURNAL_NAME).unlink()
         try:
-            folder.rmdir()
+            folder.rmdir()  # mostly that is all
         except FileNotFoundError:
             pass
         except OSError:
-            shutil.rmtree(folder)  # something else lies there
+            shutil.rmtree(folder)
         self._staged.discard(task)
 
     def partial_bytes(self, task: str) -> int:
@@ -214,6 +214,8 @@ class Store:
         """The folder that is to hold `relative`, made if need be, with what was made synced."""
         folder = self.downloads.joinpath(relative).parent
         self._check_inside(folder, relative)
+        if folder.is_dir():
+            return folder
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -231,13 +233,11 @@ class Store:
             raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
 
     def _write_journal(self, task: str, placed: Placed) -> None:
-        """Written before the move that it describes, whole or not at all as far as a killed process goes.
+        """Written before the move that it describes, in one write: a killed process leaves all of it or nothing.
 
         Not synced: a power cut just now may lose it, and the file is downloaded once more beside the first.
         """
-        fresh = self.staging(task) / f"{JOURNAL_NAME}.new"
-        fresh.write_bytes(codec.encode(placed))
-        fresh.replace(self.staging(task) / JOURNAL_NAME)
+        (self.staging(task) / JOURNAL_NAME).write_bytes(codec.encode(placed))
 
 
 def digest(path: Path, checksum: str | None) -> tuple[str, bool]:
@@ -251,7 +251,8 @@ def digest(path: Path, checksum: str | None) -> tuple[str, bool]:
     if kind == "sha-256":
         theirs = ours
     with path.open("rb", buffering=0) as opened:
-        while block := opened.read(BLOCK_BYTES):
+        block_bytes = min(BLOCK_BYTES, os.fstat(opened.fileno()).st_size + 1)
+        while block := opened.read(block_bytes):
             ours.update(block)
             if theirs is not None and theirs is not ours:
                 theirs.update(block)

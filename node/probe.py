@@ -18,12 +18,15 @@ from msgspec import Struct
 from yarl import URL
 
 from schemas.errors import DowndraftError, SettingInvalid
+from schemas.redact import origin_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PROBE_TIMEOUT_S = 2.0
 """For all redirects together: knowing the size early is worth no more."""
+PROBES_MAX = 16
+"""Connections at once."""
 RESOLVE_TIMEOUT_S = 5.0
 RESOLVED_FOR_S = 2.0
 """How long an answer is used again: a burst from one origin asks once."""
@@ -78,7 +81,12 @@ def parse_nets(texts: Iterable[str]) -> tuple[Network, ...]:
 
 def new_session() -> aiohttp.ClientSession:
     """A session for `probe`: no proxy of the environment, and no cookie from one task's origin in another's."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=PROBES_MAX),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # `probe` has its own, over all redirects
+        trust_env=False,
+    )
 
 
 async def probe(
@@ -93,9 +101,12 @@ async def probe(
     Takes at most RESOLVE_TIMEOUT_S and PROBE_TIMEOUT_S.
     """
     try:
-        url = URL(uri, encoded=True)
-        if refused := await _check(url, allow_nets):
+        host, port = host_and_port(uri)
+        if refused := await check_addresses(host, port, allow_nets):
             return Probed(refused=refused, final_uri=uri)
+        url = URL(uri, encoded=True)
+        if url.host != host and (refused := await _check(url, allow_nets)):
+            return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
     except Unresolved:
         return Probed(unresolved=True)
     except ValueError:
@@ -105,6 +116,12 @@ async def probe(
     with anyio.move_on_after(PROBE_TIMEOUT_S):
         return await _follow(session, url, headers, allow_nets, now)
     return Probed()
+
+
+def host_and_port(uri: str) -> tuple[str, int]:
+    """Where an address leads, without the brackets of an IPv6 literal."""
+    host, _, port = origin_of(uri).rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 async def check_addresses(host: str, port: int, allow_nets: Sequence[Network]) -> str | None:
@@ -197,29 +214,29 @@ def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _addresses(host: str, port: int) -> list[Address]:
-    """All addresses, each as the one it really leads to; a literal is its own. Raises Unresolved."""
+    """All addresses, each as the one it really leads to, as of just now. Raises Unresolved."""
+    known = _resolved.get(host)
+    now = time.monotonic()
+    if known is not None and now - known[0] < RESOLVED_FOR_S:
+        return known[1]
+    if len(_resolved) >= RESOLVED_MAX:
+        _resolved.clear()
     try:
-        return [_unwrapped(ipaddress.ip_address(host))]
+        addresses = [_unwrapped(ipaddress.ip_address(host))]
     except ValueError:
-        return await _resolve(host, port)
+        addresses = await _resolve(host, port)
+    _resolved[host] = now, addresses
+    return addresses
 
 
 async def _resolve(host: str, port: int) -> list[Address]:
-    """Ask the resolver, which needs a thread, unless it was asked just now. Raises Unresolved."""
-    now = time.monotonic()
-    known = _resolved.get(host)
-    if known is not None and now - known[0] < RESOLVED_FOR_S:
-        return known[1]
+    """Ask the resolver, which needs a thread. Raises Unresolved."""
     try:
         with anyio.fail_after(RESOLVE_TIMEOUT_S):
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Unresolved(f"{host} can't be resolved: {error}") from error
-    if len(_resolved) >= RESOLVED_MAX:
-        _resolved.clear()
-    addresses = [_unwrapped(ipaddress.ip_address(sockaddr[0])) for *_, sockaddr in found]
-    _resolved[host] = now, addresses
-    return addresses
+    return [_unwrapped(ipaddress.ip_address(sockaddr[0])) for *_, sockaddr in found]
 
 
 def _unwrapped(address: Address) -> Address:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import aiohttp
 import structlog
-from anyio import CapacityLimiter
 
 from node import files
 from node.aria2 import Addition
@@ -16,9 +15,9 @@ from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed, PlacementFailed, Store
 from node.hands import Hands
-from node.probe import Network, Probed, Unresolved, check_addresses, probe
+from node.probe import Network, Probed, Unresolved, check_addresses, host_and_port, probe
 from node.session import Session
-from schemas.redact import origin_of, redact_uri
+from schemas.redact import redact_uri
 from schemas.request import Request, file_name
 from schemas.task import FailureClass
 
@@ -28,7 +27,6 @@ SMALL_BYTES_MAX = 8 << 20
 """Up to here one connection without control files is faster, and a crash costs little."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
-PROBES = 16
 
 
 class Looked(NamedTuple):
@@ -49,7 +47,6 @@ class Workshop:
         self._http = http
         self._allow_nets = allow_nets
         self._hands = hands
-        self._probing = CapacityLimiter(PROBES)
 
     async def look(self, session: Session) -> Looked:
         """Find an earlier process's file, check where the addresses lead, and choose the lane."""
@@ -61,18 +58,17 @@ class Workshop:
             placed = await self._hands.do(partial(self._store.journal, session.task))
             if placed is not None:
                 return Looked(placed=placed)
-        async with self._probing:
-            for uri in request.uris:
-                if refused := await self._refusal(uri):
-                    reason = f"{redact_uri(uri)}: {refused}"
-                    return Looked(verdict=Verdict(FailureClass.PERMANENT, "address-refused", reason))
-            size = request.size_bytes
-            if size is None:
-                found = await self._probe(request)
-                if found.refused:
-                    reason = f"{redact_uri(request.uris[0])} leads on: {found.refused}"
-                    return Looked(verdict=Verdict(FailureClass.PERMANENT, "address-refused", reason))
-                size = found.size
+        size = request.size_bytes
+        if size is None:
+            found = await self._probe(request)
+            if found.refused:
+                led_on = "" if found.final_uri == request.uris[0] else "leads on: "
+                return _refused(request.uris[0], led_on + found.refused)
+            size = found.size
+        # What was probed was checked on the way.
+        for uri in request.uris[1:] if request.size_bytes is None else request.uris:
+            if refused := await self._refusal(uri):
+                return _refused(uri, refused)
         wants_split = "split" in request.options or "max-connection-per-server" in request.options
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
         return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh)
@@ -170,14 +166,18 @@ class Workshop:
             return disk_trouble(error)
 
     async def _refusal(self, uri: str) -> str | None:
-        host, _, port = origin_of(uri).rpartition(":")
         try:
-            return await check_addresses(host.strip("[]"), int(port), self._allow_nets)
+            return await check_addresses(*host_and_port(uri), self._allow_nets)
         except Unresolved:
             return None  # aria2 will say so in its own words, and it may resolve by then
 
     async def _probe(self, request: Request) -> Probed:
         return await probe(self._http, request.uris[0], request.headers, self._allow_nets, time.time())
+
+
+def _refused(uri: str, why: str) -> Looked:
+    """The node does not go there."""
+    return Looked(verdict=Verdict(FailureClass.PERMANENT, "address-refused", f"{redact_uri(uri)}: {why}"))
 
 
 def final_path(request: Request) -> PurePosixPath:
