@@ -226,10 +226,10 @@ class Store:
         return folder
 
     def _check_inside(self, folder: Path, relative: PurePosixPath) -> None:
-        resolved = folder.resolve()
-        if not resolved.is_relative_to(self.downloads) or not relative.name or ".." in relative.parts:
+        inside = f"{os.path.realpath(folder)}/".replace("//", "/")
+        if not inside.startswith(f"{self.downloads}/".replace("//", "/")) or not relative.name or ".." in relative.parts:
             raise PlacementFailed(f"{relative} would lie outside the download folder")
-        if resolved.is_relative_to(self.downloads / STAGING_NAME):
+        if inside.startswith(f"{self._staging}/"):
             raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
 
     def _write_journal(self, task: str, placed: Placed) -> None:

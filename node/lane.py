@@ -19,7 +19,7 @@ log = structlog.get_logger()
 TICK_S = {Lane.SMALL: 0.1, Lane.LARGE: 0.2}
 """While transfers run and none began or ended lately."""
 QUICK_TICK_S = 0.02
-BETWEEN_TURNS_S = 0.01
+BETWEEN_TURNS_S = 0.025
 """What is added meanwhile shares the next request; the first of an idle lane goes out at once."""
 QUICK_FOR_S = 0.2
 """Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
@@ -132,11 +132,13 @@ class LaneDriver:
             if applied != self._slots:
                 applied = self._slots
                 await client.set_concurrency(applied)
+            began_at = time.monotonic()
             await self._turn(client)
-            if self._held:
-                await anyio.sleep(BETWEEN_TURNS_S)
             with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
+            since_s = time.monotonic() - began_at
+            if self._held and since_s < BETWEEN_TURNS_S:
+                await anyio.sleep(BETWEEN_TURNS_S - since_s)
 
     def _pause_s(self) -> float:
         """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
