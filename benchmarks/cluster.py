@@ -29,6 +29,9 @@ END_WITHIN_S = 300.0
 COMPLETED = "finished.completed"
 
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
 class Bench:
     """A running cluster with a client that submits and hears every outcome."""
 
@@ -90,7 +93,7 @@ async def bench_cluster(folder: Path) -> AsyncIterator[Bench]:
     folder.mkdir(parents=True, exist_ok=True)
     async with _origin(folder) as origin:
         plan = ClusterPlan(
-            data=folder / "data",
+            data=folder / "downdraft-data",
             downloads=folder / "downloads",
             nodes=NODES,
             slots=SLOTS,

@@ -101,7 +101,7 @@ def print_rows(rows: list[Row], *, as_json: bool) -> None:
 
 WIDE = 150
 """Columns of the table: it is cut rather than wrapped where the terminal has fewer."""
-COLUMNS: tuple[tuple[str, str], ...] = (
+COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("bench", "left"), ("case", "left"), ("value", "right"), ("unit", "left"), ("peer", "left"),
     ("peer value", "right"), ("ratio", "right"), ("floor", "right"), ("CPU s", "right"), ("peak MiB", "right"),
     ("peer CPU s", "right"), ("peer MiB", "right"),

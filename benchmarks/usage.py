@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, CalledProcessError, Popen
 from typing import NamedTuple
@@ -49,14 +50,16 @@ def since(before: Usage, after: Usage) -> Usage:
     return Usage(after.cpu_s - before.cpu_s, after.peak_mib)
 
 
-async def of_command(command: Sequence[str]) -> tuple[float, Usage]:
+async def of_command(
+    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> tuple[float, Usage]:
     """Run a command to its end: its seconds, and what it used. Raises CalledProcessError where it fails."""
-    return await anyio.to_thread.run_sync(_of_command, command)
+    return await anyio.to_thread.run_sync(partial(_of_command, command, cwd, env))
 
 
-def _of_command(command: Sequence[str]) -> tuple[float, Usage]:
+def _of_command(command: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None) -> tuple[float, Usage]:
     began = time.monotonic()
-    process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+    process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, cwd=cwd, env=env)
     _, status, used = os.wait4(process.pid, 0)
     took_s = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)  # it is reaped already

@@ -226,10 +226,11 @@ class Store:
         return folder
 
     def _check_inside(self, folder: Path, relative: PurePosixPath) -> None:
-        inside = f"{os.path.realpath(folder)}/".replace("//", "/")
-        if not inside.startswith(f"{self.downloads}/".replace("//", "/")) or not relative.name or ".." in relative.parts:
+        resolved = os.path.realpath(folder)  # for each file: pathlib takes ten times as long
+        is_inside = os.path.commonpath((self.downloads, resolved)) == str(self.downloads)
+        if not is_inside or not relative.name or ".." in relative.parts:
             raise PlacementFailed(f"{relative} would lie outside the download folder")
-        if inside.startswith(f"{self._staging}/"):
+        if f"{resolved}/".startswith(f"{self._staging}/"):
             raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
 
     def _write_journal(self, task: str, placed: Placed) -> None:

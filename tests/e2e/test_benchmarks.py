@@ -1,0 +1,32 @@
+"""The measurements run, whatever they measure: their figures are for an idle machine, not for a test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.harness.processes import environment
+
+CHECKOUT = Path(__file__).parent.parent.parent
+FIELDS = {"bench", "case", "value", "unit", "peer", "peer_value", "ratio"}
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+def test_every_bench_prints_rows_as_json_lines() -> None:
+    done = run("--quick", "--rounds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["bench"] for row in rows} == {"small_files", "large_file", "latency", "startup", "noop"}
+    assert all(row.keys() >= FIELDS and row["value"] > 0 for row in rows)
+
+
+def test_an_unknown_bench_is_named() -> None:
+    done = run("nonsense")
+    assert done.returncode == 2
+    assert "small_files" in done.stderr
