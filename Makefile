@@ -42,10 +42,13 @@ lint: $(INSTALLED) ## Check style, types and which way imports run
 	$(call timed,$(BIN)/lint-imports)
 
 test: lint ## Check everything that needs minutes at most
-	$(BIN)/pytest -m 'not slow and not compose' --durations=10
+	$(BIN)/pytest -m 'not slow and not compose' $(BESIDE) --durations=10
 
 test-all: lint ## … and what needs long, gigabytes or a Docker engine
-	$(BIN)/pytest --durations=20
+	$(BIN)/pytest $(BESIDE) --durations=20
+
+# Tests mostly wait for processes: three files at a time keep two cores busy.
+BESIDE := -n 3 --dist loadfile
 
 bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about ten minutes on two idle cores
 	@$(BIN)/python -m benchmarks

@@ -20,6 +20,8 @@ from nats.aio.msg import Msg
 from broker import errors
 from broker.credentials import read_identity
 from broker.exchange import Ask, Exchange, Reply
+from broker.servers import split_servers
+from schemas.redact import redact_servers
 
 log = structlog.get_logger()
 
@@ -152,7 +154,9 @@ class Connection:
             raise fate
         return fate
 
-    async def store_all(self, asks: Sequence[Ask]) -> list[int | errors.BrokerError]:
+    async def store_all(
+        self, asks: Sequence[Ask], *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> list[int | errors.BrokerError]:
         """`store` many at once: for each, in order, its sequence or the error that `store` would raise."""
         fates: list[int | errors.BrokerError] = [0] * len(asks)
         sent: list[int] = []
@@ -163,7 +167,7 @@ class Connection:
                 fates[index] = error
             else:
                 sent.append(index)
-        replies = await self._exchange.ask_all([asks[index] for index in sent], REQUEST_TIMEOUT_S)
+        replies = await self._exchange.ask_all([asks[index] for index in sent], timeout_s)
         for index, reply in zip(sent, replies, strict=True):
             ack = _decoded(asks[index].subject, reply, _pub_ack)
             fates[index] = ack.seq if isinstance(ack, _PubAck) else ack
@@ -216,8 +220,9 @@ async def connect(
 
     `timeout_s` bounds the first connect (None: wait for a server for ever). A permission refused at any
     later moment raises PermissionRefused out of the block. What the block itself raises comes out as it is.
-    Raises NotConnected, PermissionRefused.
+    Raises ServersInvalid, CredentialsInvalid, NotConnected, PermissionRefused.
     """
+    servers = split_servers(url)
     identity = read_identity(Path(creds)) if creds else None
     client = Client()
     connection = Connection(client, name)
@@ -226,20 +231,23 @@ async def connect(
         options["inbox_prefix"] = identity.inbox
 
     async def open_connection() -> None:
-        await client.connect(
-            servers=[part.strip() for part in url.split(",")],
-            name=name,
-            error_cb=connection._on_error,
-            disconnected_cb=connection._on_disconnect,
-            reconnected_cb=connection._on_reconnect,
-            closed_cb=connection._on_closed,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions too
-            ping_interval=PING_INTERVAL_S,
-            max_outstanding_pings=2,
-            connect_timeout=2,
-            **options,
-        )
+        try:
+            await client.connect(
+                servers=servers,
+                name=name,
+                error_cb=connection._on_error,
+                disconnected_cb=connection._on_disconnect,
+                reconnected_cb=connection._on_reconnect,
+                closed_cb=connection._on_closed,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions too
+                ping_interval=PING_INTERVAL_S,
+                max_outstanding_pings=2,
+                connect_timeout=2,
+                **options,
+            )
+        except nats.errors.Error as error:  # it tries again for ever, but not with addresses it can't use
+            raise errors.ServersInvalid(f"{redact_servers(url)}: {error}") from error
 
     try:
         async with anyio.create_task_group() as tasks:
@@ -248,15 +256,18 @@ async def connect(
                 await open_connection()
             if waiting.cancelled_caught:
                 raise errors.NotConnected(
-                    f"no nats-server answers at {url} within {timeout_s:g} s; is it running (`downdraft up`)?"
+                    f"no nats-server answers at {redact_servers(url)} within {timeout_s:g} s; "
+                    "is it running (`downdraft up`)?"
                 )
             yield connection
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _only_error(group) from group.__cause__
     finally:
-        # Not drain(): it can hang for 30 s when pull requests are open. A broker that is away is no trouble here.
-        with anyio.CancelScope(shield=True), anyio.move_on_after(2), suppress(OSError, nats.errors.Error):
+        # Not drain(): it can hang for 30 s when pull requests are open. A broker that is away is no trouble here,
+        # nor is a client that never began, which closing asserts.
+        quietly = suppress(OSError, nats.errors.Error, AssertionError)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2), quietly:
             await client.close()
 
 

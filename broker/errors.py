@@ -11,6 +11,12 @@ class NotConnected(BrokerError):
     """No nats-server could be reached."""
 
 
+class ServersInvalid(BrokerError):
+    """What is given as the servers' addresses can't be used."""
+
+    exit_code = 2
+
+
 class PermissionRefused(BrokerError):
     """These credentials do not allow what was tried: a wrong file, or a wrong role."""
 
@@ -49,7 +55,6 @@ UNKNOWN_CODES = frozenset({10164, 10158, 10008, 10074})
 FULL_CODES = frozenset({10077, 10047, 10023, 10028, 10076})
 NO_MESSAGE = 10037
 CONSUMER_NOT_FOUND = 10014
-CONSUMER_EXISTS = 10148
 STREAM_NOT_FOUND = 10059
 MESSAGE_TOO_LARGE = 10054
 

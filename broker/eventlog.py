@@ -44,13 +44,6 @@ class EventLog:
         except (Unanswered, ApiRefused) as error:
             log.debug("event not sent", task=event.task, event_type=event.kind, problem=str(error))
 
-    async def tell(self, event: Event) -> None:
-        """Write such an event and return when it is stored, for what is to come after it; one try."""
-        try:
-            await self._connection.store(self._subject(event), codec.encode(event))
-        except (Unanswered, StoreFull, ApiRefused) as error:
-            log.debug("event perhaps not stored", task=event.task, event_type=event.kind, problem=str(error))
-
     async def report(self, event: Event) -> None:
         """Write a fact and return when it is stored, however long the broker is away or full.
 
@@ -66,24 +59,29 @@ class EventLog:
 
     async def finish(self, event: Finished) -> bool:
         """Write an outcome where the task has none (rule 5). False: one is stored, perhaps by an unanswered try."""
-        while True:
-            try:
-                await self._connection.store(self._subject(event), codec.encode(event), _first_of(event.task))
-            except SequenceConflict:
-                return False
-            except (Unanswered, StoreFull) as error:
-                await self._wait(event, error)
-            else:
-                return True
+        (was_first,) = await self.finish_all((event,))
+        return was_first
 
     async def finish_all(self, events: Sequence[Finished]) -> list[bool]:
         """`finish` for many tasks at once: for each, in order, what it would return."""
-        asks = [Ask(self._subject(one), codec.encode(one), _first_of(one.task)) for one in events]
-        fates = await self._connection.store_all(asks)
-        return [
-            True if isinstance(fate, int) else False if isinstance(fate, SequenceConflict) else await self.finish(event)
-            for event, fate in zip(events, fates, strict=True)
-        ]
+        first: dict[int, bool] = {}
+        while unsure := [index for index in range(len(events)) if index not in first]:
+            asks = [self._outcome_ask(events[index]) for index in unsure]
+            for index, fate in zip(unsure, await self._connection.store_all(asks), strict=True):
+                if isinstance(fate, int | SequenceConflict):
+                    first[index] = isinstance(fate, int)
+                elif isinstance(fate, Unanswered | StoreFull):
+                    trouble = fate
+                else:
+                    raise fate
+            if len(first) < len(events):
+                await self._wait(events[unsure[-1]], trouble)
+        return [first[index] for index in range(len(events))]
+
+    def _outcome_ask(self, event: Finished) -> Ask:
+        """Write it on condition that the task has no outcome yet."""
+        condition = {s.EXPECTED_SEQUENCE: "0", s.EXPECTED_SUBJECT: s.outcome_of(event.task)}
+        return Ask(self._subject(event), codec.encode(event), condition)
 
     async def _wait(self, event: Event, error: BrokerError) -> None:
         is_full = isinstance(error, StoreFull)
@@ -125,11 +123,6 @@ class EventLog:
 
     def _subject(self, event: Event) -> str:
         return s.event_write(event.task, event.kind, self._writer)
-
-
-def _first_of(task: str) -> dict[str, str]:
-    """The condition that the task has no outcome yet."""
-    return {s.EXPECTED_SEQUENCE: "0", s.EXPECTED_SUBJECT: s.outcome_of(task)}
 
 
 def _outcome_query(task: str) -> checked.Query:

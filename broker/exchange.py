@@ -79,6 +79,7 @@ class Exchange:
                 try:
                     await self._client.publish(ask.subject, ask.body, self._prefix + token, ask.headers)
                 except nats.errors.Error as error:
+                    del self._waiting[token]
                     batch.answer(index, Reply(None, str(error) or type(error).__name__))
             with anyio.move_on_after(timeout_s):
                 if batch.left:

@@ -36,8 +36,6 @@ class Follower(Struct, frozen=True):
     name: str
     current: bool
     offline: bool
-    lag: int
-    """Writes behind the leader."""
 
 
 class Stream(Struct, frozen=True):
@@ -116,7 +114,6 @@ async def stream(connection: Connection, name: str) -> Stream | None:
                 name=str(peer.get("name", "")),
                 current=bool(peer.get("current")),
                 offline=bool(peer.get("offline")),
-                lag=int(peer.get("lag", 0)),
             )
             for peer in cluster.get("replicas") or ()
         ),

@@ -49,28 +49,43 @@ class Table:
         return fate
 
     async def write_all(self, writes: Sequence[tuple[TaskRow, int]]) -> list[int | BrokerError | None]:
-        """`write` for many tasks at once: for each, in order, what `write` would return or raise."""
-        asks = [_ask(row, expected) for row, expected in writes]
-        fates: list[int | BrokerError | None] = []
-        for (row, expected), fate in zip(writes, await self._connection.store_all(asks), strict=True):
-            fates.append(await self._settled(row, expected, fate))
-        return fates
+        """`write` for many tasks at once: for each, in order, what `write` would return or raise.
 
-    async def _settled(self, row: TaskRow, expected: int, fate: int | BrokerError) -> int | BrokerError | None:
-        """Lost is not defeated: find out what stands, and write the same again until it is clear (rule 3)."""
-        while isinstance(fate, SequenceConflict | Unanswered):
-            log.debug("write unsure, reading what stands", task=row.task, problem=str(fate))
-            try:
-                found = await self.top(row.task)
-            except BrokerError as error:
-                return error
-            if found is not None and found.row.nonce == row.nonce:
-                return found.sequence
-            if (found.sequence if found else 0) != expected:
-                return None
-            await anyio.sleep(RETRY_S)
-            (fate,) = await self._connection.store_all((_ask(row, expected),))
-        return fate
+        Lost is not defeated: of writes whose fate is unknown it finds out what stands, and writes the same again until
+        all is clear (rule 3).
+        """
+        asks = [_ask(row, expected) for row, expected in writes]
+        fates = list(await self._connection.store_all(asks))
+        settled: dict[int, int | BrokerError | None] = {}
+        while unsure := [index for index in range(len(writes)) if index not in settled and _is_unsure(fates[index])]:
+            for index in unsure:
+                log.debug("write unsure, reading what stands", task=writes[index][0].task, problem=str(fates[index]))
+            lost = await self._still_unsure([(index, *writes[index]) for index in unsure], settled)
+            if lost:
+                await anyio.sleep(RETRY_S)
+                again = await self._connection.store_all([asks[index] for index in lost])
+                for index, fate in zip(lost, again, strict=True):
+                    fates[index] = fate
+        return [settled[index] if index in settled else fates[index] for index in range(len(writes))]
+
+    async def _still_unsure(
+        self, writes: Sequence[tuple[int, TaskRow, int]], settled: dict[int, int | BrokerError | None]
+    ) -> list[int]:
+        """Settle what the stream's leader can tell of; the others' indexes: nothing came of them yet, write again."""
+        found = await self.tops([row.task for _, row, _ in writes])
+        lost = []
+        for (index, row, expected), stands in zip(writes, found, strict=True):
+            if isinstance(stands, Unanswered):
+                lost.append(index)
+            elif isinstance(stands, BrokerError):
+                settled[index] = stands
+            elif stands is not None and stands.row.nonce == row.nonce:
+                settled[index] = stands.sequence
+            elif (stands.sequence if stands else 0) != expected:
+                settled[index] = None
+            else:
+                lost.append(index)
+        return lost
 
     async def mark(self) -> int:
         """Write the marker and return its sequence: a reader that sees it has seen all that came before."""
@@ -140,6 +155,10 @@ def _decoded(found: checked.StoredMessage | None) -> StoredRow | Unreadable | No
     except msgspec.MsgspecError as error:
         return Unreadable(f"row {found.sequence}: {error}")
     return StoredRow(found.sequence, row, found.stored_at)
+
+
+def _is_unsure(fate: int | BrokerError) -> bool:
+    return isinstance(fate, SequenceConflict | Unanswered)
 
 
 def _ask(row: TaskRow, expected: int) -> Ask:

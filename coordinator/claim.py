@@ -131,6 +131,10 @@ async def _admit_all(term: Term, rows: Sequence[TaskRow]) -> list[bool | BrokerE
         admitted = await _admit_held(term, [rows[index] for index in free.values()])
     for index, fate in zip(free.values(), admitted, strict=True):
         fates[index] = fate
+    async with anyio.create_task_group() as tasks:
+        for row in rows:
+            if row.state is State.ENDING:
+                tasks.start_soon(_finish_rejected, term, row)
     for index in sorted(set(range(len(rows))) - set(free.values())):
         async with term.only(rows[index].task):
             (fates[index],) = await _admit_held(term, [rows[index]])
@@ -167,13 +171,20 @@ async def _admitted(
         await term.clear(row.task)
         return _same(ended.event.owner, getattr(ended.event, "source", ""), row)
     term.book.vouched.add(stored.sequence)
-    if row.state is State.ENDING:
-        log.info("request rejected", task=row.task, owner=row.owner, reason=row.reason)
-        await term.finish(row.task)
-    else:
+    if row.state is not State.ENDING:
         log.debug("request claimed", task=row.task, owner=row.owner, source=row.source)
         await term.events.emit(_queued(term, row))
     return True
+
+
+async def _finish_rejected(term: Term, row: TaskRow) -> None:
+    """Outside the batch's locks: the good ones need not wait. What fails here, the watch comes back to."""
+    log.info("request rejected", task=row.task, owner=row.owner, reason=row.reason)
+    try:
+        async with term.only(row.task):
+            await term.finish(row.task)
+    except BrokerError as error:
+        log.warning("a rejection waits", task=row.task, problem=str(error))
 
 
 def _same(owner: str, source: str, row: TaskRow) -> bool:

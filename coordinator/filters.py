@@ -33,11 +33,3 @@ CLASS_FILTERS: tuple[Filter, ...] = (has_tags, is_capable)
 """Depend only on a task's class."""
 NODE_FILTERS: tuple[Filter, ...] = (has_room, has_disk)
 """Change with every placement."""
-
-
-def refusal(node: NodeState, task: Waiting) -> str | None:
-    """The first reason why not, None if the node can take the task."""
-    for check in CLASS_FILTERS + NODE_FILTERS:
-        if (reason := check(node, task)) is not None:
-            return reason
-    return None

@@ -34,6 +34,8 @@ PREFIX = "facts-"
 DRAIN_WITHIN_S = 10.0
 """Without any progress: a fact that can't be read must not keep every leader from leading."""
 DRAIN_LOOK_S = 0.05
+TIDY_WITHIN_S = 0.05
+"""What takes longer than a placement's clean-up is waited for task by task."""
 
 
 async def open_consumer(term: Term) -> str:
@@ -74,8 +76,8 @@ async def drain(term: Term) -> None:
         with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
             while await _left(term, name):
                 while (delivery := await reader.next(no_wait=True)) is not None:
-                    waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
-                    await settle(term, reader, [delivery, *reader.ready(BATCH)], act_on)
+                    if await settle(term, reader, [delivery, *reader.ready(BATCH)], act_on):
+                        waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
                 await anyio.sleep(DRAIN_LOOK_S)
     if waiting.cancelled_caught:
         log.error("some facts could not be acted on at takeover; they will come again")
@@ -133,9 +135,10 @@ async def _complete(term: Term, facts: Sequence[Reported]) -> list[Reported]:
             left.append(reported)
     with term.locks.all_of(completed):
         await term.clear_known(completed)
-    for reported in left:
-        if isinstance(reported.fact, Completed):
-            await term.locks.until_free(reported.fact.task)
+    with anyio.move_on_after(TIDY_WITHIN_S):
+        for reported in left:
+            if isinstance(reported.fact, Completed):
+                await term.locks.until_free(reported.fact.task)
     return left
 
 

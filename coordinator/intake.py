@@ -84,11 +84,14 @@ async def take_in(
                 await anyio.sleep(RETRY_S)
 
 
-async def settle(term: Term, reader: Pull, deliveries: Sequence[Delivery], act: Act) -> None:
-    """Act on messages and ack them; where the broker is in trouble, ask for them again later."""
+async def settle(term: Term, reader: Pull, deliveries: Sequence[Delivery], act: Act) -> int:
+    """Act on messages and ack them; where the broker is in trouble, ask for them again later. How many were acked."""
+    acked = 0
     for delivery, error in zip(deliveries, await act(term, deliveries), strict=True):
         if error is None:
             await reader.ack(delivery)
+            acked += 1
         else:
             log.warning("a message waits", subject=delivery.subject, problem=str(error))
             await reader.nak(delivery, FULL_RETRY_S if isinstance(error, StoreFull | Unreadable) else RETRY_S)
+    return acked

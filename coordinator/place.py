@@ -44,46 +44,55 @@ async def place_tasks(term: Term) -> None:
 
 
 async def _place_all(term: Term, placements: Sequence[Placement]) -> None:
-    """At once those that nobody works on, each other after whoever does."""
-    unsettled = {placement.task: placement for placement in placements}
-    try:
-        free = [placement for placement in placements if placement.task not in term.locks]
-        with term.locks.all_of([placement.task for placement in free]):
-            await _place_held(term, free)
-        for placement in free:
-            term.desk.release(unsettled.pop(placement.task))
-        for placement in tuple(unsettled.values()):
+    """At once those that nobody works on, each other after whoever does. One that fails stays in the queue."""
+    free = [placement for placement in placements if placement.task not in term.locks]
+    with term.locks.all_of([placement.task for placement in free]):
+        failed = await _place_held(term, free)
+    for placement in set(free) - set(failed):
+        term.desk.release(placement)
+    for placement in placements:
+        if placement not in free:
             async with term.only(placement.task):
-                await _place_held(term, [placement])
-            term.desk.release(unsettled.pop(placement.task))
-    except BrokerError as error:
-        log.warning("placing failed, the tasks stay in the queue", tasks=len(unsettled), problem=str(error))
+                failed += await _place_held(term, [placement])
+            if placement not in failed:
+                term.desk.release(placement)
+    if failed:
         await anyio.sleep(IDLE_S)
-    finally:
-        for placement in unsettled.values():
+        for placement in failed:
             term.desk.release(placement)
 
 
-async def _place_held(term: Term, placements: Sequence[Placement]) -> None:
-    """Place tasks whose locks are held. Raises BrokerError when all that could be placed is."""
-    due = [(placement, top) for placement in placements if (top := await _still_due(term, placement)) is not None]
+async def _place_held(term: Term, placements: Sequence[Placement]) -> list[Placement]:
+    """Place tasks whose locks are held; those with which the broker was in trouble are returned."""
+    failed: list[Placement] = []
+    due: list[tuple[Placement, StoredRow]] = []
+    for placement in placements:
+        try:
+            if (top := await _still_due(term, placement)) is not None:
+                due.append((placement, top))
+        except BrokerError as error:
+            _failed(failed, placement, error)
     changes = [(moves.placed(top.row, one.node, one.instance), top.sequence) for one, top in due]
-    fates = await term.cas_all(changes)
     placed = []
-    for (placement, _), fate in zip(due, fates, strict=True):
+    for (placement, _), fate in zip(due, await term.cas_all(changes), strict=True):
         if isinstance(fate, StoredRow):
             # Before the clean-up: the node has the row by now, and its `started` should not overtake this.
             await term.events.emit(Assigned(**term.about(fate.row), node=placement.node, why=placement.why))
             log.debug("task placed", task=placement.task, node=placement.node, attempt=fate.row.attempt)
             placed.append(placement.task)
+        elif fate is not None:
+            _failed(failed, placement, fate)
     await term.tidy(*placed)
-    for fate in fates:
-        if isinstance(fate, BrokerError):
-            raise fate
+    return failed
+
+
+def _failed(failed: list[Placement], placement: Placement, error: BrokerError) -> None:
+    log.warning("placing failed, the task stays in the queue", task=placement.task, problem=str(error))
+    failed.append(placement)
 
 
 async def _still_due(term: Term, placement: Placement) -> StoredRow | None:
-    """The row that the plan was made on, if it still stands and its task has not ended."""
+    """The row that the plan was made on, if it still stands and its task has not ended. Raises BrokerError."""
     top = term.book.top(placement.task)
     if top is None or top.sequence != placement.sequence or await term.is_over(top):
         return None

@@ -9,6 +9,7 @@ from broker.errors import BrokerError
 from coordinator import moves
 from coordinator.feed import unhurried
 from coordinator.term import Term
+from coordinator.views import Holdings
 from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow, TaskRow
 
@@ -28,6 +29,7 @@ class Watch:
 
     def __init__(self, term: Term) -> None:
         self._term = term
+        self._holdings = Holdings(term.fleet)
         self._missing: dict[str, tuple[int, float]] = {}
         self._surplus: dict[tuple[str, str], float] = {}
 
@@ -46,6 +48,7 @@ class Watch:
                 term.fleet.start_afresh(now)
             if settings.forget_offline_after_s:
                 term.fleet.forget_offline(now, settings.forget_offline_after_s)
+                term.desk.turnover.forget({seen.heartbeat.node for seen in term.fleet})
             async with anyio.create_task_group() as tasks:
                 for stored, step in await self._due(now):
                     tasks.start_soon(self._do, stored, step, limiter)
@@ -79,13 +82,14 @@ class Watch:
                     found.append((top, _rescue))
                 elif self._is_missing(top, now):
                     found.append((top, _write_again))
+                elif top.sequence not in term.book.vouched:
+                    found.append((top, _check))
         return found
 
     def _is_missing(self, top: StoredRow, now: float) -> bool:
         """Whether a node that we hear has not taken its assignment for long."""
         row = top.row
-        seen = self._term.fleet.get(row.place)
-        if seen is None or any(held.task == row.task and held.attempt == row.attempt for held in seen.heartbeat.held):
+        if self._term.fleet.get(row.place) is None or self._holdings.of(top) is not None:
             self._missing.pop(row.task, None)
             return False
         sequence, since = self._missing.setdefault(row.task, (top.sequence, now))
@@ -165,6 +169,11 @@ async def _rescue(term: Term, top: StoredRow) -> None:
         return
     log.warning("node lost, its task goes elsewhere", node=top.row.place, attempt=top.row.attempt)
     await term.apply(top, moves.given_back(top.row, f"node {top.row.place} was lost"))
+
+
+async def _check(term: Term, top: StoredRow) -> None:
+    """An earlier leader's row: whether its task has ended is read once (rule 11)."""
+    await term.is_over(top)
 
 
 async def _write_again(term: Term, top: StoredRow) -> None:

@@ -220,8 +220,12 @@ class Agent:
     def _advance(self, session: Session, signal: Signal) -> None:
         """Take one step through the table and start what the new phase is."""
         session = after(session, signal)
+        if signal is Signal.ADDED:
+            session = replace(session, added_at=time.monotonic())
         if signal is Signal.STARTED and not session.started_at:
-            session = replace(session, started_at=time.monotonic())
+            # It began somewhen after the look before: a small file may be whole when it is first seen to run.
+            began_at = max(session.added_at, self.lanes[session.lane].looked_before)
+            session = replace(session, started_at=began_at)
             log.debug("download started", **_named(session), lane=session.lane)
             self._say(Started(**self._about(session), node=self.node, lane=session.lane))
         self._put(session)
@@ -319,7 +323,10 @@ class Agent:
             sessions = await self._placed.take(REPORT_MAX)
             first = await self._events.finish_all([self._completed(session) for session in sessions])
             for session, was_first in zip(sessions, first, strict=True):
-                await self._settle(session, ours=was_first or await self._events.is_own_completion(session.task))
+                if was_first:
+                    self._settle(session)
+                else:
+                    self._tasks.start_soon(self._settle_second, session)
 
     def _completed(self, session: Session) -> Completed:
         placed = self._results[session.task]
@@ -336,15 +343,19 @@ class Agent:
             seconds=round(placed.seconds, 3),
         )
 
-    async def _settle(self, session: Session, *, ours: bool) -> None:
-        """The task has ended, with this node's file or with another attempt's."""
+    async def _settle_second(self, session: Session) -> None:
+        """An outcome is stored already: this node's own, by a try whose answer was lost, or another attempt's."""
+        if not await self._events.is_own_completion(session.task):
+            log.info("another attempt was first, its file counts", **_named(session))
+            await self._workshop.unplace(session.task)
+        self._settle(session)
+
+    def _settle(self, session: Session) -> None:
+        """The task has ended: nothing staged of it is needed any more."""
         placed = self._results[session.task]
         assert isinstance(placed, Placed)
-        if not ours:
-            log.info("another attempt was first, its file counts", **_named(session), path=placed.path)
-            await self._workshop.unplace(session.task)
-        elif placed.path:
-            log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
+        log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
+        if placed.path:
             self._workshop.wipe_sometime(session.task)
         self._assignments.settle_for_ever(session.task)
         self._next.pop(session.task, None)  # it has ended: no further attempt begins here

@@ -40,11 +40,6 @@ _KEYS = [
     "errorCode",
     "errorMessage",
 ]
-_NOT_FOUND = "is not found"
-_HARMLESS_PAUSE = ("cannot be paused now", _NOT_FOUND)
-_HARMLESS_UNPAUSE = ("cannot be unpaused now", _NOT_FOUND)
-_HARMLESS_REMOVE = ("Active Download not found", _NOT_FOUND)
-_HARMLESS_FORGET = ("Could not remove download result", _NOT_FOUND)
 
 
 class Aria2Error(DowndraftError):
@@ -177,7 +172,8 @@ class Aria2:
     async def turn(self, *, forget: Sequence[str], remove: Sequence[str], add: Sequence[Addition]) -> Turn:
         """Forget what ended, stop, add, and look, in this order and mostly in one request.
 
-        What `forget`, `force_remove`, `add_many` and `tick` do one by one.
+        To stop takes effect later: await `removed`, or nothing, in a tick. What can't be stopped or forgotten, for it
+        is unknown, or has ended, or runs, stays as it is.
         """
         calls: list[Call] = [(self._client.REMOVE_DOWNLOAD_RESULT, [gid]) for gid in forget]
         calls += [(self._client.FORCE_REMOVE, [gid]) for gid in remove]
@@ -197,21 +193,6 @@ class Aria2:
         """
         return await self._resolved(additions, await self._add(additions))
 
-    async def pause(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
-        """Pause at once; what is paused, ended or unknown stays as it is. One entry a gid, None where fine."""
-        return await self._each(self._client.FORCE_PAUSE, gids, _HARMLESS_PAUSE)
-
-    async def unpause(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
-        return await self._each(self._client.UNPAUSE, gids, _HARMLESS_UNPAUSE)
-
-    async def force_remove(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
-        """Ask aria2 to stop these. It takes effect later: await `removed`, or nothing, in a tick."""
-        return await self._each(self._client.FORCE_REMOVE, gids, _HARMLESS_REMOVE)
-
-    async def forget(self, gids: Sequence[str]) -> list[Aria2Refused | None]:
-        """Drop the results of downloads that ended; those that run stay."""
-        return await self._each(self._client.REMOVE_DOWNLOAD_RESULT, gids, _HARMLESS_FORGET)
-
     async def set_concurrency(self, count: int) -> None:
         """How many downloads may run at once."""
         await self._run(partial(self._client.change_global_option, {"max-concurrent-downloads": str(count)}))
@@ -228,7 +209,7 @@ class Aria2:
             if additions[index].gid in held:
                 results[index] = None
         if ended:
-            await self.forget([additions[index].gid for index in ended])
+            await self._multicall([(self._client.REMOVE_DOWNLOAD_RESULT, [additions[index].gid]) for index in ended])
             again = await self._add([additions[index] for index in ended])
             for index, result in zip(ended, again, strict=True):
                 results[index] = result
@@ -257,12 +238,6 @@ class Aria2:
             for gid, answer in told
             if not isinstance(answer, Aria2Refused)
         }
-
-    async def _each(self, method: str, gids: Sequence[str], harmless: tuple[str, ...]) -> list[Aria2Refused | None]:
-        answers = await self._multicall([(method, [gid]) for gid in gids])
-        return [
-            answer if isinstance(answer, Aria2Refused) and not _says(answer, harmless) else None for answer in answers
-        ]
 
     async def _multicall(self, calls: Sequence[Call]) -> list[Any]:
         """One value or Aria2Refused for each call, in order, however many requests that takes."""
@@ -344,7 +319,3 @@ def _decoded(raw: Any, kind: type[T]) -> T:
         return msgspec.convert(raw, kind, strict=False)
     except msgspec.ValidationError as error:
         raise Aria2Nonsense(f"aria2's answer can't be read: {error}") from error
-
-
-def _says(refusal: Aria2Refused, texts: tuple[str, ...]) -> bool:
-    return any(text in str(refusal) for text in texts)

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +25,6 @@ CONTROL_NAME = f"{DATA_NAME}.aria2"
 JOURNAL_NAME = "placed.json"
 BLOCK_BYTES = 1 << 20
 EMPTY_DIGEST = f"sha-256={hashlib.sha256().hexdigest()}"
-SECTOR_BYTES = 512
 """The unit of st_blocks, whatever the file system's own."""
 NAMES_MAX = 10_000
 """Files that may share a name as `name`, `name.1` …: past that something loops."""
@@ -66,8 +65,10 @@ class Store:
         downloads.mkdir(parents=True, exist_ok=True)
         self.downloads = downloads.resolve()
         self._staging = self.downloads / STAGING_NAME
-        self._staged = {folder.name for folder in self._staging.iterdir()} if self._staging.is_dir() else set()
-        """Tasks that may have something staged: what an earlier process left, and what this one began."""
+        left = [folder.name for folder in self._staging.iterdir()] if self._staging.is_dir() else []
+        self._staged = dict.fromkeys(left, 0)
+        """Tasks that may have something staged, each with when it was last expected: a count."""
+        self._expectations = 0
 
     def __repr__(self) -> str:
         return f"<Store {self.downloads}>"
@@ -88,8 +89,23 @@ class Store:
     def expect(self, task: str) -> Path:
         """From now on something may be staged of the task: its folder, which aria2 makes where it is missing."""
         folder = self.staging(task)
-        self._staged.add(task)
+        self._expectations += 1
+        self._staged[task] = self._expectations
         return folder
+
+    def expected(self, keep: Set[str]) -> dict[str, int]:
+        """Of which tasks not in `keep` something may be staged; for `missing` and `forget`. Touches no disk."""
+        return {task: count for task, count in self._staged.items() if task not in keep}
+
+    def missing(self, expected: Mapping[str, int]) -> dict[str, int]:
+        """Those of them that have no staging folder: aria2 makes none for a download that never began."""
+        return {task: count for task, count in expected.items() if not self.staging(task).exists()}
+
+    def forget(self, missing: Mapping[str, int]) -> None:
+        """Nothing is staged of these, unless something was expected since. Touches no disk."""
+        for task, count in missing.items():
+            if self._staged.get(task) == count:
+                del self._staged[task]
 
     def prepare(self, task: str, split: bool) -> None:
         """Make the staging folder fit to be downloaded into; `split`: by more than one connection."""
@@ -116,15 +132,7 @@ class Store:
             pass
         except OSError:
             shutil.rmtree(folder)
-        self._staged.discard(task)
-
-    def partial_bytes(self, task: str) -> int:
-        """Bytes on disk of the unfinished file: holes that a split download leaves don't count."""
-        try:
-            found = self.data(task).stat()
-        except FileNotFoundError:
-            return 0
-        return min(found.st_size, found.st_blocks * SECTOR_BYTES)
+        self._staged.pop(task, None)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.downloads).free
@@ -153,10 +161,18 @@ class Store:
         staged.unlink(missing_ok=True)
         return placed
 
-    def sync_names(self, placed: Iterable[Placed]) -> None:
-        """Have the names of placed files survive a power cut: each folder is synced once. Raises OSError."""
-        for folder in {(self.downloads / one.path).parent for one in placed}:
-            _sync(folder)
+    def sync_names(self, placed: Iterable[Placed]) -> dict[str, OSError]:
+        """Have the names of placed files survive a power cut: each folder is synced once. By path, what failed."""
+        paths: dict[Path, list[str]] = {}
+        for one in placed:
+            paths.setdefault((self.downloads / one.path).parent, []).append(one.path)
+        troubled: dict[str, OSError] = {}
+        for folder, inside in paths.items():
+            try:
+                _sync(folder)
+            except OSError as error:
+                troubled |= dict.fromkeys(inside, error)
+        return troubled
 
     def _move(self, task: str, staged: Path, wanted: Placed) -> Placed:
         """Move to the path wanted or the next free one beside it; what became of it."""

@@ -19,8 +19,10 @@ log = structlog.get_logger()
 TICK_S = {Lane.SMALL: 0.1, Lane.LARGE: 0.2}
 """While transfers run and none began or ended lately."""
 QUICK_TICK_S = 0.02
-BETWEEN_TURNS_S = 0.025
+BETWEEN_TURNS_S = 0.02
 """What is added meanwhile shares the next request; the first of an idle lane goes out at once."""
+BETWEEN_FULL_S = 0.05
+"""… while every slot is taken: what follows waits inside aria2 already, so no slot idles."""
 QUICK_FOR_S = 0.2
 """Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
 IDLE_TICK_S = 2.0
@@ -55,6 +57,9 @@ class LaneDriver:
         self._additions: dict[str, Addition] = {}
         self._removals: set[str] = set()
         self._held: set[str] = set()
+        self.looked_before = 0.0
+        """When the look before the last one was, monotonic seconds."""
+        self._looked_at = 0.0
         self._changed_at = 0.0
         """When a transfer began or ended, monotonic seconds."""
         self._ended: list[str] = []
@@ -136,9 +141,9 @@ class LaneDriver:
             await self._turn(client)
             with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
-            since_s = time.monotonic() - began_at
-            if self._held and since_s < BETWEEN_TURNS_S:
-                await anyio.sleep(BETWEEN_TURNS_S - since_s)
+            is_full = len(self._held) >= self._slots
+            least_s = BETWEEN_FULL_S if is_full else BETWEEN_TURNS_S if self._held else 0.0
+            await anyio.sleep(max(0.0, began_at + least_s - time.monotonic()))
 
     def _pause_s(self) -> float:
         """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
@@ -170,6 +175,7 @@ class LaneDriver:
     def _look(self, tick: Tick) -> list[News]:
         """What changed since the last tick."""
         self.transfers, self.bytes_per_s = tick.transfers, tick.speed
+        self.looked_before, self._looked_at = self._looked_at, time.monotonic()
         news = []
         for task in tuple(self._held):
             transfer = tick.transfers.get(task)

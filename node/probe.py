@@ -60,15 +60,10 @@ class Probed(Struct, frozen=True, kw_only=True):
     status: int | None = None
     """Of the last answer. Only a hint: some origins answer HEAD otherwise than GET."""
     retry_after_s: float | None = None
-    etag: str = ""
-    last_modified: str = ""
-    accepts_ranges: bool = False
     final_uri: str = ""
     """Where redirects led."""
     refused: str = ""
     """Why this node does not go there, for people."""
-    unresolved: bool = False
-    """The name leads nowhere: aria2 will find out too, and report it."""
 
 
 def parse_nets(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -107,10 +102,8 @@ async def probe(
         url = URL(uri, encoded=True)
         if url.host != host and (refused := await _check(url, allow_nets)):
             return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
-    except Unresolved:
-        return Probed(unresolved=True)
-    except ValueError:
-        return Probed()
+    except (Unresolved, ValueError):
+        return Probed()  # aria2 will find out too, and report it
     if url.scheme not in _HTTP:
         return Probed()
     with anyio.move_on_after(PROBE_TIMEOUT_S):
@@ -156,9 +149,7 @@ async def _follow(
                 url = target
             if refused := await _check(url, allow_nets):
                 return Probed(refused=refused, final_uri=str(url))
-        except Unresolved:
-            return Probed(unresolved=True)
-        except (aiohttp.ClientError, OSError, ValueError):
+        except (Unresolved, aiohttp.ClientError, OSError, ValueError):
             return Probed()
         if url.scheme not in _HTTP:
             break
@@ -185,9 +176,6 @@ def _read(answer: aiohttp.ClientResponse, now: float) -> Probed:
         size=answer.content_length if plain else None,
         status=answer.status,
         retry_after_s=retry_after_s(answer.headers.get("Retry-After", ""), now),
-        etag=answer.headers.get("ETag", ""),
-        last_modified=answer.headers.get("Last-Modified", ""),
-        accepts_ranges=answer.headers.get("Accept-Ranges", "").lower() == "bytes",
         final_uri=str(answer.url),
     )
 

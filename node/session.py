@@ -109,6 +109,8 @@ class Session(Struct, frozen=True, kw_only=True):
     wanted: Wanted = Wanted.RUN
     lane: str = ""
     """Empty until the probe has chosen one."""
+    added_at: float = 0.0
+    """When aria2 took it, monotonic seconds; 0 before."""
     started_at: float = 0.0
     """When aria2 first ran it, monotonic seconds; 0 before."""
     said_paused: bool = False

@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import aiohttp
+import anyio
+import anyio.to_thread
 import structlog
+from anyio import CapacityLimiter
 
 from node import files
 from node.aria2 import Addition
@@ -25,6 +29,10 @@ log = structlog.get_logger()
 
 SMALL_BYTES_MAX = 8 << 20
 """Up to here one connection without control files is faster, and a crash costs little."""
+LARGE_HASHED_MAX = 2
+"""Large files hashed at once: a disk serves few readers well."""
+FREE_WITHIN_S = 1.0
+"""A disk that does not answer by then has what room it had before."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
 
@@ -47,6 +55,9 @@ class Workshop:
         self._http = http
         self._allow_nets = allow_nets
         self._hands = hands
+        self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
+        self._asking = CapacityLimiter(1)
+        self._free_bytes = 0
 
     async def look(self, session: Session) -> Looked:
         """Find an earlier process's file, check where the addresses lead, and choose the lane."""
@@ -93,7 +104,11 @@ class Workshop:
 
         With each session the seconds its download took.
         """
-        return await self._hands.do(partial(self._finish_all, whole))
+        if whole[0][0].lane == Lane.SMALL:
+            return await self._hands.do(partial(self._finish_all, whole))
+        # Beside the hands: hashing gigabytes takes seconds. It may be repeated, so nobody waits for it on leaving.
+        work = partial(self._finish_all, whole)
+        return await anyio.to_thread.run_sync(work, limiter=self._hashing, abandon_on_cancel=True)
 
     async def wipe(self, task: str) -> None:
         """Delete what is staged."""
@@ -123,27 +138,39 @@ class Workshop:
 
     async def free_bytes(self) -> int:
         """Room on the download disk; 0 where it can't be told, so that nothing is placed here."""
-        try:
-            return await self._hands.do(self._store.free_bytes)
-        except OSError as error:
-            log.error("the download folder can't be used", problem=str(error))
-            return 0
+        # In a thread of its own: a heartbeat must not wait behind files that are hashed.
+        with anyio.move_on_after(FREE_WITHIN_S):
+            try:
+                self._free_bytes = await anyio.to_thread.run_sync(
+                    self._store.free_bytes, limiter=self._asking, abandon_on_cancel=True
+                )
+            except OSError as error:
+                log.error("the download folder can't be used", problem=str(error))
+                self._free_bytes = 0
+        return self._free_bytes
 
     async def sweep(self, keep: frozenset[str]) -> None:
+        """Delete what is staged of tasks that are not here, and forget those of which nothing was."""
+        expected = self._store.expected(keep)
         try:
             swept = await self._hands.do(partial(self._store.sweep, keep, time.time()))
+            missing = await self._hands.do(partial(self._store.missing, expected))
         except OSError as error:
             log.warning("sweeping was interrupted", problem=str(error))
             return
+        self._store.forget(missing)
         if swept:
             log.info("partial files nobody needs were deleted", tasks=len(swept))
 
     def _finish_all(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
         results = [self._finish(session, seconds) for session, seconds in whole]
-        try:
-            self._store.sync_names([result for result in results if isinstance(result, Placed)])
-        except OSError as error:
-            return [disk_trouble(error) if isinstance(result, Placed) else result for result in results]
+        troubled = self._store.sync_names([result for result in results if isinstance(result, Placed)])
+        for index, result in enumerate(results):
+            if isinstance(result, Placed) and (error := troubled.get(result.path)):
+                # The name may be gone after a power cut: not ours to report, nor to leave behind.
+                with suppress(OSError):
+                    self._store.unplace(whole[index][0].task)
+                results[index] = disk_trouble(error)
         return results
 
     def _finish(self, session: Session, seconds: float) -> Placed | Verdict:

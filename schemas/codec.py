@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Hashable
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -36,8 +35,3 @@ def explain(error: msgspec.MsgspecError) -> tuple[str, str]:
         return "", str(error)
     what = found["what"].replace("`", "")
     return (found["where"] or "").strip("."), f"a name in it: {what}" if found["key"] else what
-
-
-def rfc3339(moment: float) -> str:
-    """A Unix time in seconds as RFC 3339 UTC with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

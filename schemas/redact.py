@@ -29,9 +29,13 @@ def redact_servers(urls: str) -> str:
 
 
 def _redact_server(url: str) -> str:
-    if "://" in url or not url:
-        return redact_uri(url)
-    return redact_uri(f"nats://{url}").removeprefix("nats://")
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
+    bare = f"//{rest.rpartition('@')[2]}"
+    try:
+        _ = urlsplit(bare).port  # raises where what seems a port is no number: it may be half a password
+        return scheme + mark + redact_uri(bare).removeprefix("//")
+    except ValueError:
+        return f"{scheme}{mark}{MASK}"
 
 
 def _masked(pair: re.Match[str]) -> str:

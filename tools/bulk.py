@@ -58,7 +58,6 @@ class Submission:
     def __init__(self, client: Client, bulk: Bulk, one: Waiting | None) -> None:
         self.accepted = 0
         self.refused = 0
-        self.last_line = 0
         self.bytes_read = 0
         self.has_all = False
         """Whether everything was read and answered."""
@@ -102,7 +101,6 @@ class Submission:
 
     async def _send_all(self, publisher: Publisher[Sent], found: list[Entry | BadLine]) -> None:
         for one in found:
-            self.last_line = one.line
             if isinstance(one, BadLine):
                 self._refuse(one.line, one.reason)
                 continue
@@ -111,9 +109,8 @@ class Submission:
             except LineInvalid as error:
                 self._refuse(error.bad.line, error.bad.reason)
                 continue
-            task, request = sent.prepared.task, sent.prepared.request
             if self.waiting is not None:
-                self.waiting.expect(task, request.title, perhaps_over=self._may_be_old(one))
+                self.waiting.expect(sent.prepared, perhaps_over=self._may_be_old(one))
             await publisher.put(sent, sent.prepared.subject, sent.prepared.body)
 
     def _may_be_old(self, entry: Entry) -> bool:

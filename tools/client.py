@@ -24,7 +24,7 @@ from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Progress
-from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, is_owner, task_id
+from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, is_owner, rejected_task_id, source_of, task_id
 from schemas.request import REQUEST_BYTES_MAX, Request, decode_request
 
 log = structlog.get_logger()
@@ -49,9 +49,15 @@ class Prepared(NamedTuple):
     """A request as it goes into the inbox, and the task it becomes."""
 
     task: TaskId
+    owner: str
     request: Request
     subject: str
     body: bytes
+
+    @property
+    def rejected_as(self) -> TaskId:
+        """The task it becomes where the coordinator rejects it: what it allows is known to it alone."""
+        return rejected_task_id(self.owner, _source(self.request), self.body)
 
 
 class Client:
@@ -98,7 +104,7 @@ class Client:
             raise NotSubmitted(f"{owner!r} is not an owner: use a-z, 0-9, '-' and '_', and not 'admin'")
         if len(body) > REQUEST_BYTES_MAX:
             raise NotSubmitted(f"the request has {len(body)} bytes, the inbox takes {REQUEST_BYTES_MAX} at most")
-        return Prepared(task_id(owner, f"id:{request.id}"), request, s.requests(owner), body)
+        return Prepared(task_id(owner, _source(request)), owner, request, s.requests(owner), body)
 
     async def submit(self, request: Request, owner: str | None = None) -> TaskId:
         """Store a request in the inbox and return its task's id. Raises RequestInvalid, NotSubmitted."""
@@ -188,6 +194,10 @@ class Client:
                 "to follow events use an operator's or a viewer's"
             )
         return following(self.connection, start, tasks=tasks, kinds=kinds)
+
+
+def _source(request: Request) -> str:
+    return source_of(request.id, None, 0, 0)
 
 
 @asynccontextmanager

@@ -93,8 +93,8 @@ async def submit_one(
             print(prepared.task, flush=True)  # noqa: T201 - the id is what scripts want
         return True
     ended: list[TaskView] = []
-    async with waiting(client, ended.append, only=(prepared.task,)) as one:
-        one.expect(prepared.task, prepared.request.title, perhaps_over=request.id is not None)
+    async with waiting(client, ended.append, only=prepared) as one:
+        one.expect(prepared, perhaps_over=request.id is not None)
         with said_when_interrupted(lambda: f"\nthe download goes on: `downdraft show {prepared.task}`"):
             async with drawn(lambda _rows, columns: _row(one, columns), as_json=as_json):
                 await client.store(prepared)

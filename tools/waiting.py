@@ -11,12 +11,11 @@ from broker.errors import Unanswered
 from broker.eventlog import StoredEvent
 from broker.follow import FILTERS_MAX, NOW, OUTCOMES, Follower
 from schemas import heartbeat
-from schemas.event import AnyEvent, Assigned, Finished, Rejected, Retrying
-from schemas.ids import task_id
+from schemas.event import AnyEvent, Assigned, Finished, Retrying
 from schemas.lifecycle import FINISHED, State
 from schemas.subjects import EventSubject
 from schemas.view import TaskView, ended
-from tools.client import Client, Refused
+from tools.client import Client, Prepared, Refused
 
 ASKED_AT_ONCE = 32
 """Questions in flight to the coordinator, from those who may not read the log."""
@@ -27,7 +26,6 @@ STALE_AFTER_S = 5.0
 """Progress comes about once a second: what was not heard for so long is not shown as if it ran."""
 FAILURES_KEPT = 50
 """How many of those that did not complete are kept by name for the end."""
-FINISHED_REJECTED = "finished.rejected"
 
 
 class Moving(NamedTuple):
@@ -48,13 +46,17 @@ class Waiting:
         self.others: deque[TaskView] = deque(maxlen=FAILURES_KEPT)
         """The latest of those that did not complete."""
         self.notes: dict[str, str] = {}
-        """What happened last to each task, where few are waited for."""
+        """What happened last to each task, where just one is waited for."""
         self.moving: dict[str, Moving] = {}
         self._client = client
         self._on_end = on_end
         self._changed = anyio.Event()
         self._perhaps_over: deque[str] = deque()
         self._expected: set[str] = set()
+        self._hoped_for: dict[str, str] = {}
+        """The task that was hoped for, by the id of the one that its request becomes where it is rejected."""
+        self._rejected_as: dict[str, str] = {}
+        """The other way round."""
 
     def __repr__(self) -> str:
         return f"<Waiting for {len(self.left)}, {self.done} ended>"
@@ -76,19 +78,24 @@ class Waiting:
     def all_completed(self) -> bool:
         return not self.left and self.outcomes[State.COMPLETED] == self.done
 
-    def expect(self, task: str, name: str, *, perhaps_over: bool) -> None:
+    def expect(self, prepared: Prepared, *, perhaps_over: bool) -> None:
         """Wait for this task too. `perhaps_over`: it may be an old one that ended before."""
+        task = prepared.task
         if task in self._expected:
             return  # the same entry twice is one task
         self._expected.add(task)
-        self.left[task] = name
-        if perhaps_over or not self._client.may_read_log:
+        self.left[task] = prepared.request.title
+        rejected_as = self._rejected_as[task] = prepared.rejected_as
+        self._hoped_for[rejected_as] = task
+        if not self._client.may_read_log:
             self._perhaps_over.append(task)
+        elif perhaps_over:
+            self._perhaps_over.extend((task, rejected_as))
 
     def forget(self, task: str) -> None:
         """It was not submitted after all."""
         self._expected.discard(task)
-        self.left.pop(task, None)
+        self._drop(task)
         if not self.left:
             self._changed.set()
 
@@ -115,18 +122,27 @@ class Waiting:
                 self._take(found)
 
     def _is_wanted(self, subject: EventSubject) -> bool:
-        # A rejected request's task has another id than the one that was hoped for.
-        return subject.task in self.left or subject.kind == FINISHED_REJECTED
+        return self._is_left(subject.task)
+
+    def _is_left(self, task: str) -> bool:
+        """Whether this, or the task that was hoped for instead, has not ended."""
+        return task in self.left or task in self._hoped_for
 
     def _take(self, found: StoredEvent) -> None:
         event = found.event
         if isinstance(event, Finished):
-            hoped_for = task_id(event.owner, event.source) if isinstance(event, Rejected) else event.task
-            self.end(hoped_for, ended(event))
+            self.end(self._hoped_for.get(event.task, event.task), ended(event))
+
+    def _drop(self, task: str) -> bool:
+        """Wait for it no longer; False if it was not waited for."""
+        if self.left.pop(task, None) is None:
+            return False
+        del self._hoped_for[self._rejected_as.pop(task)]
+        return True
 
     def end(self, task: str, view: TaskView) -> None:
         """Count an outcome, once."""
-        if self.left.pop(task, None) is None:
+        if not self._drop(task):
             return
         self.moving.pop(task, None)
         self.notes.pop(task, None)
@@ -181,13 +197,15 @@ class Waiting:
         batch: dict[str, None] = {}
         while self._perhaps_over and len(batch) < count:
             task = self._perhaps_over.popleft()
-            if task in self.left:
+            if self._is_left(task):
                 batch[task] = None
         return list(batch)
 
     async def _ask(self, task: str) -> None:
         try:
             view = (await self._client.show(task)).task
+            if view is None and (rejected_as := self._rejected_as.get(task)) is not None:
+                view = (await self._client.show(rejected_as)).task
         except Refused:
             return  # between two leaders; asked again soon
         if view is not None and view.state in FINISHED:
@@ -196,24 +214,24 @@ class Waiting:
 
 @asynccontextmanager
 async def waiting(
-    client: Client, on_end: Callable[[TaskView], None], *, only: tuple[str, ...] = ()
+    client: Client, on_end: Callable[[TaskView], None], *, only: Prepared | None = None
 ) -> AsyncIterator[Waiting]:
     """Wait for the length of the block; open it *before* submitting. `on_end` is called once for each outcome.
 
-    `only`: the tasks that will be submitted, where they are few: what happens to them is noted too.
+    `only`: what will be submitted, where it is just one: what happens to it is noted too.
     Raises Unanswered where the broker is away at the beginning; later it is waited for.
     """
     one = Waiting(client, on_end)
     async with AsyncExitStack() as stack:
         if client.may_watch:
-            await stack.enter_async_context(client.progress(one.moved, only[0] if len(only) == 1 else None))
+            await stack.enter_async_context(client.progress(one.moved, only.task if only else None))
         follower = None
         if client.may_read_log:
-            kinds = () if only else (OUTCOMES,)
-            follower = await stack.enter_async_context(client.follow(NOW, tasks=only, kinds=kinds))
+            ids, kinds = ((only.task, only.rejected_as), ()) if only else ((), (OUTCOMES,))
+            follower = await stack.enter_async_context(client.follow(NOW, tasks=ids, kinds=kinds))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if follower is not None:
-            tasks.start_soon(lambda: one.follow(follower, noting=bool(only)))
+            tasks.start_soon(lambda: one.follow(follower, noting=only is not None))
             tasks.start_soon(one.look_up)
         else:
             tasks.start_soon(one.ask)

@@ -92,6 +92,7 @@ async def test_1_what_was_asked_for_did_not_happen(cluster: Up) -> None:
         ("up", "--nodes", "-1"),
         ("ls", "--state", "flying"),
         ("stats", "--creds", "no-such-file"),
+        ("stats", "--server", "nats://["),
     ],
     ids=str,
 )

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from tests.harness.processes import running_up
+import pytest
+
+from tests.harness.processes import Up, running_up
 
 
 def test_an_allowed_noop_completes_and_leaves_nothing(tmp_path: Path) -> None:
@@ -12,3 +14,24 @@ def test_an_allowed_noop_completes_and_leaves_nothing(tmp_path: Path) -> None:
         view = json.loads(done.stdout)
         assert (done.returncode, view["state"], view["bytes"], view["path"]) == (0, "completed", 0, "")
         assert [file for file in up.downloads("node-1").rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize("role", ["operator", "producer"])
+async def test_waiting_for_a_noop_that_is_not_allowed_ends_with_its_rejection(cluster: Up, role: str) -> None:
+    by = ("--creds", cluster.creds(role))
+    once = ("submit", "noop:", "--id", f"noop by {role}", "--wait", "--json", *by)
+    for arguments in (("submit", "noop:", "--wait", "--json", *by), once, once):
+        done = await cluster.arun(*arguments)
+        view = json.loads(done.stdout)
+        assert (done.returncode, view["state"]) == (1, "rejected")
+        assert "coordinator.allow_noop" in view["reason"]
+
+
+@pytest.mark.parametrize("role", ["operator", "producer"])
+async def test_waiting_for_many_ends_with_the_rejection_of_some(cluster: Up, tmp_path: Path, role: str) -> None:
+    entries = tmp_path / "list.txt"
+    entries.write_text("".join(f"noop:{number}\n" for number in range(3)))
+    by = ("--creds", cluster.creds(role))
+    done = await cluster.arun("submit", "--input-file", str(entries), "--wait", "--json", *by)
+    assert [json.loads(line)["state"] for line in done.stdout.splitlines()] == 3 * ["rejected"]
+    assert done.returncode == 1

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -99,10 +98,3 @@ def test_a_request_comes_back_and_ignores_what_it_does_not_know(request: Request
 def test_equal_values_are_equal_bytes(event: Event) -> None:
     again = decode_event(codec.encode(event))
     assert codec.encode(again) == codec.encode(event)
-
-
-@given(st.integers(0, 4_000_000_000_000))
-def test_a_time_is_written_to_the_millisecond_in_utc(milliseconds: int) -> None:
-    text = codec.rfc3339(milliseconds / 1000)
-    assert text.endswith("Z")
-    assert abs(datetime.fromisoformat(text).timestamp() * 1000 - milliseconds) <= 1

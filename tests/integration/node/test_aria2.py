@@ -131,27 +131,13 @@ async def test_adding_again_what_failed_tries_anew(lab: Lab, origin: Origin) -> 
     await lab.until(lambda tick: tick.transfers[gid(1)].status is Status.COMPLETE)
 
 
-async def test_a_paused_download_stays_paused_until_unpaused(lab: Lab, origin: Origin) -> None:
-    origin.files["a"] = b"x" * (1 << 20)
-    await lab.rpc.add_many([lab.addition(1, origin.url("slow/a"))])
-    await lab.until(lambda tick: tick.transfers[gid(1)].done > 0)
-    for _ in range(2):  # pausing what is paused changes nothing
-        assert await lab.rpc.pause([gid(1), gid(99)]) == [None, None]
-        await lab.until(lambda tick: tick.transfers[gid(1)].status is Status.PAUSED)
-    for _ in range(2):
-        assert await lab.rpc.unpause([gid(1), gid(99)]) == [None, None]
-    await lab.until(lambda tick: tick.transfers[gid(1)].status is Status.COMPLETE)
-    assert lab.store.data(gid(1)).read_bytes() == origin.files["a"]
-
-
 async def test_a_removed_download_can_be_forgotten(lab: Lab, origin: Origin) -> None:
     origin.files["a"] = b"x" * (8 << 20)
     await lab.rpc.add_many([lab.addition(1, origin.url("slow/a"))])
     await lab.until(lambda tick: tick.transfers[gid(1)].status is Status.ACTIVE)
-    assert await lab.rpc.force_remove([gid(1), gid(99)]) == [None, None]
+    await lab.rpc.turn(forget=[gid(1)], remove=[gid(1), gid(99)], add=[])
     await lab.until(lambda tick: tick.transfers[gid(1)].status is Status.REMOVED)
-    assert await lab.rpc.forget([gid(1), gid(99)]) == [None, None]
-    assert (await lab.rpc.tick()).transfers == {}
+    assert (await lab.rpc.turn(forget=[gid(1), gid(99)], remove=[gid(1)], add=[])).tick.transfers == {}
 
 
 async def test_no_more_run_at_once_than_was_set(lab: Lab, origin: Origin) -> None:

@@ -1,6 +1,6 @@
 """Rule 3: a write whose answer was lost is neither done nor defeated until the stream's leader has said so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -53,13 +53,12 @@ async def test_a_retry_that_loses_to_its_own_first_try_is_no_defeat(
     """The read comes too early and sees nothing; the repeat is then refused because of the first try."""
     async with bare_term(broker) as term:
         lose_answers(term, monkeypatch, stored=True)
-        real, blind = term.table.top, [True]
+        real, blind = term.table.tops, [False, True]
 
-        async def top(task: str):  # type: ignore[no-untyped-def]
-            return None if blind.pop() else await real(task)
+        async def tops(tasks: Sequence[str]):  # type: ignore[no-untyped-def]
+            return [None for _ in tasks] if blind.pop() else await real(tasks)
 
-        blind[:] = [False, True]
-        monkeypatch.setattr(term.table, "top", top)
+        monkeypatch.setattr(term.table, "tops", tops)
         assert await term.cas(a_row(), 0) is not None
 
 
@@ -82,16 +81,16 @@ async def test_a_completion_whose_answer_was_lost_is_still_this_nodes_own(
 
     async with broker.connected(Role.NODE, "node-1") as connection:
         node = ScriptedNode(connection, "node-1", 1, ())
-        real, lost = connection.store, [True]
+        real, lost = connection.store_all, [True]
 
-        async def store(subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> int:
-            sequence = await real(subject, body, headers)
+        async def store_all(asks: Sequence[Ask]) -> list[int | BrokerError]:
+            fates = await real(asks)
             if lost:
                 lost.clear()
-                raise Unanswered("planted: the answer was lost")
-            return sequence
+                return [Unanswered("planted: the answer was lost") for _ in fates]
+            return fates
 
-        monkeypatch.setattr(connection, "store", store)
+        monkeypatch.setattr(connection, "store_all", store_all)
         assert await node.complete(a_row()) is False, "the repeat is refused"
         assert await EventLog(connection, "node-1").is_own_completion(TASK)
         assert not await EventLog(connection, "node-1").is_own_completion("00000000000000ff")

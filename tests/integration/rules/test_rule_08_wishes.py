@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from broker.connection import Connection
 from broker.roles import Role
+from coordinator import watch
 from schemas import codec
 from schemas import subjects as s
 from schemas.control import Steer, Steered, SteerReply
 from schemas.lifecycle import Desired
+from schemas.task import TaskRow
 from tests.harness.broker import Broker
 from tests.harness.leader import coordinator
 from tests.harness.producing import producer
@@ -163,3 +167,26 @@ async def test_the_control_service_can_be_discovered_and_says_what_was_wrong(bro
         }
         answer = await admin.request(s.control("admin", "cancel"), b'{"ids": 7}')
         assert json.loads(answer.data) == {"error": "ids: Expected array, got int"}
+
+
+async def test_a_node_that_does_not_hold_its_task_is_told_again(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MISSING_AFTER_S", 0.5)
+    async with producer(broker) as ann, scripted_node(broker) as node, coordinator(broker):
+        held, missed = await ann.submit(), await ann.submit()
+
+        def lose(_row: TaskRow) -> None:
+            node.holds.pop(missed, None)
+
+        node.on_row = lose
+        await node.gets(held)
+        await node.gets(missed)
+
+        def came(task: str) -> int:
+            return sum(row.task == task for row in node.every_row)
+
+        await eventually(lambda: came(missed) > 2)
+        assert came(held) == 1
+        node.holds = {held: 2}  # another attempt than the one that stands
+        await eventually(lambda: came(held) > 1)

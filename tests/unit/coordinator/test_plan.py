@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.filters import refusal
+from coordinator.filters import Filter, has_disk, has_room, has_tags, is_capable
 from coordinator.pending import Pending
 from coordinator.plan import plan
 from coordinator.snapshot import NodeState, Waiting
@@ -96,13 +96,13 @@ def test_a_placement_says_why_and_names_the_row_and_the_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "reason"),
+    ("check", "node", "reason"),
     [
-        (a_node(), "lacks the tag eu, ssd"),
-        (a_node(tags=frozenset({"eu", "ssd"}), capabilities=frozenset()), "can't do http"),
-        (a_node(tags=frozenset({"eu", "ssd"}), room=0), "all 4 slots are taken"),
-        (a_node(tags=frozenset({"eu", "ssd"}), disk_free_bytes=9), "has only 9 bytes free"),
+        (has_tags, a_node(), "lacks the tag eu, ssd"),
+        (is_capable, a_node(capabilities=frozenset()), "can't do http"),
+        (has_room, a_node(room=0), "all 4 slots are taken"),
+        (has_disk, a_node(disk_free_bytes=9), "has only 9 bytes free"),
     ],
 )
-def test_a_refusal_says_why(node: NodeState, reason: str) -> None:
-    assert refusal(node, a_waiting(1, tags=frozenset({"ssd", "eu"}))) == reason
+def test_a_refusal_says_why(check: Filter, node: NodeState, reason: str) -> None:
+    assert check(node, a_waiting(1, tags=frozenset({"ssd", "eu"}))) == reason

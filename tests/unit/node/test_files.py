@@ -314,14 +314,6 @@ def test_preparing_never_leaves_a_placed_file_open_to_be_written_on(
     assert visible(store) == {"images/debian.iso": b"whole"}
 
 
-def test_partial_bytes_counts_what_is_on_disk(store: Store) -> None:
-    assert store.partial_bytes(TASK) == 0
-    staged = stage(store, body=b"x" * 100_000)
-    assert store.partial_bytes(TASK) == 100_000
-    os.truncate(staged, 50 << 20)
-    assert store.partial_bytes(TASK) < 1 << 20
-
-
 def test_a_digest_and_the_asked_checksum_come_from_one_reading(tmp_path: Path) -> None:
     body = os.urandom((1 << 20) + 7)
     path = tmp_path / "body"

@@ -16,6 +16,13 @@ from schemas.redact import redact_servers
         ("a", "a"),
         ("", ""),
         ("nats://me:p@ss@a:4222", "nats://a:4222"),
+        ("nats://me:p/w@a:4222", "nats://a:4222"),
+        ("nats://me:p://w@a:4222", "nats://a:4222"),
+        ("nats://me:p,w@a:4222", "nats://***,a:4222"),
+        ("nats://me:p[w@a:4222", "nats://a:4222"),
+        ("nats://[", "nats://***"),
+        ("a:b", "***"),
+        ("wss://a/p?token=t", "wss://a/p?token=***"),
     ],
 )
 def test_users_passwords_and_tokens_are_left_out(urls: str, shown: str) -> None:

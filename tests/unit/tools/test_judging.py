@@ -127,9 +127,9 @@ def test_a_stream_that_is_not_there_is_a_problem() -> None:
     [
         ({}, OK),
         ({"leader": ""}, PROBLEM),
-        ({"followers": (Follower("n2", True, False, 0),)}, OK),
-        ({"followers": (Follower("n2", False, False, 99),)}, WARNING),
-        ({"followers": (Follower("n2", True, True, 0),)}, WARNING),
+        ({"followers": (Follower("n2", True, False),)}, OK),
+        ({"followers": (Follower("n2", False, False),)}, WARNING),
+        ({"followers": (Follower("n2", True, True),)}, WARNING),
         ({"config": {"max_bytes": 1000, "num_replicas": 3}}, WARNING),
     ],
 )
