@@ -62,7 +62,10 @@ class Terminal:
             screen = self.text()
             return screen if text in screen else None
 
-        return await eventually(seen, within_s=within_s, every_s=0.1, what=f"{text!r} in sight")
+        try:
+            return await eventually(seen, within_s=within_s, every_s=0.1, what=f"{text!r} in sight")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the screen:\n{self.text()}") from error
 
     async def ended(self, within_s: float = 60) -> int:
         """Wait for the command's end; its exit code."""
