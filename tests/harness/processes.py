@@ -104,8 +104,12 @@ class Up:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without settings that point at another cluster."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("DOWNDRAFT_")}
+    """This process's, without settings that point at another cluster, and without a window size that is not theirs."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DOWNDRAFT_") and name not in ("COLUMNS", "LINES")
+    }
 
 
 @contextmanager
