@@ -83,7 +83,8 @@ def terminal(
 ) -> Iterator[Terminal]:
     """Run `command` in a window of its own for the length of the block."""
     tmux = ["tmux", "-L", f"downdraft-test-{uuid4().hex[:8]}"]
-    line = f"{shlex.join(command)}; echo {ENDED} $?; cat"
+    # A size in the environment, wherever it comes from, would hide the window's own.
+    line = f"unset COLUMNS LINES; {shlex.join(command)}; echo {ENDED} $?; cat"
     subprocess.run(
         [*tmux, "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), line],
         cwd=folder,
