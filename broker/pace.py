@@ -4,7 +4,7 @@ import time
 
 import anyio
 
-BUSY_S = 0.015
+BUSY_S = 0.01
 """A batch that begins so soon after the last one is worth waiting for more."""
 
 
