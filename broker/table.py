@@ -114,10 +114,6 @@ class Table:
             start = one.sequence + 1
         return found
 
-    async def delete(self, sequence: int) -> None:
-        """Delete one message; it is fine if it is gone already. Waits out an election."""
-        await self.delete_all((sequence,))
-
     async def delete_all(self, sequences: Sequence[int]) -> None:
         """Delete messages in this order; it is fine if some are gone already. Waits out an election."""
         for start in range(0, len(sequences), DELETES_IN_FLIGHT):

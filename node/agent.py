@@ -2,17 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
-from broker.connection import Connection
-from broker.errors import Unanswered
-from broker.eventlog import EventLog
 from node.admission import admit
 from node.assignments import Assigned, Assignments, Change
 from node.daemon import Lane
@@ -20,14 +16,11 @@ from node.failures import Verdict
 from node.files import Placed
 from node.gathering import Gathering
 from node.lane import LaneDriver, News
+from node.reporter import Reporter, named, shown
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, next_step, rewished, wanted_of
 from node.workshop import Workshop, disk_trouble
-from schemas import codec
-from schemas import subjects as s
-from schemas.event import AttemptFailed, Completed, Event, Paused, Released, Resumed, Started
-from schemas.heartbeat import Held, Progress
+from schemas.heartbeat import Held
 from schemas.lifecycle import Desired
-from schemas.redact import told_of
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -45,10 +38,10 @@ class Agent:
 
     def __init__(
         self,
-        connection: Connection,
         node: str,
         slots: int,
         *,
+        reporter: Reporter,
         assignments: Assignments,
         workshop: Workshop,
         tasks: TaskGroup,
@@ -56,10 +49,9 @@ class Agent:
         self.node = node
         self.slots = slots
         self.lanes: dict[str, LaneDriver] = {}
-        self._connection = connection
+        self._reporter = reporter
         self._workshop = workshop
         self._assignments = assignments
-        self._events = EventLog(connection, node)
         self._tasks = tasks
         self._sessions: dict[str, Session] = {}
         self._next: dict[str, Assigned] = {}
@@ -72,7 +64,6 @@ class Agent:
         """Admitted, and what is staged of them is still to be looked at."""
         self._whole: Gathering[Session] = Gathering()
         self._placed: Gathering[Session] = Gathering()
-        self._unsaid: Gathering[Event] = Gathering()
         self._leaving = False
         self._pumping = False
         self._touched: set[str] = set()
@@ -90,7 +81,7 @@ class Agent:
 
     def held(self) -> tuple[Held, ...]:
         """What a heartbeat lists."""
-        return tuple(Held(session.task, session.row.attempt, _shown(session)) for session in self._sessions.values())
+        return tuple(Held(session.task, session.row.attempt, shown(session)) for session in self._sessions.values())
 
     def tasks(self) -> frozenset[str]:
         return frozenset(self._sessions)
@@ -156,7 +147,7 @@ class Agent:
             changed = replace(changed, wanted=Wanted.GIVE_BACK)
         if session.said_paused and changed.wanted is Wanted.RUN:
             changed = replace(changed, said_paused=False)
-            self._say(Resumed(**self._about(changed), node=self.node))
+            self._reporter.say_resumed(changed)
         self._put(changed)
 
     def _put(self, session: Session) -> None:
@@ -213,7 +204,7 @@ class Agent:
             case Step.REMOVE:
                 self.lanes[session.lane].remove(session.task)
             case Step.SAY_PAUSED:
-                self._say(Paused(**self._about(session), node=self.node))
+                self._reporter.say_paused(session)
             case Step.LET_GO:
                 self._end(session)
 
@@ -226,8 +217,7 @@ class Agent:
             # It began somewhen after the look before: a small file may be whole when it is first seen to run.
             began_at = max(session.added_at, self.lanes[session.lane].looked_before)
             session = replace(session, started_at=began_at)
-            log.debug("download started", **_named(session), lane=session.lane)
-            self._say(Started(**self._about(session), node=self.node, lane=session.lane))
+            self._reporter.say_started(session)
         self._put(session)
         match session.phase:
             case Phase.VERIFYING if session.lane == Lane.SMALL:
@@ -310,7 +300,7 @@ class Agent:
             results = await self._workshop.finish([(session, now - session.started_at) for session in sessions])
             for session, result in zip(sessions, results, strict=True):
                 if isinstance(result, Placed):
-                    await self._publish_progress(session, result.bytes)
+                    await self._reporter.progress(session, None, whole=result.bytes)
                 self._finished(session, result)
 
     def _finished(self, session: Session, result: Placed | Verdict) -> None:
@@ -320,41 +310,29 @@ class Agent:
     async def report_completed(self) -> NoReturn:
         """Report whole files, as many at a time as are placed, until cancelled."""
         while True:
-            sessions = await self._placed.take(REPORT_MAX)
-            first = await self._events.finish_all([self._completed(session) for session in sessions])
-            for session, was_first in zip(sessions, first, strict=True):
+            placed = [(session, self._what_was_placed(session)) for session in await self._placed.take(REPORT_MAX)]
+            first = await self._reporter.completed(placed)
+            for (session, result), was_first in zip(placed, first, strict=True):
                 if was_first:
-                    self._settle(session)
+                    self._settle(session, result)
                 else:
-                    self._tasks.start_soon(self._settle_second, session)
+                    self._tasks.start_soon(self._settle_second, session, result)
 
-    def _completed(self, session: Session) -> Completed:
+    def _what_was_placed(self, session: Session) -> Placed:
         placed = self._results[session.task]
         assert isinstance(placed, Placed)
-        return Completed(
-            **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
-            source=session.row.source,
-            retry_of=session.row.retry_of,
-            **told_of(session.row.request),
-            node=self.node,
-            path=placed.path,
-            bytes=placed.bytes,
-            digest=placed.digest,
-            seconds=round(placed.seconds, 3),
-        )
+        return placed
 
-    async def _settle_second(self, session: Session) -> None:
+    async def _settle_second(self, session: Session, placed: Placed) -> None:
         """An outcome is stored already: this node's own, by a try whose answer was lost, or another attempt's."""
-        if not await self._events.is_own_completion(session.task):
-            log.info("another attempt was first, its file counts", **_named(session))
+        if not await self._reporter.is_own_completion(session.task):
+            log.info("another attempt was first, its file counts", **named(session))
             await self._workshop.unplace(session.task)
-        self._settle(session)
+        self._settle(session, placed)
 
-    def _settle(self, session: Session) -> None:
+    def _settle(self, session: Session, placed: Placed) -> None:
         """The task has ended: nothing staged of it is needed any more."""
-        placed = self._results[session.task]
-        assert isinstance(placed, Placed)
-        log.debug("download completed", **_named(session), path=placed.path, bytes=placed.bytes)
+        log.debug("download completed", **named(session), path=placed.path, bytes=placed.bytes)
         if placed.path:
             self._workshop.wipe_sometime(session.task)
         self._assignments.settle_for_ever(session.task)
@@ -374,18 +352,7 @@ class Agent:
         if verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT):
             await self._workshop.wipe(session.task)
         asked = await self._workshop.retry_after_s(session) if verdict.code in ASKS_TO_WAIT else None
-        said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
-        log.warning("attempt failed", **_named(session), **said)
-        await self._events.report(
-            AttemptFailed(
-                **self._about(session),
-                node=self.node,
-                failure=verdict.failure,
-                reason=verdict.reason,
-                code=verdict.code,
-                retry_after_s=asked,
-            )
-        )
+        await self._reporter.failed(session, verdict, asked)
         self._assignments.settle(session.task, session.row.attempt)
 
     async def _report_released(self, session: Session) -> None:
@@ -393,59 +360,9 @@ class Agent:
         if desired is Desired.CANCEL:
             await self._workshop.wipe(session.task)
         reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
-        await self._events.report(Released(**self._about(session), node=self.node, reason=reason, desired=desired))
-        log.info("task released", **_named(session), reason=reason)
+        await self._reporter.released(session, reason)
         self._assignments.settle(session.task, session.row.attempt)
 
-    def _say(self, event: Event) -> None:
-        """Have an event written that nobody's correctness needs."""
-        self._unsaid.put(event)
-
-    async def speak(self) -> NoReturn:
-        """Write what was said, in its order, until cancelled."""
-        while True:
-            for event in await self._unsaid.take(REPORT_MAX):
-                await self._events.emit(event)
-
-    async def _publish_progress(self, session: Session, whole: int | None = None) -> None:
-        """Where a transfer stands; `whole`: the size of a file that is whole already."""
+    async def _publish_progress(self, session: Session) -> None:
         lane = self.lanes.get(session.lane)
-        transfer = lane.transfers.get(session.task) if lane and whole is None else None
-        progress = Progress(
-            task=session.task,
-            attempt=session.row.attempt,
-            node=self.node,
-            bytes_done=transfer.done if transfer else whole or 0,
-            bytes_total=transfer.total if transfer else whole or 0,
-            bytes_per_s=transfer.speed if transfer else 0,
-            connections=transfer.connections if transfer else 0,
-            phase=_shown(session),
-        )
-        try:
-            if self._connection.is_connected:
-                await self._connection.publish(s.progress(session.task, self.node), codec.encode(progress))
-        except Unanswered:
-            log.debug("progress not sent", task=session.task)
-
-    def _about(self, session: Session) -> dict[str, Any]:
-        row = session.row
-        return {
-            "task": row.task,
-            "owner": row.owner,
-            "time": datetime.now(UTC),
-            "attempt": row.attempt,
-            "name": row.request.title if row.request else "",
-            "labels": row.request.labels if row.request else {},
-        }
-
-
-def _named(session: Session) -> dict[str, Any]:
-    """What every log line about a task tells."""
-    return {"task": session.task, "attempt": session.row.attempt}
-
-
-def _shown(session: Session) -> str:
-    """The phase as others see it."""
-    if session.phase is Phase.WAITING and session.said_paused:
-        return "paused"
-    return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)
+        await self._reporter.progress(session, lane.transfers.get(session.task) if lane else None)

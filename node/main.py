@@ -21,6 +21,7 @@ from node.lane import LaneDriver
 from node.lock import NodeLock, own_state_folder
 from node.probe import new_session, parse_nets
 from node.reader import Reader
+from node.reporter import Reporter
 from node.serving import FileService
 from node.workshop import Workshop
 from schemas.settings import Settings
@@ -71,13 +72,14 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         hands = Hands(DISK_THREADS)
         hands.start(tasks)
         workshop = Workshop(store, http, parse_nets(node.allow_nets), hands)
-        agent = Agent(connection, node.id, node.slots, assignments=assignments, workshop=workshop, tasks=tasks)
+        reporter = Reporter(connection, node.id)
+        agent = Agent(node.id, node.slots, reporter=reporter, assignments=assignments, workshop=workshop, tasks=tasks)
         _start_lanes(settings, agent, tasks)
         heart = Heart(connection, settings, instance, agent, workshop)
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
         tasks.start_soon(Reader(connection, node.id, assignments, agent).run)
-        for work in (agent.speak, agent.finish_small, agent.report_completed):
+        for work in (reporter.speak, agent.finish_small, agent.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)
         tasks.start_soon(_publish_progress, agent)

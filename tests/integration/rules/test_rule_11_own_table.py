@@ -52,7 +52,7 @@ async def test_an_audit_learns_what_the_feed_missed_and_forgets_what_is_gone(bro
         assert gone is not None
         await feed.audit(reader)
         assert set(reader.book.tasks()) == {"00000000000000b1", "00000000000000b2"}
-        await writer.table.delete(gone.sequence)
+        await writer.table.delete_all((gone.sequence,))
         await feed.audit(reader)
         assert set(reader.book.tasks()) == {"00000000000000b1"}
 
