@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from broker import checked
 from broker.connection import API, Connection
-from broker.errors import ApiRefused, SequenceConflict, Unanswered
+from broker.errors import ApiRefused, SequenceConflict, StoreFull, Unanswered
 from schemas import codec
 from schemas import subjects as s
 
@@ -79,13 +79,21 @@ class Lease:
         return found
 
     async def renew(self) -> bool:
-        """Hold it for another term. False: it is lost for good. An unknown result is read back (rule 3)."""
+        """Hold it for another term. False: it is lost for good. An unknown result is read back (rule 3).
+
+        While the broker's store is full it counts as held: see the comment below.
+        """
+        started = anyio.current_time()
         try:
             if await self._write(expected=self.revision):
                 return True
             found = await self.read()
         except Unanswered:
             return self.is_held
+        except StoreFull:
+            # Nobody else's write is taken either, and who holds it may be the one who makes room.
+            self.valid_until = started + self._ttl_s
+            return True
         if found is not None and found.holder == self._holder and found.revision >= self.revision:
             self.revision = found.revision
             return self.is_held
@@ -100,7 +108,7 @@ class Lease:
         revision, self.revision = self.revision, 0
         try:
             await self._connection.store(self._subject, codec.encode(mark), self._headers(revision, RELEASED_TTL_S))
-        except (SequenceConflict, Unanswered, ApiRefused) as error:
+        except (SequenceConflict, StoreFull, Unanswered, ApiRefused) as error:
             log.debug("lease not released; it will run out", key=self._subject, problem=str(error))
 
     async def read(self) -> Found | None:

@@ -22,6 +22,7 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import State
+from schemas.oddity import Oddity
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -153,10 +154,13 @@ async def _listen(term: Term) -> None:
         try:
             beat = codec.decode(heard.data, Heartbeat)
         except msgspec.MsgspecError as error:
-            term.undecodable += 1
+            term.oddities[Oddity.HEARTBEAT_UNREADABLE] += 1
             log.warning("a heartbeat can't be read", subject=heard.subject, problem=str(error))
             return
-        if heard.subject == s.heartbeat(beat.node) and term.fleet.hear(beat, anyio.current_time()):
+        if heard.subject != s.heartbeat(beat.node):
+            term.oddities[Oddity.HEARTBEAT_MISADDRESSED] += 1
+            log.warning("a heartbeat names another node than its subject", subject=heard.subject, names=beat.node)
+        elif term.fleet.hear(beat, anyio.current_time()):
             term.desk.wake()
 
     async with listening(term.connection, s.HEARTBEATS_ALL, hear):

@@ -17,16 +17,19 @@ import structlog
 from msgspec.structs import replace
 
 from broker.connection import Connection
-from broker.errors import BrokerError
+from broker.errors import BrokerError, StoreFull
 from broker.eventlog import EventLog
 from broker.table import Table
+from coordinator import moves
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.moves import End, Requeue
 from coordinator.rowbook import RowBook
 from coordinator.tasklocks import TaskLocks
+from schemas import subjects as s
 from schemas.event import Cancelled, Failed, Finished, Rejected, Retrying
 from schemas.lifecycle import Outcome, State
+from schemas.oddity import Oddity
 from schemas.redact import told_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import StoredRow, TaskRow
@@ -53,8 +56,10 @@ class Term:
         self.book = RowBook(self._row_changed)
         self.desk = Desk(self.book, self.fleet, connection.clock)
         self.outcomes: Counter[str] = Counter()
-        self.ignored_facts = 0
-        self.undecodable = 0
+        self.oddities: Counter[Oddity] = Counter()
+        """What was passed over, by kind."""
+        self.refused_at: dict[str, float] = {}
+        """When each stream last refused a write as full; monotonic seconds."""
         self.locks = TaskLocks(self._freed)
         self._changed: set[str] = set()
         """Held tasks whose rows changed: they are looked at when they are free."""
@@ -86,6 +91,8 @@ class Term:
         signed = [(self._signed(row), expected) for row, expected in changes]
         fates: list[StoredRow | BrokerError | None] = []
         for (row, expected), fate in zip(signed, await self.table.write_all(signed), strict=True):
+            if isinstance(fate, StoreFull):
+                self._refused(s.TASKS_STREAM)
             if isinstance(fate, int):
                 fates.append(self._took(StoredRow(fate, row, self.connection.clock.now()), expected))
             else:
@@ -148,11 +155,19 @@ class Term:
         return True
 
     async def finish(self, task: str) -> None:
-        """Write the outcome of an `ending` row, then delete the row. Safe to repeat at any point."""
+        """Write the outcome of an `ending` row, then delete the row. Safe to repeat at any point.
+
+        Raises StoreFull and Unanswered: the row stays, and the watch comes back to it.
+        """
         top = self.book.top(task)
         if top is None or top.row.state is not State.ENDING or top.row.outcome is None:
             return
-        if await self.events.finish(self._outcome_event(top.row)):
+        try:
+            was_first = await self.events.finish_now(self._outcome_event(top.row))
+        except StoreFull:
+            self._refused(s.EVENTS_STREAM)
+            raise
+        if was_first:
             self.outcomes[top.row.outcome] += 1
             log.info("task finished", task=task, outcome=str(top.row.outcome), reason=top.row.reason)
         await self.clear(task)
@@ -211,10 +226,13 @@ class Term:
     def _outcome_event(self, row: TaskRow) -> Finished:
         about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
         if row.outcome is Outcome.FAILED:
-            return Failed(**about, reason=row.reason, code=row.code, history=row.history)
+            return Failed(**about, reason=row.reason, code=row.code, history=row.history, history_cut=moves.cut(row))
         if row.outcome is Outcome.CANCELLED:
             return Cancelled(**about, reason=row.reason)
         return Rejected(**about, reason=row.reason, where=row.code)
+
+    def _refused(self, stream: str) -> None:
+        self.refused_at[stream] = anyio.current_time()
 
     def _row_changed(self, task: str) -> None:
         if task in self.locks:

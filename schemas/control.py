@@ -92,6 +92,17 @@ class NodesReply(Struct, frozen=True):
     nodes: tuple[NodeView, ...]
 
 
+class StoreUse(Struct, frozen=True):
+    """How full one stream is."""
+
+    stream: str
+    used_bytes: int
+    max_bytes: int
+    """-1: none of its own; the server's store bounds it."""
+    refused_ago_s: float | None = None
+    """When the broker last refused this leader's write as full; None: not since it leads."""
+
+
 class StatsReply(Struct, frozen=True, kw_only=True):
     """The cluster at a glance; at most a second old."""
 
@@ -126,6 +137,10 @@ class StatsReply(Struct, frozen=True, kw_only=True):
     """Reports that changed nothing: repeats, and those of attempts long over."""
     undecodable: int
     """Messages that could not be read at all."""
+    oddities: dict[str, int] = {}
+    """What was passed over since this leader leads, by kind (`schemas.oddity`); 0 is left out."""
+    stores: tuple[StoreUse, ...] = ()
+    """How full the streams are; none from a coordinator of an older version."""
 
 
 class ErrorReply(Struct, frozen=True):

@@ -76,7 +76,7 @@ async def test_a_fact_is_not_dropped_because_the_view_is_stale(broker: Broker) -
         top = await writer.refresh(TASK)
         assert top is not None
         assert (top.row.place, top.row.attempt) == ("queued", 2)
-        assert stale.ignored_facts == 0
+        assert stale.oddities.total() == 0
 
 
 async def test_repeated_old_and_foreign_facts_change_nothing(broker: Broker) -> None:
@@ -99,7 +99,7 @@ async def test_repeated_old_and_foreign_facts_change_nothing(broker: Broker) -> 
         again = await eventually(
             lambda: next((r for n in (node, stranger) for q, r in n.rows.values() if r.attempt == 2), None)
         )
-        await eventually(lambda: leader.term.ignored_facts == 2)
+        await eventually(lambda: leader.term.oddities.total() == 2)
         assert not seen.outcomes(task)
         assert again.failures == 1
 
