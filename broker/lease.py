@@ -49,6 +49,8 @@ class Lease:
         self._ttl_s = ttl_s
         self._checked = checked
         """Read through the stream's leader: a replica may not know of the latest renewal yet."""
+        self.is_refused = False
+        """The last renewal was refused: the broker's store is full."""
         self.revision = 0
         """Of our last write; 0 while we do not hold it."""
         self.valid_until = 0.0
@@ -84,13 +86,17 @@ class Lease:
         While the broker's store is full it counts as held: see the comment below.
         """
         started = anyio.current_time()
+        was_refused, self.is_refused = self.is_refused, False
         try:
             if await self._write(expected=self.revision):
                 return True
             found = await self.read()
+            if found is None and was_refused:  # it ran out while nobody could write it
+                return await self._write(expected=0)
         except Unanswered:
             return self.is_held
         except StoreFull:
+            self.is_refused = True
             # Nobody else's write is taken either, and who holds it may be the one who makes room.
             self.valid_until = started + self._ttl_s
             return True

@@ -18,7 +18,7 @@ from schemas.oddity import FALSE, LATE, UNREADABLE
 
 KEEP_S = 1.0
 """An answer serves everyone who asks within so long: it takes a look at every row, and four at the log."""
-STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM)
+STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
 IGNORED = LATE | FALSE
 CHUNK = 5_000
 """Rows counted in one go, before others may run: some 10 ms."""

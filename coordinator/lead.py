@@ -76,7 +76,7 @@ class Coordinator:
             log.info("leading")
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._keep_lease, tasks.cancel_scope)
+                    tasks.start_soon(self._keep_lease, term, tasks.cancel_scope)
                     tasks.start_soon(_listen, term)
                     await take_over(term)
                     for work in (
@@ -99,12 +99,14 @@ class Coordinator:
                 self.term, self.is_working = None, False
                 log.info("no longer leading")
 
-    async def _keep_lease(self, scope: anyio.CancelScope) -> None:
+    async def _keep_lease(self, term: Term, scope: anyio.CancelScope) -> None:
         """Renew, and step down on our own clock where that can't be done in time."""
         while True:
             await anyio.sleep(self._settings.coordinator.lease_ttl_s / 3)
             with anyio.move_on_after(max(0.0, self._lease.valid_until - anyio.current_time())):
                 if await self._lease.renew():
+                    if self._lease.is_refused:
+                        term.note_refused(s.BUCKET_STREAM)
                     continue
             if not self._lease.is_held:
                 log.warning("the lease is lost")

@@ -92,7 +92,7 @@ class Term:
         fates: list[StoredRow | BrokerError | None] = []
         for (row, expected), fate in zip(signed, await self.table.write_all(signed), strict=True):
             if isinstance(fate, StoreFull):
-                self._refused(s.TASKS_STREAM)
+                self.note_refused(s.TASKS_STREAM)
             if isinstance(fate, int):
                 fates.append(self._took(StoredRow(fate, row, self.connection.clock.now()), expected))
             else:
@@ -165,7 +165,7 @@ class Term:
         try:
             was_first = await self.events.finish_now(self._outcome_event(top.row))
         except StoreFull:
-            self._refused(s.EVENTS_STREAM)
+            self.note_refused(s.EVENTS_STREAM)
             raise
         if was_first:
             self.outcomes[top.row.outcome] += 1
@@ -231,7 +231,8 @@ class Term:
             return Cancelled(**about, reason=row.reason)
         return Rejected(**about, reason=row.reason, where=row.code)
 
-    def _refused(self, stream: str) -> None:
+    def note_refused(self, stream: str) -> None:
+        """The stream took no write, for something is full."""
         self.refused_at[stream] = anyio.current_time()
 
     def _row_changed(self, task: str) -> None:

@@ -59,10 +59,12 @@ class Broker:
 
 
 @asynccontextmanager
-async def running_broker(folder: Path, *, with_streams: bool = True) -> AsyncIterator[Broker]:
+async def running_broker(folder: Path, *, with_streams: bool = True, jetstream: str = "") -> AsyncIterator[Broker]:
+    """`jetstream`: a further line of that block of nats.conf."""
     keyring = Keyring(folder / embedded.KEYS)
     keyring.ensure()
-    embedded.lay_out(folder)
+    conf = embedded.lay_out(folder)
+    conf.write_text(conf.read_text().replace("jetstream {", f"jetstream {{\n  {jetstream}", 1))
     broker = Broker(folder, await embedded.start(folder, port=0), keyring)
     try:
         if with_streams:
