@@ -40,6 +40,7 @@ async def answer(term: Term, *, task_status: TaskStatus[None] = TASK_STATUS_IGNO
         version=__version__,
         description="Steer and inspect the tasks of this cluster",
         endpoints=endpoints,
+        group=term.tag,
     ):
         task_status.started()
         await anyio.sleep_forever()
@@ -78,8 +79,10 @@ def _verbs(term: Term) -> dict[str, Verb]:
 def _guarded(term: Term, work: Verb) -> Handler:
     """Decode errors and broker trouble become an answer that says so."""
 
-    async def handle(subject: str, body: bytes) -> bytes:
+    async def handle(subject: str, body: bytes) -> bytes | None:
         caller = subject.split(".")[2]
+        if not term.holds():
+            return None  # it slept past its lease: what was asked meanwhile is answered by whoever leads now
         try:
             with anyio.fail_after(ANSWER_WITHIN_S):
                 return codec.encode(await work(caller, body or b"{}"))

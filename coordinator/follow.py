@@ -11,7 +11,7 @@ from broker import pull
 from broker.errors import BrokerError
 from broker.pull import Delivery
 from coordinator import moves
-from coordinator.intake import ACK_WAIT_S, BATCH, settle, take_in
+from coordinator.intake import ACK_WAIT_S, BATCH, InHand, settle, take_in
 from coordinator.term import Term
 from schemas import subjects as s
 from schemas.event import AnyEvent, AttemptFailed, Completed, Fact, Released, decode_event
@@ -36,6 +36,8 @@ ENDS = "finished.completed"
 DRAIN_WITHIN_S = 10.0
 """Without any progress: a fact that can't be read must not keep every leader from leading."""
 DRAIN_LOOK_S = 0.05
+DRAIN_IN_FLIGHT = 2 * BATCH
+"""One batch is acted on while the next is read."""
 TIDY_WITHIN_S = 0.05
 """What takes longer than a placement's clean-up is waited for task by task."""
 
@@ -74,12 +76,25 @@ async def open_consumer(term: Term) -> str:
 async def drain(term: Term) -> None:
     """At takeover, before any repair: act on every fact reported so far."""
     name = await open_consumer(term)
-    async with pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader:
-        with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
+    in_hand = InHand(DRAIN_IN_FLIGHT)
+
+    async def some(reader: pull.Pull, deliveries: Sequence[Delivery]) -> None:
+        try:
+            if await settle(term, reader, deliveries, act_on):
+                waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
+        finally:
+            in_hand.settle(len(deliveries))
+
+    with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
+        async with (
+            pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader,
+            anyio.create_task_group() as tasks,
+        ):
             while await _left(term, name):
                 while (delivery := await reader.next(no_wait=True)) is not None:
-                    if await settle(term, reader, [delivery, *reader.ready(BATCH)], act_on):
-                        waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
+                    deliveries = [delivery, *reader.ready(await in_hand.room() - 1)]
+                    in_hand.take(len(deliveries))
+                    tasks.start_soon(some, reader, deliveries)
                 await anyio.sleep(DRAIN_LOOK_S)
     if waiting.cancelled_caught:
         log.error("some facts could not be acted on at takeover; they will come again")

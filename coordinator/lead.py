@@ -27,7 +27,8 @@ from schemas.settings import Settings
 
 log = structlog.get_logger()
 
-TRY_EVERY_S = 0.5
+TRY_EVERY_S = 0.25
+"""A standby asks so often: it is part of the time in which nobody leads."""
 AFTER_TROUBLE_S = 1.0
 
 
@@ -70,7 +71,14 @@ class Coordinator:
     async def _lead(self) -> None:
         """One term: from takeover until the lease is lost or something fails that only a new term mends."""
         epoch = self._lease.revision
-        term = Term(self._connection, self._holder.name, epoch, self._settings.coordinator, self._dice)
+        term = Term(
+            self._connection,
+            self._holder.name,
+            epoch,
+            self._settings.coordinator,
+            self._dice,
+            holds=lambda: self._lease.is_held,
+        )
         self.term = term
         with structlog.contextvars.bound_contextvars(epoch=epoch):
             log.info("leading")

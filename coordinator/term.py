@@ -5,7 +5,7 @@ All state of a term is one object, so that nothing of an earlier term can touch 
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from broker.connection import Connection
-from broker.errors import BrokerError, StoreFull
+from broker.errors import BrokerError, Deposed, StoreFull
 from broker.eventlog import EventLog
 from broker.table import Table
 from coordinator import moves
@@ -41,8 +41,16 @@ class Term:
     """What one leader holds from takeover to its end."""
 
     def __init__(
-        self, connection: Connection, name: str, epoch: int, settings: CoordinatorSettings, dice: random.Random
+        self,
+        connection: Connection,
+        name: str,
+        epoch: int,
+        settings: CoordinatorSettings,
+        dice: random.Random,
+        *,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`holds` tells whether the lease is still held, by this process's own clock."""
         self.connection = connection
         self.name = name
         self.epoch = epoch
@@ -50,6 +58,7 @@ class Term:
         """Names this term's consumers; unique even where epochs start again with a new bucket."""
         self.settings = settings
         self.dice = dice
+        self.holds = holds
         self.table = Table(connection)
         self.events = EventLog(connection, name)
         self.fleet = Fleet(anyio.current_time())
@@ -87,7 +96,12 @@ class Term:
         return fate
 
     async def cas_all(self, changes: Sequence[tuple[TaskRow, int]]) -> list[StoredRow | BrokerError | None]:
-        """`cas` for many tasks at once: for each, in order, what `cas` would return or raise."""
+        """`cas` for many tasks at once: for each, in order, what `cas` would return or raise.
+
+        A leader that slept past its lease finds out here, before it writes, whatever it was about to do.
+        """
+        if not self.holds():
+            return [Deposed("the lease has run out") for _ in changes]
         signed = [(self._signed(row), expected) for row, expected in changes]
         fates: list[StoredRow | BrokerError | None] = []
         for (row, expected), fate in zip(signed, await self.table.write_all(signed), strict=True):
