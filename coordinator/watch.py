@@ -45,14 +45,17 @@ class Watch:
         term.fleet.start_afresh(anyio.current_time())
         others, endings = anyio.CapacityLimiter(IN_FLIGHT), anyio.CapacityLimiter(ENDINGS_IN_FLIGHT)
         async with anyio.create_task_group() as tasks:
+            every_s = min(COMPARE_EVERY_S, settings.heartbeat_interval_s)
+            looked_at = anyio.current_time()
             while True:
-                fell_asleep = anyio.current_time()
-                await anyio.sleep(min(COMPARE_EVERY_S, settings.heartbeat_interval_s))
+                await anyio.sleep(every_s)
                 now = anyio.current_time()
-                if now - fell_asleep > 2 * settings.heartbeat_interval_s + 0.5:
-                    gap_s = round(now - fell_asleep, 1)
+                # From round to round, not only over the sleep: it may have stood still at any line.
+                if now - looked_at > every_s + 2 * settings.heartbeat_interval_s + 0.5:
+                    gap_s = round(now - looked_at, 1)
                     log.warning("this coordinator stood still, node silence counts afresh", gap_s=gap_s)
                     term.fleet.start_afresh(now)
+                looked_at = now
                 if settings.forget_offline_after_s:
                     term.fleet.forget_offline(now, settings.forget_offline_after_s)
                     term.desk.turnover.forget({seen.heartbeat.node for seen in term.fleet})
