@@ -101,6 +101,7 @@ async def test_a_thawed_ex_leader_writes_nothing_more(broker: Broker, tmp_path: 
                 before = len(node.every_row)
                 # Answered at once, although the frozen one listens too.
                 with anyio.fail_after(5):
+                    assert {await leader_of(client) for _ in range(8)} == {"new"}
                     assert (await client.steer("cancel", (held[0],))).results[0].ok
                 later = [await ann.submit() for _ in range(5)]
                 for task in later:
@@ -139,6 +140,7 @@ async def test_a_leader_whose_loop_stood_still_steps_down_before_it_does_anythin
         row = await node.gets(task)
         term = leader.term
         time.sleep(2.5)  # noqa: ASYNC251 - the loop of everyone here must stand still, its leader's included
+        assert not term.holds(), "whatever wakes first finds the lease run out"
         await eventually(lambda: leader.leads and leader.term is not term, what="a term of its own afterwards")
         await stays(lambda: "retrying" not in seen.kinds(task), for_s=1.0)
         await node.complete(row)
