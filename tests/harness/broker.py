@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from broker import embedded, topology
 from broker.connection import Connection, connect
 from broker.credentials import Keyring
@@ -14,6 +16,8 @@ QUICK = CoordinatorSettings(
     heartbeat_interval_s=0.2, node_lost_after_s=1.0, lease_ttl_s=1, retry_base_s=0.05, retry_cap_s=0.2
 )
 """The same rules on shorter clocks."""
+STEADY = msgspec.structs.replace(QUICK, lease_ttl_s=30)
+"""… with a lease that a slow machine does not run out of, for tests of what one term holds."""
 
 
 class Broker:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from broker import eventlog, topology
 from broker.roles import Role
@@ -10,7 +11,7 @@ from coordinator import counting, intake
 from schemas import subjects as s
 from schemas.settings import BrokerSettings
 from schemas.task import FailureClass
-from tests.harness.broker import QUICK, Broker, running_broker
+from tests.harness.broker import QUICK, STEADY, Broker, running_broker
 from tests.harness.leader import coordinator
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
@@ -23,6 +24,7 @@ from tools.doctor.findings import Status
 from tools.doctor.judge_fleet import judge_stores
 
 MIB = 1 << 20
+SHORT_LEASE = replace(QUICK, lease_ttl_s=2)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ async def test_one_end_that_waits_for_the_log_holds_nobody_else_up(broker: Broke
         broker.connected(Role.ADMIN) as admin,
         recording(broker) as seen,
         scripted_node(broker, "node-1") as one,
-        coordinator(broker) as leader,
+        coordinator(broker, settings=STEADY) as leader,
         open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
     ):
         await answering(leader, client)
@@ -71,7 +73,7 @@ async def test_a_completion_waits_for_room_and_then_counts(broker: Broker) -> No
         broker.connected(Role.ADMIN) as admin,
         recording(broker) as seen,
         scripted_node(broker) as node,
-        coordinator(broker) as leader,
+        coordinator(broker, settings=STEADY) as leader,
         anyio.create_task_group() as tasks,
     ):
         task = await ann.submit()
@@ -96,7 +98,7 @@ async def test_a_leader_goes_on_leading_while_the_servers_store_is_full(tmp_path
             producer(broker) as ann,
             recording(broker) as seen,
             scripted_node(broker) as node,
-            coordinator(broker) as leader,
+            coordinator(broker, settings=SHORT_LEASE) as leader,
             open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
         ):
             await answering(leader, client)
@@ -105,7 +107,7 @@ async def test_a_leader_goes_on_leading_while_the_servers_store_is_full(tmp_path
             row = await node.gets(task)
             filler = s.event_write("f" * 16, "queued", "filler")
             await _until_refused(admin, filler)
-            await stays(lambda: leader.leads and leader.term is term, for_s=3.0 * QUICK.lease_ttl_s)
+            await stays(lambda: leader.leads and leader.term is term, for_s=3.0 * SHORT_LEASE.lease_ttl_s)
             assert judge_stores(await stats(client)).status is Status.PROBLEM
             await admin.api(f"STREAM.PURGE.{s.EVENTS_STREAM}", {"filter": s.task_events("f" * 16)})
             await node.complete(row)

@@ -8,7 +8,7 @@ from coordinator import headroom, intake
 from coordinator.headroom import FULL_SHARE
 from schemas import subjects as s
 from schemas.task import FailureClass
-from tests.harness.broker import Broker
+from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import coordinator
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
@@ -32,7 +32,7 @@ async def test_a_burst_of_large_requests_leaves_the_table_room_to_work_in(broker
         await limit(admin, s.TASKS_STREAM, 4 * MIB)
         for _ in range(30):
             await ann.submit(uris=[f"http://origin.invalid/{mirror}" + "x" * 8_000 for mirror in range(25)])
-        async with coordinator(broker) as leader:
+        async with coordinator(broker, settings=STEADY) as leader:
             await eventually(lambda: len(node.rows) >= 14)
 
             async def in_bounds() -> int:
@@ -67,7 +67,7 @@ async def test_a_table_without_any_room_is_taken_over_and_worked_off(broker: Bro
             await eventually(lambda: empty_inbox(admin))
         held = [row for _, row in node.rows.values()]
         await fill_up(admin, s.TASKS_STREAM)
-        async with coordinator(broker, "after") as after:
+        async with coordinator(broker, "after", STEADY) as after:
             await answering(after, client)
             waits = await ann.submit()
             await node.fail(held[0], FailureClass.PERMANENT)
@@ -96,7 +96,7 @@ async def test_a_leader_survives_a_full_table_and_an_audit_of_it(
         broker.connected(Role.ADMIN) as admin,
         scripted_node(broker) as node,
         recording(broker) as seen,
-        coordinator(broker) as leader,
+        coordinator(broker, settings=STEADY) as leader,
     ):
         task = await ann.submit()
         row = await node.gets(task)

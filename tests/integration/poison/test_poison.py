@@ -19,7 +19,7 @@ from schemas.lifecycle import State
 from schemas.oddity import Oddity
 from schemas.task import FailureClass
 from tests.examples import a_heartbeat
-from tests.harness.broker import Broker
+from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import RunningCoordinator, coordinator
 from tests.harness.producing import Producer, producer
 from tests.harness.recorder import Recorder, recording
@@ -51,7 +51,12 @@ class Cluster(NamedTuple):
         await self.node.connection.store(s.event_write(task, kind, self.node.name), body)
 
     async def fact(self, subject_task: str, kind: str, **fields: Any) -> None:
-        about = {"type": kind, "task": subject_task, "owner": "default", "time": datetime.now(UTC).isoformat()}
+        about: dict[str, Any] = {
+            "type": kind,
+            "task": subject_task,
+            "owner": "default",
+            "time": datetime.now(UTC).isoformat(),
+        }
         about |= {"node": self.node.name, "reason": "as told", "attempt": 1} | fields
         if kind == "attempt_failed":
             about.setdefault("failure", "transient")
@@ -84,7 +89,7 @@ async def cluster(broker: Broker) -> AsyncIterator[Cluster]:
         recording(broker) as seen,
         scripted_node(broker) as node,
         broker.connected(Role.ADMIN) as admin,
-        coordinator(broker) as leader,
+        coordinator(broker, settings=STEADY) as leader,
         open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
     ):
         await answering(leader, client)
@@ -201,7 +206,7 @@ async def test_a_node_cannot_report_in_another_nodes_name(broker: Broker) -> Non
 
 async def test_an_outcome_that_cannot_be_read_still_ends_its_task(broker: Broker) -> None:
     """The broker took it, and takes no other: a task whose row stayed would never end."""
-    async with producer(broker) as ann, scripted_node(broker) as node, coordinator(broker) as leader:
+    async with producer(broker) as ann, scripted_node(broker) as node, coordinator(broker, settings=STEADY) as leader:
         task = await ann.submit()
         await node.gets(task)
         await node.connection.store(s.event_write(task, "finished.completed", node.name), BINARY)

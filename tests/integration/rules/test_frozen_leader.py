@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from broker.errors import Deposed
 from broker.roles import Role
 from coordinator import moves
 from schemas.control import StatsReply, Steer
-from tests.harness.broker import QUICK, Broker
+from tests.harness.broker import QUICK, STEADY, Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.processes import COMMAND, environment
 from tests.harness.producing import producer
@@ -126,22 +127,44 @@ async def test_a_leader_past_its_lease_writes_no_row(broker: Broker) -> None:
         assert [stored.sequence for stored in await term.table.rows(TASK)] == [created.sequence]
 
 
-async def test_a_leader_whose_loop_stood_still_steps_down_before_it_does_anything(broker: Broker) -> None:
-    import time
-
-    settings = replace(QUICK, node_lost_after_s=0.5)
+async def test_a_leader_whose_loop_stood_still_past_its_lease_steps_down_before_it_does_anything(
+    broker: Broker,
+) -> None:
     async with (
         producer(broker) as ann,
         recording(broker) as seen,
         scripted_node(broker) as node,
-        coordinator(broker, settings=settings) as leader,
+        coordinator(broker, settings=replace(QUICK, node_lost_after_s=0.5)) as leader,
     ):
         task = await ann.submit()
         row = await node.gets(task)
         term = leader.term
-        time.sleep(2.5)  # noqa: ASYNC251 - the loop of everyone here must stand still, its leader's included
+        stand_still()
         assert not term.holds(), "whatever wakes first finds the lease run out"
         await eventually(lambda: leader.leads and leader.term is not term, what="a term of its own afterwards")
         await stays(lambda: "retrying" not in seen.kinds(task), for_s=1.0)
         await node.complete(row)
         await seen.outcome(task)
+
+
+async def test_a_leader_whose_loop_stood_still_within_its_lease_judges_no_node_by_it(broker: Broker) -> None:
+    """Nor did the nodes of this loop beat meanwhile: their silence is counted afresh."""
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker, settings=replace(STEADY, node_lost_after_s=0.7)) as leader,
+    ):
+        task = await ann.submit()
+        await node.gets(task)
+        term = leader.term
+        for _ in range(3):
+            stand_still()
+            await anyio.sleep(0.5)
+        assert leader.term is term
+        await stays(lambda: "retrying" not in seen.kinds(task), for_s=1.0)
+
+
+def stand_still() -> None:
+    """Block the loop of everyone here, the leader's included; the broker's clock runs on."""
+    time.sleep(2.5)
