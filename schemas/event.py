@@ -123,6 +123,9 @@ class Failed(Finished, frozen=True, kw_only=True, tag="finished.failed"):
     reason: str
     code: str = ""
     history: tuple[AttemptRecord, ...] = ()
+    """How each attempt ended, newest last."""
+    history_cut: int = 0
+    """So many attempts before those are not told any more."""
 
 
 class Cancelled(Finished, frozen=True, kw_only=True, tag="finished.cancelled"):

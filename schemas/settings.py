@@ -55,7 +55,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True):
     node_lost_after_s: Seconds = 10.0
     forget_offline_after_s: Annotated[float, Meta(ge=0)] = 0.0
     """0: an offline node stays on the list for ever."""
-    lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 3
+    lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 2
     """Whole seconds: the broker expires keys no finer."""
     allow_noop: bool = False
     """Accept `noop:` addresses, which measure the pipeline without downloading. The nodes read it too."""

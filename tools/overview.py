@@ -6,9 +6,11 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 
-from schemas.control import NodesReply, NodeView, StatsReply, Steer
+from schemas import subjects as s
+from schemas.control import NodesReply, NodeView, StatsReply, Steer, StoreUse
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Outcome, State
+from schemas.oddity import WORDS, Oddity
 from schemas.sizes import format_size
 from tools.client import Client
 from tools.looking import COLOURS, age, print_json
@@ -30,6 +32,14 @@ NODES = (
 )
 
 STATS = (Column("what"), Column("count", right=True), Column("note", may_cut=True))
+STORE_SHOWN_SHARE = 0.8
+"""A stream this full gets a line; at this share of TASKS claiming stops."""
+STORES = {
+    s.REQUESTS_STREAM: "when full, producers are refused",
+    s.TASKS_STREAM: "nothing is claimed until there is room",
+    s.EVENTS_STREAM: "when full, no task can end",
+    s.BUCKET_STREAM: "the broker's whole store is full: nothing can be written",
+}
 LATER = (State.ASSIGNED, State.ACTIVE, State.ENDING)
 
 
@@ -95,7 +105,22 @@ def _stats(reply: StatsReply) -> list[tuple[Cell, ...]]:
         *(_count(str(state), reply.states.get(str(state), 0), "", COLOURS[state]) for state in LATER),
         _count("paused", reply.paused, "of these", "yellow"),
         *(_count(str(end), reply.recent.get(str(end), 0), window, COLOURS[State(end)]) for end in Outcome),
+        *(_store(store) for store in reply.stores if store.is_refusing or store.share >= STORE_SHOWN_SHARE),
+        *(
+            _count("passed over", reply.oddities[kind], words, "yellow")
+            for kind, words in WORDS.items()
+            if reply.oddities.get(kind) and kind is not Oddity.REQUEST_REJECTED
+        ),
     ]
+
+
+def _store(store: StoreUse) -> tuple[Cell, ...]:
+    """A store that is full, or nearly: what that means and where to learn what to do."""
+    full = store.is_refusing or store.share >= 1
+    share = f"{store.share:.0%}" if store.max_bytes > 0 else "full"
+    of = f" of {format_size(store.max_bytes)}" if store.max_bytes > 0 else ""
+    said = f"{format_size(store.used_bytes)}{of}: {STORES.get(store.stream, '')}; see `downdraft doctor`"
+    return Cell(store.stream, "dim"), Cell(share, "red" if full else "yellow"), Cell(said, "dim")
 
 
 def _count(name: str, count: int, note: str, colour: str) -> tuple[Cell, ...]:
