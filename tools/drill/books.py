@@ -78,7 +78,8 @@ def judge(ledger: Ledger) -> Books:
         if task not in ledger.accepted:
             said = f"nobody asked for it, and it ended {_how(entries)}"
             problems.append(Problem(Trouble.STRANGER, task, said))
-    named = {f"{entry.event.node}/{entry.event.path}" for entry in ledger.outcomes if isinstance(entry.event, Completed)}
+    done = [entry.event for entry in ledger.outcomes if isinstance(entry.event, Completed)]
+    named = {f"{event.node}/{event.path}" for event in done}
     return Books(
         problems=tuple(problems),
         outcomes=dict(Counter(_outcome(entry.event) for entry in ledger.outcomes)),

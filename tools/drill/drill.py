@@ -17,10 +17,10 @@ from tools.drill import reading
 from tools.drill.books import Books, Ledger, judge
 from tools.drill.plan import plan
 from tools.drill.producer import Producer
-from tools.drill.report import Report, Struck, Trouble, slowest
+from tools.drill.report import Report, Trouble, slowest
 from tools.drill.stage import Stage
 from tools.drill.storm import Storm
-from tools.drill.story import Story
+from tools.drill.story import Phase, Story
 from tools.drill.wares import wares
 
 SETTLE_WITHIN_S = 90.0
@@ -43,9 +43,11 @@ async def drill(stage: Stage, story: Story) -> Report:
             storm.start_soon(Storm(stage, story).rage, plan(story.seed, story.seconds, stage.nodes))
             storm.start_soon(producer.submit)
             storm.start_soon(anyio.sleep, story.seconds)
+        story.phase = Phase.SETTLING
         with anyio.move_on_after(SETTLE_WITHIN_S):
             await _until_settled(stage.watcher, story)
         took_s = story.seconds_in
+        story.phase = Phase.BALANCING
         books = await _balance(stage, story, producer)
         tasks.cancel_scope.cancel()
     return _report(story, producer, books, took_s)

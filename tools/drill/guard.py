@@ -1,6 +1,6 @@
 """Stands by a drill and tidies up behind it, however it ends: what still runs on its folder is killed.
 
-    python -m tools.drill.guard FOLDER       waits until its stdin closes
+python -m tools.drill.guard FOLDER       waits until its stdin closes
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """The drill's web server, a process of its own: made-up files, some slowly, some refused.
 
-    python -m tools.drill.origin --seed N --folder DIR       prints its port, serves until its stdin closes
+python -m tools.drill.origin --seed N --folder DIR       prints its port, serves until its stdin closes
 """
 
 import argparse

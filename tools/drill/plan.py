@@ -130,7 +130,7 @@ def plan(seed: int, seconds: float, nodes: Sequence[str]) -> tuple[Fault, ...]:
 
     At least one node and one coordinator are left alone at any moment. Two nodes or more are needed.
     """
-    dice = random.Random(f"faults {seed}")
+    dice = random.Random(f"faults {seed}")  # noqa: S311 - a game, no secret
     planner = _Planner(dice, seconds, nodes)
     faults = []
     for second in range(1, int((seconds - QUIET_END_S) / EVERY_S) + 1):

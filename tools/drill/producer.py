@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from broker.errors import BrokerError
-from broker.publisher import Publisher, publishing
+from broker.publisher import publishing
 from tools.client import Client, Prepared
 from tools.drill.story import Story
 from tools.drill.wares import Ware, request
@@ -40,7 +40,7 @@ class Producer:
         return {task: ware for task, ware in self._by_task.items() if task not in self.accepted}
 
     def _with_repeats(self, wares: Sequence[Ware], origin: str) -> list[Prepared]:
-        dice = random.Random(f"repeats {self._story.seed}")
+        dice = random.Random(f"repeats {self._story.seed}")  # noqa: S311 - a game, no secret
         order: list[Prepared] = []
         again: list[tuple[int, Prepared]] = []
         for number, ware in enumerate(wares, 1):
@@ -58,7 +58,6 @@ class Producer:
         """Submit all, evenly over the storm, and return when the broker has them. Raises Unanswered."""
         story = self._story
         async with publishing(self._client.connection, stored=self._stored, refused=self._refused) as publisher:
-            publisher: Publisher[str]
             pause_s = story.seconds * SPREAD / len(self._order)
             for number, one in enumerate(self._order):
                 await anyio.sleep(max(0.0, story.began_at + number * pause_s - time.time()))

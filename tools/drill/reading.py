@@ -17,9 +17,7 @@ async def outcomes(client: Client) -> list[Entry]:
     """Every outcome in the log, oldest first. Raises ApiRefused, Unanswered."""
     async with client.follow(0, kinds=("finished",)) as follower:
         return [
-            Entry(found.sequence, found.event)
-            async for found in follower.stored()
-            if isinstance(found.event, Finished)
+            Entry(found.sequence, found.event) async for found in follower.stored() if isinstance(found.event, Finished)
         ]
 
 

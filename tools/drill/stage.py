@@ -10,11 +10,11 @@ from pathlib import Path
 import anyio
 import psutil
 
+from broker.roles import Role
 from tools.client import Client, open_client
 from tools.cluster import Cluster, ClusterPlan, running_cluster
 from tools.context import DATA_FOLDER
 from tools.drill.guard import KEEP
-from broker.roles import Role
 
 NODES = 3
 COORDINATORS = 2
@@ -53,7 +53,8 @@ class Stage:
         """A process of the cluster by its name, an aria2c as `<node>/<lane>`; None while it does not run."""
         node, _, lane = name.partition("/")
         with suppress(psutil.Error):
-            found = psutil.Process(self.cluster.describe().pids[node])
+            child = self.cluster.children.get(node)
+            found = psutil.Process(child.pid if child is not None else self.cluster.server_pid)
             if lane:
                 conf = f"aria2-{lane}.conf"
                 return next((one for one in found.children() if any(conf in word for word in one.cmdline())), None)

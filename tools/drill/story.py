@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -17,6 +18,13 @@ STALE_AFTER_S = 3.0
 """Progress comes about once a second: what was not heard for so long does not move."""
 
 
+class Phase(Enum):
+    STORM = auto()
+    SETTLING = auto()
+    """Nothing is struck any more; what was accepted is still to end."""
+    BALANCING = auto()
+
+
 class Moving(NamedTuple):
     progress: Progress
     heard_at: float
@@ -29,6 +37,7 @@ class Story:
         self.seed = seed
         self.tasks = tasks
         self.seconds = seconds
+        self.phase = Phase.STORM
         self.began_at = time.time()
         self.struck: list[Struck] = []
         self.down: dict[str, int] = {}
@@ -44,7 +53,6 @@ class Story:
         self.leader = ""
         self.epoch = 0
         self.inbox = 0
-        self.rates: list[tuple[float, int]] = []
         self.beats: dict[str, Heartbeat] = {}
         self.on_news: Callable[[str, Struck], None] = lambda _what, _struck: None
         """Told of each blow, thaw and recovery."""

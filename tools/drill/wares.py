@@ -64,7 +64,7 @@ class Ware(NamedTuple):
 
 def wares(seed: int, count: int) -> tuple[Ware, ...]:
     """The files of a drill: the same for the same seed."""
-    dice = random.Random(f"wares {seed}")
+    dice = random.Random(f"wares {seed}")  # noqa: S311 - a game, no secret
     natures: list[Nature] = []
     while len(natures) < count:
         deck = [nature for nature, number in MIX.items() for _ in range(number)]
@@ -91,7 +91,7 @@ def blocks(seed: int, name: str, start: int, stop: int) -> Iterator[bytes]:
     """The bytes from `start` to before `stop`, in pieces of BLOCK_BYTES at most."""
     for number in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
         first = number * BLOCK_BYTES
-        block = random.Random(f"{seed} {name} {number}").randbytes(BLOCK_BYTES)
+        block = random.Random(f"{seed} {name} {number}").randbytes(BLOCK_BYTES)  # noqa: S311
         yield block[max(0, start - first) : stop - first]
 
 

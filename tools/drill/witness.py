@@ -128,7 +128,7 @@ class Witness:
                 self._holder.pop(event.task, None)
             case Finished():
                 for known in (self._holder, self._lane, self._bytes_done):
-                    known.pop(event.task, None)  # type: ignore[attr-defined]
+                    known.pop(event.task, None)
         for number, fault in tuple(self._open.items()):
             if at <= fault.struck_at:
                 continue
