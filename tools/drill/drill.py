@@ -102,6 +102,7 @@ def _report(story: Story, producer: Producer, books: Books, took_s: float) -> Re
         partials_left=books.partials,
         retried=story.retried,
         slowest_recovery=slowest(faults),
+        spared=story.spared,
         unrecovered=sum(one.recovered_s is None for one in faults),
         balanced=books.balanced,
     )

@@ -76,6 +76,8 @@ class Report(Struct, frozen=True, kw_only=True):
     slowest_recovery: Struck | None = None
     unrecovered: int = 0
     """Faults whose end was not seen."""
+    spared: int = 0
+    """Blows that were not dealt: what they were meant for had not recovered from the one before."""
     balanced: bool = False
     folder: str = ""
     """Where all of it lies; '' where nothing was kept."""

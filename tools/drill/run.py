@@ -73,6 +73,9 @@ async def _run(console: Console | None, folder: Path, story: Story) -> Report:
                 hurry.set()
                 raise
             hurry.set()  # the books are closed: nobody needs an orderly end
+            if status:
+                status.update("ending all processes …")
+                status.start()
     finally:
         if status:
             status.stop()

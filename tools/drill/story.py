@@ -19,6 +19,8 @@ STALE_AFTER_S = 3.0
 
 
 class Phase(Enum):
+    READY = auto()
+    """The storm has not begun."""
     STORM = auto()
     SETTLING = auto()
     """Nothing is struck any more; what was accepted is still to end."""
@@ -37,7 +39,7 @@ class Story:
         self.seed = seed
         self.tasks = tasks
         self.seconds = seconds
-        self.phase = Phase.STORM
+        self.phase = Phase.READY
         self.began_at = time.time()
         self.struck: list[Struck] = []
         self.down: dict[str, int] = {}
@@ -49,6 +51,8 @@ class Story:
         """By task."""
         self.counts: Counter[str] = Counter()
         self.retried = 0
+        self.spared = 0
+        """Blows that were not dealt: what they were meant for had not recovered from the one before."""
         self.on_node: dict[str, str] = {}
         self.leader = ""
         self.epoch = 0
@@ -64,11 +68,17 @@ class Story:
 
     @property
     def seconds_in(self) -> float:
-        return time.time() - self.began_at
+        return 0.0 if self.phase is Phase.READY else time.time() - self.began_at
 
     def begin(self) -> None:
         """The storm begins now."""
         self.began_at = time.time()
+        self.phase = Phase.STORM
+
+    @property
+    def recovering(self) -> list[Struck]:
+        """What was struck and is not itself again."""
+        return [self.struck[number] for number in self.witness.open]
 
     def hit(self, fault: Fault, target: str) -> int:
         """`target` was struck just now; the number of this fault."""

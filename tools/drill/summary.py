@@ -61,10 +61,12 @@ def _told(struck: Struck) -> str:
 
 
 def _requests(report: Report) -> str:
+    spared = f" {report.spared} blows were not dealt: their targets had not recovered." if report.spared else ""
     unseen = f" {report.unrecovered} recoveries were not seen." if report.unrecovered else ""
     return (
         f"{report.accepted} requests were accepted, {report.repeated} of them submitted twice. The last one ended "
-        f"{report.took_s:.1f} s after the storm began; tasks went back to the queue {report.retried} times.{unseen}"
+        f"{report.took_s:.1f} s after the storm began; tasks went back to the queue {report.retried} times."
+        f"{spared}{unseen}"
     )
 
 

@@ -22,7 +22,12 @@ ROWS_ELSEWHERE = 14
 UP, DOWN, FROZEN = "green", "red", "cyan"
 COLUMNS = (13, 13, 9, 18, 18)
 """Of the processes: name, state, what it has, and a node's two lanes. Fixed, so that nothing jumps."""
-PHASES = {Phase.STORM: "storm", Phase.SETTLING: "storm over", Phase.BALANCING: "balancing the books"}
+PHASES = {
+    Phase.READY: "ready",
+    Phase.STORM: "storm",
+    Phase.SETTLING: "storm over",
+    Phase.BALANCING: "balancing the books",
+}
 
 
 class View:
