@@ -113,7 +113,8 @@ class View:
         """How a process is, in a word and a colour: nothing is told by colour alone."""
         story = self._story
         if name not in story.down:
-            return Text("● up", UP)
+            returns = any(name == struck.target for struck in story.recovering)
+            return Text("○ returning", "yellow") if returns else Text("● up", UP)
         struck = story.struck[story.down[name]]
         if struck.kind.freezes:
             left_s = max(0.0, struck.at_s + struck.frozen_s - story.seconds_in)

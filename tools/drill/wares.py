@@ -14,7 +14,7 @@ DRIPPED_BYTES = (256 << 10, 768 << 10)
 LARGE_BYTES = (1 << 20, 3 << 20)
 MISSING_CODE = "http-404"
 CHECKED_EVERY = 3
-"""Every so many requests name their file's checksum; the others leave noticing to the drill."""
+"""Of so many requests for a plain file one names its checksum; with the others nobody but the drill would notice."""
 
 
 class Nature(StrEnum):
@@ -77,7 +77,7 @@ def wares(seed: int, count: int) -> tuple[Ware, ...]:
 
 def request(seed: int, number: int, ware: Ware, origin: str) -> Request:
     """What is asked of the cluster for it. `origin`: its address, with the slash."""
-    is_checked = number % CHECKED_EVERY == 0 and ware.nature is not Nature.MISSING
+    is_checked = number % CHECKED_EVERY == 0 and ware.nature is Nature.PLAIN
     return Request(
         uris=(origin + ware.path,),
         id=f"drill-{seed}-{number}",
