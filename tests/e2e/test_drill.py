@@ -110,7 +110,7 @@ def test_a_drill_tells_each_blow_and_each_recovery_in_lines_and_ends_with_the_ve
     assert "\x1b" not in done.stdout
     assert any(" struck " in line for line in lines)
     assert any(" recovered " in line for line in lines)
-    assert lines[-1].startswith("drill: 30 accepted, 30 outcomes: lost 0, doubled 0, wrong files 0")
+    assert lines[-1].startswith("drill: of 30 tasks lost 0, doubled 0, wrong files 0")
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ async def test_the_live_view_fits_its_window_and_gives_way_to_the_report(columns
         await view.shows("coordinator killed  coordinator-", within_s=60)
         screen = view.screen()
         assert all(cell_len(line) <= columns for line in screen)
-        assert any(line.startswith("storm ━") for line in screen)
+        assert any(line.startswith("storm  ") for line in screen)
         assert any(line.startswith("coordinator-2") for line in screen)
         assert len([line for line in screen if line.startswith("node-")]) == 3
         assert await view.ended(within_s=90) == 0
         screen = view.screen()
         assert not any("━" in line for line in screen)
-        assert any(line.startswith("drill: 60 accepted, 60 outcomes: lost 0, doubled 0") for line in screen)
+        assert any(line.startswith("drill: of 60 tasks lost 0, doubled 0, wrong files 0") for line in screen)

@@ -34,14 +34,13 @@ def print_summary(console: Console, report: Report) -> None:
 
 def verdict(report: Report) -> str:
     """The last line."""
-    ended = sum(report.outcomes.values())
     slow = report.slowest_recovery
-    recovery = f", slowest recovery {slow.recovered_s:.1f} s ({slow.kind})" if slow is not None else ""
+    recovery = f"; slowest recovery {slow.recovered_s:.1f} s" if slow is not None else ""
     others = len(report.problems) - report.lost - report.doubled - report.wrong_files
     more = f", other troubles {others}" if others else ""
     return (
-        f"drill: {report.accepted} accepted, {ended} outcomes: "
-        f"lost {report.lost}, doubled {report.doubled}, wrong files {report.wrong_files}{more}{recovery}"
+        f"drill: of {report.accepted} tasks lost {report.lost}, doubled {report.doubled}, "
+        f"wrong files {report.wrong_files}{more}{recovery}"
     )
 
 

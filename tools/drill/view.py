@@ -68,13 +68,13 @@ class View:
     def _draw(self) -> RenderableType:
         width = min(WIDTH_MAX, self._console.width - 1)
         blank = Text()
-        return Group(self._head(width), self._counts(), blank, self._processes(), blank, self._news(width))
+        return Group(blank, self._head(width), self._counts(), blank, self._processes(), blank, self._news(width))
 
     def _head(self, width: int) -> RenderableType:
         story = self._story
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.width = width
-        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, width=COLUMNS[0])
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True, justify="right", width=18)
         storm_s = min(story.seconds_in, story.seconds)
@@ -101,20 +101,24 @@ class View:
         for width in COLUMNS:
             grid.add_column(width=width, no_wrap=True)
         for name in (BROKER, *self._coordinators):
-            leads = name == self._story.leader and name not in self._story.down
+            leads = name == self._story.leader and not self._is_away(name)
             grid.add_row(name, self._state(name), "leads" if leads else "")
         for name in self._nodes:
             here = sum(node == name for node in self._story.on_node.values())
             lanes = [Text.assemble((f"{lane} ", "dim"), self._state(f"{name}/{lane}")) for lane in LANES]
-            grid.add_row(name, self._state(name), f"{here} tasks", *lanes)
+            is_dead = name in self._story.down and not self._story.struck[self._story.down[name]].kind.freezes
+            grid.add_row(name, self._state(name), f"{here} tasks", *([] if is_dead else lanes))
         return grid
+
+    def _is_away(self, name: str) -> bool:
+        """Whether it is down, or was and has not shown itself since."""
+        return name in self._story.down or any(name == struck.target for struck in self._story.recovering)
 
     def _state(self, name: str) -> Text:
         """How a process is, in a word and a colour: nothing is told by colour alone."""
         story = self._story
         if name not in story.down:
-            returns = any(name == struck.target for struck in story.recovering)
-            return Text("○ returning", "yellow") if returns else Text("● up", UP)
+            return Text("○ returning", "yellow") if self._is_away(name) else Text("● up", UP)
         struck = story.struck[story.down[name]]
         if struck.kind.freezes:
             left_s = max(0.0, struck.at_s + struck.frozen_s - story.seconds_in)
