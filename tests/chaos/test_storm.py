@@ -48,7 +48,7 @@ def check(report: dict[str, Any], tasks: int) -> None:
 def test_a_short_storm_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
     report = storm(tmp_path, tasks=300, seconds=20)
     check(report, 300)
-    assert len(report["faults"]) + report["spared"] >= 12, report
+    assert len(report["faults"]) + report["spared"] >= 8, report
 
 
 @pytest.mark.slow

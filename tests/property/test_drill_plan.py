@@ -19,7 +19,7 @@ from tools.drill.plan import (
 
 NODES = ["node-1", "node-2", "node-3"]
 SEEDS = st.integers(0, 1_000_000)
-SECONDS = st.integers(5, 300)
+SECONDS = st.integers(5, 90)
 
 
 def overlapping(faults: tuple[Fault, ...], at_s: float) -> set[str]:
@@ -50,7 +50,7 @@ def test_faults_come_in_their_order_and_are_over_before_the_storm_is(seed: int, 
 def test_a_storm_of_two_minutes_has_each_kind_several_times_and_nearly_one_fault_a_second(seed: int) -> None:
     faults = plan(seed, 120, NODES)
     times = Counter(one.kind for one in faults)
-    assert min(times[kind] for kind in Kind) >= 3, times
+    assert min(times[kind] for kind in Kind) >= 2, times
     assert len(faults) >= 80
 
 
@@ -76,6 +76,13 @@ def test_one_node_and_one_coordinator_are_always_left_alone(seed: int, seconds: 
             other for other in faults if other.kind in OF_COORDINATORS and 0 <= one.at_s - other.at_s <= other.for_s
         ]
         assert len(coordinators) <= 1
+
+
+@given(SEEDS, st.integers(20, 90))
+def test_a_storm_begins_with_a_node_that_sleeps_past_its_loss(seed: int, seconds: int) -> None:
+    first, *_ = plan(seed, seconds, NODES)
+    assert first.kind is Kind.NODE_FROZEN
+    assert first.for_s >= LONG_FREEZE_S[0]
 
 
 def test_some_freezes_outlast_the_patience_with_a_silent_node() -> None:

@@ -14,16 +14,17 @@ QUIET_END_S = 2.0
 """Nothing is struck at the very end, and nothing stays frozen past it: the cluster is to show that it recovers."""
 BROKER_EVERY_S = 10.0
 """The broker rests so long between two of its deaths: without it nothing else would be tried."""
-COORDINATORS_EVERY_S = 4.0
-"""A lease runs out and a standby takes over in that time."""
+COORDINATORS_EVERY_S = (4.0, 13.0)
+"""A lease runs out and a standby takes over in the shorter time; in the longer one a leader, which judges nobody before
+it has led for 10 s, finds out that a node is lost."""
 NODE_DOWN_S = 5.0
 """How long a killed node counts as down: its supervisor waits a little, and it must start."""
 LANE_EVERY_S = 2.0
 """A daemon that is not back yet can't be struck again."""
 SHORT_FREEZE_S = (3.5, 8.0)
 """Longer than the lease (3 s), and mostly longer than a silent aria2c is borne (5 s)."""
-LONG_FREEZE_S = (10.5, 15.0)
-"""Longer than a silent node is waited for (10 s)."""
+LONG_FREEZE_S = (12.0, 18.0)
+"""Longer than a silent node is waited for (10 s), and than others need to do its work."""
 LONG_SHARE = 0.3
 LANES = ("small", "large")
 LEADER, STANDBY, BROKER = "leader", "standby", "nats-server"
@@ -49,14 +50,16 @@ class Kind(StrEnum):
 DECK = {
     Kind.NODE_KILLED: 3,
     Kind.NODE_FROZEN: 3,
-    Kind.COORDINATOR_KILLED: 2,
-    Kind.COORDINATOR_FROZEN: 1,
+    Kind.COORDINATOR_KILLED: 3,
+    Kind.COORDINATOR_FROZEN: 2,
     Kind.ARIA2C_KILLED: 4,
     Kind.ARIA2C_FROZEN: 2,
     Kind.BROKER_KILLED: 1,
 }
 """Dealt like cards, with a new shuffled deck below when none may come: so each kind has its turns, in a short storm
 too."""
+OPENING = (Kind.NODE_FROZEN, Kind.COORDINATOR_KILLED, Kind.BROKER_KILLED)
+"""Dealt first. The node sleeps past its loss, if there is time, and wakes to work that others have done."""
 OF_NODES = frozenset({Kind.NODE_KILLED, Kind.NODE_FROZEN})
 OF_COORDINATORS = frozenset({Kind.COORDINATOR_KILLED, Kind.COORDINATOR_FROZEN})
 
@@ -80,7 +83,9 @@ class _Planner:
         self._seconds = seconds
         self._nodes = nodes
         self._down_until: dict[str, float] = {}
-        self._deck: list[Kind] = []
+        self._deck = list(OPENING)
+        self._is_first = True
+        self._down_until["coordinators"] = dice.choice(COORDINATORS_EVERY_S)
 
     def next(self, at_s: float) -> Fault | None:
         """The fault for this moment; None where nothing may be struck now."""
@@ -101,7 +106,7 @@ class _Planner:
         rest_s = {Kind.NODE_KILLED: NODE_DOWN_S, Kind.BROKER_KILLED: BROKER_EVERY_S}.get(kind, LANE_EVERY_S)
         if kind in OF_COORDINATORS:
             target = LEADER if self._dice.random() < LEADER_SHARE else STANDBY
-            rest_s = COORDINATORS_EVERY_S
+            rest_s = self._dice.choice(COORDINATORS_EVERY_S)
         resting = "coordinators" if kind in OF_COORDINATORS else target
         self._down_until[resting] = at_s + max(rest_s, for_s + LANE_EVERY_S if for_s else 0.0)
         return Fault(round(at_s, 3), kind, target, round(for_s, 3))
@@ -121,7 +126,9 @@ class _Planner:
         return self._down_until.get(what, 0.0) > at_s
 
     def _freeze_s(self, at_s: float) -> float:
-        low, high = LONG_FREEZE_S if self._dice.random() < LONG_SHARE else SHORT_FREEZE_S
+        is_long = self._is_first or self._dice.random() < LONG_SHARE
+        self._is_first = False
+        low, high = LONG_FREEZE_S if is_long else SHORT_FREEZE_S
         return min(self._dice.uniform(low, high), self._seconds - at_s)
 
 
