@@ -13,8 +13,8 @@ import pytest
 
 from tests.harness.processes import COMMAND, environment
 
-AFTER_S = 170.0
-"""For starting, for what is left when the storm is over (90 s at most) and for reading every file."""
+AFTER_S = 200.0
+"""For starting, for what is left when the storm is over and for reading every file: on a busy machine."""
 
 
 def storm(folder: Path, *, tasks: int, seconds: int) -> dict[str, Any]:
@@ -40,7 +40,8 @@ def check(report: dict[str, Any], tasks: int) -> None:
     assert report["accepted"] == sum(report["outcomes"].values()) == tasks, report
     assert report["lost"] == report["doubled"] == report["wrong_files"] == 0, report
     assert report["verified"] + report["failed_as_intended"] == tasks, report
-    assert report["unrecovered"] == 0, report
+    unseen = [fault["target"] for fault in report["faults"] if fault.get("recovered_s") is None]
+    assert not unseen, report
     assert report["balanced"], report
 
 

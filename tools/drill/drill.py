@@ -23,8 +23,12 @@ from tools.drill.storm import Storm
 from tools.drill.story import Phase, Story
 from tools.drill.wares import wares
 
-SETTLE_WITHIN_S = 90.0
-"""From the storm's end; what has not ended by then is lost."""
+QUIET_FOR_S = 60.0
+"""When nothing has ended for so long after the storm, what is left is lost: twice the longest back-off here."""
+UNSEEN_FOR_S = 20.0
+"""When all has ended, a recovery that is still to be seen is waited for so long: a node starts in less."""
+SETTLE_WITHIN_S = 600.0
+"""… and at the latest so long after it, however slow the machine."""
 LOOK_EVERY_S = 0.25
 ASK_EVERY_S = 0.25
 ASK_WITHIN_S = 1.0
@@ -46,17 +50,20 @@ async def drill(stage: Stage, story: Story) -> Report:
         story.phase = Phase.SETTLING
         with anyio.move_on_after(SETTLE_WITHIN_S):
             await _until_settled(stage.watcher, story)
-        took_s = story.seconds_in
         story.phase = Phase.BALANCING
         books = await _balance(stage, story, producer)
         tasks.cancel_scope.cancel()
-    return _report(story, producer, books, took_s)
+    return _report(story, producer, books)
 
 
 async def _until_settled(watcher: Client, story: Story) -> None:
-    """Return when everything has ended, every fault's end was seen, and table and inbox are empty."""
-    while True:
-        if len(story.outcomes) >= story.accepted and not story.witness.open:
+    """Return when everything has ended, table and inbox are empty and every fault's end was seen; or in vain."""
+    ended, changed_at, quiet_s = -1, anyio.current_time(), 0.0
+    while quiet_s < QUIET_FOR_S:
+        if len(story.outcomes) != ended:
+            ended, changed_at = len(story.outcomes), anyio.current_time()
+        quiet_s = anyio.current_time() - changed_at
+        if ended >= story.accepted and (not story.witness.open or quiet_s > UNSEEN_FOR_S):
             try:
                 if not await reading.rows_left(watcher) and not await reading.requests_left(watcher):
                     return
@@ -81,13 +88,13 @@ async def _balance(stage: Stage, story: Story, producer: Producer) -> Books:
     )
 
 
-def _report(story: Story, producer: Producer, books: Books, took_s: float) -> Report:
+def _report(story: Story, producer: Producer, books: Books) -> Report:
     faults = tuple(story.struck)
     return Report(
         seed=story.seed,
         tasks=story.tasks,
         seconds=story.seconds,
-        took_s=round(took_s, 3),
+        took_s=round(story.last_ended_s, 3),
         faults=faults,
         accepted=len(producer.accepted),
         repeated=story.repeated,

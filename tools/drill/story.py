@@ -49,6 +49,8 @@ class Story:
         self.repeated = 0
         self.outcomes: dict[str, str] = {}
         """By task."""
+        self.last_ended_s = 0.0
+        """When the last one of them was stored, in seconds from the beginning."""
         self.counts: Counter[str] = Counter()
         self.retried = 0
         self.spared = 0
@@ -119,6 +121,7 @@ class Story:
                     outcome = event.kind.removeprefix("finished.")
                     self.outcomes[event.task] = outcome
                     self.counts[outcome] += 1
+                    self.last_ended_s = max(self.last_ended_s, stored_at - self.began_at)
         self.witness.happened(event, stored_at)
 
     def moved(self, progress: Progress) -> None:

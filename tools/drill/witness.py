@@ -38,8 +38,8 @@ class _Open:
     """What was there then and was not seen elsewhere since."""
     held_any: bool = False
     bytes_done: dict[str, int] = field(default_factory=dict)
-    is_back: bool = False
-    """Thawed, or replaced."""
+    back_at: float | None = None
+    """When it was thawed or replaced."""
     has_moved: bool = False
 
 
@@ -87,7 +87,7 @@ class Witness:
         """The process was thawed, or another one runs in its place."""
         if (fault := self._open.get(number)) is None:
             return
-        fault.is_back = True
+        fault.back_at = at
         if "/" in fault.target:
             if fault.has_moved:
                 self._close(number, at, MOVED)
@@ -106,7 +106,7 @@ class Witness:
             if fault.kind not in OF_NODES or fault.target != heartbeat.node:
                 continue
             is_new = heartbeat.instance != fault.instance and at > fault.struck_at
-            if is_new or (fault.kind is Kind.NODE_FROZEN and fault.is_back):
+            if is_new or (fault.kind is Kind.NODE_FROZEN and fault.back_at is not None):
                 self._close(number, at, AGAIN)
 
     def moved(self, progress: Progress, at: float) -> None:
@@ -131,11 +131,20 @@ class Witness:
                     known.pop(event.task, None)
         for number, fault in tuple(self._open.items()):
             if at <= fault.struck_at:
-                continue
-            if fault.target == BROKER:
+                self._correct(number, fault, event)
+            elif fault.target == BROKER:
                 self._close(number, at, STORES)
             elif event.task in fault.held:
                 self._left(number, fault, event, node, at)
+
+    def _correct(self, number: int, fault: _Open, event: AnyEvent) -> None:
+        """The log is read a little late: what had ended before the blow was not there any more."""
+        if event.task not in fault.held or not isinstance(event, Finished | Retrying | Released):
+            return
+        fault.held.discard(event.task)
+        fault.held_any = bool(fault.held)
+        if "/" in fault.target and not fault.held_any and fault.back_at is not None:
+            self._close(number, fault.back_at, REPLACED)
 
     def _left(self, number: int, fault: _Open, event: AnyEvent, node: str | None, at: float) -> None:
         """A task that was there when the fault came is not there any more, or goes on there."""
@@ -150,7 +159,7 @@ class Witness:
 
     def _went_on(self, number: int, fault: _Open, at: float) -> None:
         fault.has_moved = True
-        if fault.is_back:
+        if fault.back_at is not None:
             self._close(number, at, MOVED)
 
     def _close(self, number: int, at: float, how: str) -> None:

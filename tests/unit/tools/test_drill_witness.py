@@ -125,6 +125,23 @@ def test_a_transfer_that_ended_elsewhere_counts_once_the_lane_runs_again(seen: S
     assert seen.told == [(0, 8.0, MOVED)]
 
 
+def test_what_had_ended_before_the_blow_was_not_there_any_more_even_if_that_is_read_late(seen: Seen) -> None:
+    seen.on_node()
+    seen.witness.struck(0, Kind.ARIA2C_FROZEN, "node-1/large", 2.0)
+    seen.witness.happened(completed(), 1.9)
+    assert seen.told == []
+    seen.witness.back(0, 8.0)
+    assert seen.told == [(0, 8.0, REPLACED)]
+
+
+def test_what_is_read_later_still_moves_no_recovery(seen: Seen) -> None:
+    seen.on_node()
+    seen.witness.struck(0, Kind.ARIA2C_FROZEN, "node-1/large", 2.0)
+    seen.witness.back(0, 8.0)
+    seen.witness.happened(completed(), 1.9)
+    assert seen.told == [(0, 8.0, REPLACED)]
+
+
 def test_each_recovery_is_told_once(seen: Seen) -> None:
     seen.witness.struck(0, Kind.NODE_KILLED, "node-1", 2.0)
     seen.beat(5.0, "two")
