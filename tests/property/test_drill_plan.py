@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.drill.plan import (
+    BROKER,
     BROKER_EVERY_S,
+    LEADER,
     LONG_FREEZE_S,
     OF_COORDINATORS,
     OF_NODES,
@@ -83,6 +85,11 @@ def test_a_storm_begins_with_a_node_that_sleeps_past_its_loss(seed: int, seconds
     first, *_ = plan(seed, seconds, NODES)
     assert first.kind is Kind.NODE_FROZEN
     assert first.for_s >= LONG_FREEZE_S[0]
+
+
+@given(SEEDS, st.integers(20, 90))
+def test_every_storm_strikes_a_leader_and_the_broker(seed: int, seconds: int) -> None:
+    assert {LEADER, BROKER} <= {one.target for one in plan(seed, seconds, NODES)}
 
 
 def test_some_freezes_outlast_the_patience_with_a_silent_node() -> None:

@@ -85,6 +85,8 @@ class _Planner:
         self._down_until: dict[str, float] = {}
         self._deck = list(OPENING)
         self._is_first = True
+        self._led = False
+        """Whether a leader was struck: a standby's turn comes after that."""
         self._down_until["coordinators"] = dice.choice(COORDINATORS_EVERY_S)
 
     def next(self, at_s: float) -> Fault | None:
@@ -105,7 +107,8 @@ class _Planner:
         for_s = self._freeze_s(at_s) if kind.freezes else 0.0
         rest_s = {Kind.NODE_KILLED: NODE_DOWN_S, Kind.BROKER_KILLED: BROKER_EVERY_S}.get(kind, LANE_EVERY_S)
         if kind in OF_COORDINATORS:
-            target = LEADER if self._dice.random() < LEADER_SHARE else STANDBY
+            target = STANDBY if self._led and self._dice.random() > LEADER_SHARE else LEADER
+            self._led = True
             rest_s = self._dice.choice(COORDINATORS_EVERY_S)
         resting = "coordinators" if kind in OF_COORDINATORS else target
         self._down_until[resting] = at_s + max(rest_s, for_s + LANE_EVERY_S if for_s else 0.0)
