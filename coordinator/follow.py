@@ -200,5 +200,5 @@ def concerns(top: StoredRow, fact: AttemptFailed | Released, writer: str) -> boo
 
 def _change(term: Term, top: StoredRow, fact: AttemptFailed | Released) -> moves.Requeue | moves.End:
     if isinstance(fact, Released):
-        return moves.given_back(top.row, fact.reason)
+        return moves.given_back(top.row, fact.reason, fact.size)
     return moves.attempt_failed(top.row, fact, term.settings, term.dice.random())

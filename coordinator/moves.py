@@ -87,11 +87,15 @@ def ended(row: TaskRow, outcome: Outcome, reason: str, code: str = "") -> End:
     return End(replace(row, state=advance(row.state, Step.END), outcome=outcome, reason=reason, code=code))
 
 
-def given_back(row: TaskRow, reason: str) -> Requeue | End:
-    """The node released it, is leaving, or is lost: the attempt does not count against the task."""
+def given_back(row: TaskRow, reason: str, size: int = 0) -> Requeue | End:
+    """The node released it, is leaving, or is lost: the attempt does not count against the task.
+
+    `size` is that of the file, in bytes, where the node came to know it.
+    """
     if row.desired is Desired.CANCEL:
         return _cancelled(row)
-    return Requeue(_left(row, AttemptRecord(row.attempt, row.place, reason), reason=reason), counted=False)
+    left = _left(row, AttemptRecord(row.attempt, row.place, reason), reason=reason)
+    return Requeue(replace(left, size=size or row.size), counted=False)
 
 
 def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSettings, dice: float) -> Requeue | End:
@@ -123,7 +127,9 @@ def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSetti
     delay_s = max(delay_s, min(fact.retry_after_s or 0.0, RETRY_AFTER_MAX_S))
     left = _left(row, record, reason=fact.reason)
     avoid = row.avoid if fact.node in row.avoid else (*row.avoid, fact.node)
-    return Requeue(replace(left, failures=failures, delay_s=delay_s, avoid=avoid, code=fact.code), counted=True)
+    size = fact.size or row.size
+    left = replace(left, failures=failures, delay_s=delay_s, avoid=avoid, code=fact.code, size=size)
+    return Requeue(left, counted=True)
 
 
 def wished(row: TaskRow, asked: Desired, *, waited_s: float = 0.0) -> TaskRow | End | None:

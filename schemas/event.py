@@ -61,6 +61,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     code: str = ""
     retry_after_s: float | None = None
     """What the origin asked for (Retry-After)."""
+    size: int = 0
+    """Bytes of the whole file as the node came to know them; 0 where it did not."""
 
 
 class Retrying(Event, frozen=True, kw_only=True, tag="retrying"):
@@ -79,6 +81,8 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
     reason: str
     desired: Desired = Desired.RUN
     """The wish it obeyed; `run` where it gave the task back of its own."""
+    size: int = 0
+    """As in `attempt_failed`."""
 
 
 class Paused(Event, frozen=True, kw_only=True, tag="paused"):

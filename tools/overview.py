@@ -7,6 +7,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from schemas.control import NodesReply, NodeView, StatsReply, Steer
+from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Outcome, State
 from schemas.sizes import format_size
 from tools.client import Client
@@ -25,6 +26,7 @@ NODES = (
     Column("version", drop=8),
     Column("can", drop=7, may_cut=True),
     Column("tags", drop=3, may_cut=True),
+    Column("notes", may_cut=True),
 )
 
 STATS = (Column("what"), Column("count", right=True), Column("note", may_cut=True))
@@ -44,7 +46,9 @@ async def list_nodes(client: Client, *, as_json: bool) -> None:
 
 def _node(node: NodeView) -> tuple[Cell, ...]:
     beat = node.heartbeat
-    status = Cell("leaving", "yellow") if beat.leaving else Cell("online", "green")
+    status = Cell("online", "green")
+    if beat.leaving or beat.trouble:
+        status = Cell("leaving" if beat.leaving else "no tasks", "yellow")
     if not node.online:
         gone = "gone" if beat.leaving else "offline"
         status = Cell(f"{gone} {age(node.heard_ago_s)}", "red")
@@ -60,9 +64,15 @@ def _node(node: NodeView) -> tuple[Cell, ...]:
         Cell(beat.version),
         Cell(",".join(beat.capabilities)),
         Cell(",".join(beat.tags)),
+        Cell(_notes(beat), "yellow" if beat.trouble else "dim"),
     )
     # What a node said last is no news any more once it is silent.
     return cells if node.online else (*cells[:2], *(Cell(cell.text, "dim") for cell in cells[2:]))
+
+
+def _notes(beat: Heartbeat) -> str:
+    partials = f"{format_size(beat.partial_bytes)} in partial files without a task" if beat.partial_bytes else ""
+    return "; ".join(filter(None, (beat.trouble, partials)))
 
 
 async def show_stats(client: Client, *, as_json: bool) -> None:

@@ -4,16 +4,18 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 from broker.lease import Holder
-from coordinator.filters import DISK_RESERVE_BYTES
+from coordinator.filters import DISK_LOW_BYTES
 from schemas.control import NodeView, TaskView
+from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired
+from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 from tools.doctor.facts import Cluster, Known, Missing, QueueSeen, StatsSeen, Trouble
 from tools.doctor.findings import Finding, listed, many, ok, problem, unchecked, warning
 
 ANSWER_SLOW_S = 2.0
-NODE_DISK_LOW_BYTES = 1 << 30
-"""A heartbeat tells what is free, not of how much: this is what a few downloads take."""
+DISK_HIGH_BYTES = NodeSettings().disk_high
+"""A heartbeat tells what is free, not of how much: a node that closed would not open with less."""
 
 
 def judge_fleet(cluster: Cluster, version: str) -> list[Finding]:
@@ -82,15 +84,26 @@ def judge_nodes(nodes: tuple[NodeView, ...], version: str) -> list[Finding]:
 
 def _judge_disks(online: list[NodeView]) -> Finding:
     check = "nodes.disk"
-    free = {view.node: view.heartbeat.disk_free_bytes for view in online}
-    full = [f"{node} ({format_size(left)})" for node, left in free.items() if left < DISK_RESERVE_BYTES]
-    low = [f"{node} ({format_size(left)})" for node, left in free.items() if left < NODE_DISK_LOW_BYTES]
-    remedy = "delete or move finished files there, or add disk"
+    beats = [view.heartbeat for view in online]
+    troubled = [f"{beat.node}: {beat.trouble}" for beat in beats if beat.trouble]
+    full = [_free(beat) for beat in beats if beat.disk_free_bytes < (beat.disk_low_bytes or DISK_LOW_BYTES)]
+    low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(beat.disk_low_bytes, DISK_HIGH_BYTES)]
+    remedy = "delete or move finished files there (`downdraft rm --files`), or add disk"
+    partials = sum(beat.partial_bytes for beat in beats)
+    kept = f"; {format_size(partials)} in partial files without a task" if partials else ""
+    if troubled:
+        return problem(
+            check, f"given no tasks: {listed(troubled)}{kept}", f"{remedy}; where it can't be written, mend it"
+        )
     if full:
-        return problem(check, f"full, and given no more tasks: {listed(full)}", remedy)
+        return problem(check, f"full, and given no more tasks: {listed(full)}{kept}", remedy)
     if low:
-        return warning(check, f"nearly full: {listed(low)}", remedy)
-    return ok(check, f"at least {format_size(min(free.values()))} free on each")
+        return warning(check, f"nearly full: {listed(low)}{kept}", remedy)
+    return ok(check, f"at least {format_size(min(beat.disk_free_bytes for beat in beats))} free on each{kept}")
+
+
+def _free(beat: Heartbeat) -> str:
+    return f"{beat.node} ({format_size(beat.disk_free_bytes)})"
 
 
 def _judge_versions(online: list[NodeView], version: str) -> Finding:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from broker.health import Account, Follower, Server, Stream
 from broker.lease import Holder
-from coordinator.filters import DISK_RESERVE_BYTES
+from coordinator.filters import DISK_LOW_BYTES
 from schemas import subjects as s
 from schemas.control import NodeView
 from schemas.lifecycle import Desired, State
@@ -200,7 +200,7 @@ def test_nodes_that_are_gone_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "status"), [(2 * GIB, OK), (GIB - 1, WARNING), (DISK_RESERVE_BYTES, WARNING), (0, PROBLEM)]
+    ("free", "status"), [(2 * GIB, OK), (GIB - 1, WARNING), (DISK_LOW_BYTES, WARNING), (0, PROBLEM)]
 )
 def test_a_node_whose_disk_is_full_is_named(free: int, status: Status) -> None:
     assert status_of(judge_nodes((a_view("a", disk_free_bytes=free), a_view("b")), "1"), "nodes.disk") is status
@@ -268,7 +268,7 @@ def test_an_aria2_that_can_not_check_files_is_a_problem() -> None:
     [
         ({}, OK),
         ({"free_bytes": 4 * GIB}, WARNING),
-        ({"free_bytes": DISK_RESERVE_BYTES - 1}, PROBLEM),
+        ({"free_bytes": DISK_LOW_BYTES - 1}, PROBLEM),
         ({"writable": False}, PROBLEM),
         ({"writable": False, "exists": False}, WARNING),
     ],
