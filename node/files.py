@@ -68,9 +68,9 @@ class Store:
         """Makes the folder where it is missing. Raises DownloadsUnusable."""
         try:
             downloads.mkdir(parents=True, exist_ok=True)
-            left = [folder.name for folder in (downloads / STAGING_NAME).iterdir()]
+            names = [folder.name for folder in (downloads / STAGING_NAME).iterdir()]
         except FileNotFoundError:
-            left = []
+            names = []
         except OSError as error:
             raise DownloadsUnusable(
                 f"the download folder {str(downloads)!r} can't be used: {error.strerror or error}; "
@@ -78,7 +78,7 @@ class Store:
             ) from error
         self.downloads = downloads.resolve()
         self._staging = self.downloads / STAGING_NAME
-        self._staged = dict.fromkeys(left, 0)
+        self._staged = dict.fromkeys((name for name in names if TASK_ID.fullmatch(name)), 0)
         """Tasks that may have something staged, each with when it was last expected: a count."""
         self._expectations = 0
 

@@ -21,7 +21,7 @@ from tests.integration.node.origin import Origin
 from tools.client import Refused, open_client
 
 MIB = 1 << 20
-MARKS = {"DOWNDRAFT_NODE_DISK_LOW": "3M", "DOWNDRAFT_NODE_DISK_HIGH": "5M"}
+MARKS: Any = {"DOWNDRAFT_NODE_DISK_LOW": "3M", "DOWNDRAFT_NODE_DISK_HIGH": "5M"}
 OVER = ("completed", "failed")
 
 
@@ -180,7 +180,7 @@ async def endless() -> AsyncIterator[str]:
 async def test_a_file_that_fills_every_disk_fails_in_the_end_and_leaves_the_room_as_it_was(
     tmp_path: Path, first_disk: SmallDisk, origin: Origin
 ) -> None:
-    quick = {"DOWNDRAFT_COORDINATOR_RETRY_BASE_S": "0.2"}
+    quick: Any = {"DOWNDRAFT_COORDINATOR_RETRY_BASE_S": "0.2"}
     with (
         small_disk(tmp_path / "downloads" / "node-2", "8m"),
         running_up(tmp_path, "--slots", "2", **MARKS, **quick) as up,
