@@ -106,7 +106,8 @@ class Agent:
         ]
 
     def give_back(self, tasks: Sequence[str], reason: str) -> None:
-        """These can't stay: what runs is stopped first."""
+        """These can't stay: what runs is stopped first. What the disk kept from beginning is looked at anew."""
+        self._slots_changed = True
         for task in tasks:
             self._reasons[task], self._sizes[task] = reason, self._size(self._sessions[task])
             self._put(replace(self._sessions[task], wanted=Wanted.GIVE_BACK))
@@ -315,6 +316,9 @@ class Agent:
         self._unprepared.discard(session.task)
         try:
             await self._workshop.prepare(session)
+        except TimeoutError:
+            self.signal(session.task, Signal.VANISHED)  # the look at the disk finds out why
+            return False
         except OSError as error:
             self.signal(session.task, Signal.FAILED, disk_trouble(error))
             return False

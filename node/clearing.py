@@ -36,7 +36,7 @@ async def keep_room(disk: Disk, agent: Agent, heart: Heart) -> NoReturn:
             log.warning("tasks are given back", tasks=len(away), problem=room.trouble or NO_ROOM)
             # First why, then the tasks: else they would be placed here again.
             await heart.beat()
-            agent.give_back(away, room.trouble or NO_ROOM)
+        agent.give_back(away, room.trouble or NO_ROOM)
 
 
 async def sweep(disk: Disk, agent: Agent, heart: Heart, workshop: Workshop, reader: Reader) -> NoReturn:

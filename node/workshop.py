@@ -32,8 +32,13 @@ SMALL_BYTES_MAX = 8 << 20
 """Up to here one connection without control files is faster, and a crash costs little."""
 LARGE_HASHED_MAX = 2
 """Large files hashed at once: a disk serves few readers well."""
+DISK_WITHIN_S = 10.0
+"""For what takes milliseconds: a disk that hangs must not keep a task that another node could take."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
+
+
+SILENT = "the node's disk does not answer"
 
 
 class Looked(NamedTuple):
@@ -69,7 +74,11 @@ class Workshop:
             await wiping.wait()
         is_fresh = self._store.is_fresh(session.task)
         if not is_fresh:
-            placed = await self._hands.do(partial(self._store.journal, session.task))
+            try:
+                with anyio.fail_after(DISK_WITHIN_S):
+                    placed = await self._hands.do(partial(self._store.journal, session.task))
+            except TimeoutError:
+                return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
             if placed is not None:
                 return Looked(placed=placed)
         size = request.size_bytes
@@ -88,9 +97,10 @@ class Workshop:
         return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
 
     async def prepare(self, session: Session) -> None:
-        """Make the staging folder fit to go on with. Raises OSError."""
+        """Make the staging folder fit to go on with. Raises OSError, TimeoutError for a disk that hangs among them."""
         split = session.lane == Lane.LARGE and _request(session).options.get("split") != "1"
-        await self._hands.do(partial(self._store.prepare, session.task, split))
+        with anyio.fail_after(DISK_WITHIN_S):
+            await self._hands.do(partial(self._store.prepare, session.task, split))
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
@@ -114,8 +124,9 @@ class Workshop:
         return await anyio.to_thread.run_sync(work, limiter=self._hashing, abandon_on_cancel=True)
 
     async def wipe(self, task: str) -> None:
-        """Delete what is staged."""
-        await self._hands.do(partial(self._wipe, task))
+        """Delete what is staged; where the disk hangs that is left to a later sweep."""
+        with anyio.move_on_after(DISK_WITHIN_S):
+            await self._hands.do(partial(self._wipe, task))
 
     def wipe_sometime(self, task: str) -> None:
         """Delete what is staged, within a second or so: nobody waits for it."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from broker.errors import NotConnected
 from schemas.control import NodesReply, NodeView, Steer
 from schemas.heartbeat import Heartbeat
-from tests.harness.disks import SmallDisk, small_disk
+from tests.harness.disks import SmallDisk, hanging_disk, small_disk
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin
@@ -147,6 +147,26 @@ async def test_a_disk_that_becomes_read_only_is_said_and_its_tasks_go_elsewhere(
         views = await ends(up, tasks)
         assert {view["node"] for view in views} == {"node-2"}
         disk.writable()
+        await says(up)
+        views = await ends(up, await submit(up, publish(origin, 4, MIB)))
+        assert "node-1" in {view["node"] for view in views}
+
+
+@pytest.mark.slow
+async def test_a_disk_that_hangs_is_said_and_its_tasks_go_elsewhere(tmp_path: Path, origin: Origin) -> None:
+    with (
+        hanging_disk(tmp_path / "image", tmp_path / "downloads" / "node-1", 128) as disk,
+        running_up(tmp_path, "--slots", "4", **MARKS) as up,
+    ):
+        tasks = await submit(up, publish(origin, 4, 8 * MIB, "slow"), "--option", "split=1")
+        for task in tasks:
+            await up.state(task, "active")
+        assert "node-1" in {(await up.show(task))["node"] for task in tasks}
+        disk.freeze()
+        await says(up, "does not answer")
+        views = await ends(up, tasks)
+        assert {view["node"] for view in views} == {"node-2"}
+        disk.thaw()
         await says(up)
         views = await ends(up, await submit(up, publish(origin, 4, MIB)))
         assert "node-1" in {view["node"] for view in views}

@@ -30,6 +30,14 @@ class SmallDisk:
     def unbind(self, folder: Path) -> None:
         _run("umount", "--lazy", str(folder))
 
+    def freeze(self) -> None:
+        """Whoever writes from now on hangs, as on a share whose server is gone."""
+        _run("fsfreeze", "--freeze", str(self.folder))
+
+    def thaw(self) -> None:
+        """Harmless where it is not frozen."""
+        _try("fsfreeze", "--unfreeze", str(self.folder))
+
     def grow(self, size: str) -> None:
         _run("mount", "-o", f"remount,size={size}", str(self.folder))
 
@@ -45,6 +53,24 @@ def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
     try:
         yield SmallDisk(folder)
     finally:
+        _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
+def hanging_disk(image: Path, folder: Path, megabytes: int) -> Iterator[SmallDisk]:
+    """An ext4 at `folder` that can be made to hang; skips the test where none can be had."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with image.open("wb") as opened:
+        opened.truncate(megabytes << 20)
+    for command in (("mkfs.ext4", "-q", str(image)), ("mount", "-o", "loop", str(image), str(folder))):
+        if (done := _try(*command)).returncode != 0:
+            why = f"no ext4 can be mounted here: {done.stderr.strip()}"
+            (pytest.fail if required("mounts") else pytest.skip)(why)
+    disk = SmallDisk(folder)
+    try:
+        yield disk
+    finally:
+        disk.thaw()
         _run("umount", "--lazy", str(folder))
 
 

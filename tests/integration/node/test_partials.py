@@ -21,6 +21,7 @@ from schemas.lifecycle import Desired
 from schemas.request import STAGING_NAME
 from tests.examples import TASK, a_request, a_row, a_task
 from tests.harness.broker import Broker
+from tests.harness.disks import small_disk
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
@@ -69,7 +70,7 @@ async def heartbeats(broker: Broker) -> AsyncIterator[Callable[[], Heartbeat | N
 async def test_a_partial_whose_task_comes_back_is_resumed_by_a_later_attempt(
     broker: Broker, tmp_path: Path, origin: Origin
 ) -> None:
-    origin.files["f"] = random.Random(1).randbytes(16 * MIB)
+    origin.files["f"] = random.Random(1).randbytes(8 * MIB)
     async with producer(broker) as ann, recording(broker) as seen, coordinator(broker):
         async with working_node(broker, tmp_path):
             options = {"split": "1"}
@@ -140,3 +141,23 @@ async def test_a_node_on_a_full_disk_goes_on_with_what_lies_there_in_part_and_gi
         async with working_node(broker, tmp_path, disk_low=NEVER):
             assert (await seen.outcome(TASK)).kind == "finished.completed"
             await seen.sees("released", a_task(2))
+
+
+async def test_what_had_no_room_begins_when_there_is_room_before_it_was_given_back(
+    broker: Broker, tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "LOOK_EVERY_S", 1.5)
+    origin.files["f"] = random.Random(2).randbytes(6 * MIB)
+    with small_disk(tmp_path / "downloads", "8m") as disk:
+        ballast = disk.folder / "ballast"
+        ballast.write_bytes(bytes(4 * MIB))
+        async with recording(broker) as seen, working_node(broker, tmp_path, disk_low=MIB):
+            async with bare_term(broker) as term:
+                created = await term.cas(a_row(request=a_request(uris=(origin.url("file/f"),))), 0)
+                assert created is not None
+                await term.move(moves.placed(created.row, "node-1", "i"), created.sequence)
+            await eventually(lambda: origin.asked, what="its size was asked for")
+            ballast.unlink()
+            outcome = await seen.outcome(TASK)
+            assert seen.kinds(TASK) == ["started", "finished.completed"]
+    assert outcome.attempt == 1

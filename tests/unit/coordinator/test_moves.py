@@ -151,3 +151,15 @@ def test_retry_of_a_waiting_task_lets_it_go_at_once() -> None:
     assert due.delay_s == 0.0
     assert moves.due_at_once(a_row()) is None
     assert moves.due_at_once(an_assigned_row()) is None
+
+
+def test_a_size_that_a_node_came_to_know_stays_with_the_task() -> None:
+    back = moves.given_back(an_assigned_row(), "its disk has no room", size=700)
+    assert isinstance(back, Requeue)
+    assert back.row.size == 700
+    lost = moves.given_back(moves.placed(back.row, "node-b", "i2"), "node-b was lost")
+    assert isinstance(lost, Requeue)
+    assert lost.row.size == 700, "who does not know it forgets nothing"
+    failed = moves.attempt_failed(an_assigned_row(size=700), a_failure(FailureClass.NODE, size=900), SETTINGS, 0.5)
+    assert isinstance(failed, Requeue)
+    assert failed.row.size == 900

@@ -206,6 +206,20 @@ def test_a_node_whose_disk_is_full_is_named(free: int, status: Status) -> None:
     assert status_of(judge_nodes((a_view("a", disk_free_bytes=free), a_view("b")), "1"), "nodes.disk") is status
 
 
+def test_a_node_that_takes_no_tasks_is_named_with_its_reason_and_what_lies_there() -> None:
+    troubled = a_view("a", trouble="can't write to /d: Read-only file system", partial_bytes=3 * GIB)
+    found = next(one for one in judge_nodes((troubled, a_view("b")), "1") if one.check == "nodes.disk")
+    assert found.status is PROBLEM
+    assert "a: can't write to /d: Read-only file system; 3 GiB in partial files without a task" in found.found
+
+
+def test_a_node_is_judged_by_its_own_low_mark() -> None:
+    small = a_view("a", disk_free_bytes=5 << 20, disk_low_bytes=4 << 20)
+    assert status_of(judge_nodes((small,), "1"), "nodes.disk") is WARNING
+    spacious = a_view("a", disk_free_bytes=50 * GIB, disk_low_bytes=60 * GIB)
+    assert status_of(judge_nodes((spacious,), "1"), "nodes.disk") is PROBLEM
+
+
 def test_an_offline_node_is_judged_by_nothing_else() -> None:
     found = judge_nodes((a_view("a", online=False, disk_free_bytes=0, version="0"), a_view("b")), "1")
     assert [one.status for one in found] == [WARNING, OK, OK]
