@@ -88,7 +88,7 @@ def ended(row: TaskRow, outcome: Outcome, reason: str, code: str = "") -> End:
     return End(replace(row, state=advance(row.state, Step.END), outcome=outcome, reason=reason, code=code))
 
 
-def given_back(row: TaskRow, reason: str, size: int = 0, *, delay_s: float = 0.0) -> Requeue | End:
+def given_back(row: TaskRow, reason: str, size: int | None = None, *, delay_s: float = 0.0) -> Requeue | End:
     """The node released it, is leaving, or is lost: the attempt does not count against the task.
 
     `size` is that of the file, in bytes, where the node came to know it; `delay_s`: how long the task waits before it is

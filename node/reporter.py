@@ -74,13 +74,15 @@ class Reporter:
                 reason=verdict.reason,
                 code=verdict.code,
                 retry_after_s=retry_after_s,
-                size=size,
+                size=size or None,
             )
         )
 
     async def released(self, session: Session, reason: str, size: int = 0) -> None:
         """Report a task that is given back, its file of `size` bytes if known; returns when that is stored."""
-        fact = Released(**_about(session), node=self._node, reason=reason, desired=session.row.desired, size=size)
+        fact = Released(
+            **_about(session), node=self._node, reason=reason, desired=session.row.desired, size=size or None
+        )
         await self._events.report(fact)
         log.info("task released", **named(session), reason=reason)
 

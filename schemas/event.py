@@ -61,8 +61,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     code: str = ""
     retry_after_s: float | None = None
     """What the origin asked for (Retry-After)."""
-    size: int = 0
-    """Bytes of the whole file as the node came to know them; 0 where it did not."""
+    size: int | None = None
+    """Bytes of the whole file, where the node came to know them."""
 
 
 class Retrying(Event, frozen=True, kw_only=True, tag="retrying"):
@@ -81,7 +81,7 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
     reason: str
     desired: Desired = Desired.RUN
     """The wish it obeyed; `run` where it gave the task back of its own."""
-    size: int = 0
+    size: int | None = None
     """As in `attempt_failed`."""
 
 
