@@ -106,8 +106,8 @@ class Interest:
 class SimServer:
     """One nats-server with JetStream and one account. It lives in the running loop, and takes no time by itself."""
 
-    def __init__(self, *, dice: "Random | None" = None) -> None:
-        self.clock = ServerClock()
+    def __init__(self, *, dice: "Random | None" = None, clock: ServerClock | None = None) -> None:
+        self.clock = clock or ServerClock()
         self.interest = Interest()
         self.is_up = True
         self.before_answer: Callable[[Write], Trouble | None] = lambda _write: None
