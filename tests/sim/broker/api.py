@@ -224,14 +224,14 @@ def _check_consumer(stream: Stream, config: Body) -> None:
         return
     if config.get("ack_policy", "none") != "explicit":
         raise Refusal(400, 10084, "consumer in pull mode requires explicit ack policy on workqueue stream")
-    filters = _filters(config)
-    for other in stream.consumers.values():
-        if not filters or not other.filters:
-            raise Refusal(400, 10099, "multiple non-filtered consumers not allowed on workqueue stream")
-        if any(overlap(one, two) for one in filters for two in other.filters):
-            raise Refusal(400, 10100, "filtered consumer not unique on workqueue stream")
     if config.get("deliver_policy", "all") != "all":
         raise Refusal(400, 10101, "consumer must be deliver all on workqueue stream")
+    filters = _filters(config)
+    others = [other.filters for other in stream.consumers.values()]
+    if others and not filters:
+        raise Refusal(400, 10099, "multiple non-filtered consumers not allowed on workqueue stream")
+    if any(overlap(one, two) for other in others for two in other or (">",) for one in filters):
+        raise Refusal(400, 10100, "filtered consumer not unique on workqueue stream")
 
 
 def _filters(config: Body) -> list[str]:

@@ -175,7 +175,14 @@ class Consumer:
         self._due_timer = self._idle_timer = None
 
     def resume(self) -> None:
-        """After a restart: what was delivered and not acked comes again when its time is up."""
+        """After a restart: what was delivered and not acked comes again when its time is up.
+
+        The server keeps that time in whole seconds, so that it may be up to one early.
+        """
+        self.un_acked = {
+            sequence: UnAcked(one.number, one.due_ns // NS * NS) for sequence, one in self.un_acked.items()
+        }
+        self._again.clear()
         self._arm_due()
         self._asked_at_ns = self._server.clock.now_ns()
         self._watch_idleness()
@@ -218,7 +225,6 @@ class Consumer:
             sequence, _ = self.upcoming.popitem(last=False)
             self._next = max(self._next, sequence + 1)
             return sequence
-        self._next = max(self._next, self._stream.last_sequence + 1)
         for request in [one for one in self._waiting if one.no_wait and one.delivered]:
             self._waiting.remove(request)
             request.stop_timer()

@@ -103,13 +103,13 @@ class Stream:
         """Store a message: its sequence, and whether it is a duplicate of the one that has it. Raises Refusal."""
         if transform := self.config.get("subject_transform"):
             subject = transformed(transform["src"], transform["dest"], subject) or subject
+        stored = self._sized(subject, data, dict(headers))
+        lives_s = ttl_s(headers, allowed=self.config["allow_msg_ttl"])
         check(self, subject, headers)
         if (found := self._known_id(headers)) is not None:
             return found, True
-        lives_s = ttl_s(headers, allowed=self.config["allow_msg_ttl"])
-        stored = self._sized(subject, data, dict(headers))
         before = self.last_of_subject(subject)
-        self._make_room(stored, before)
+        self._make_room(stored)
         self._add(stored)
         self._expire_later(stored, lives_s)
         if message_id := headers.get(MESSAGE_ID):
@@ -222,14 +222,22 @@ class Stream:
             size = RECORD_BYTES + len(subject) + (HEADERS_BYTES + len(head) if head else 0) + len(data)
         return Stored(self.last_sequence + 1, subject, data, headers, self._server.clock.now_ns(), size)
 
-    def _make_room(self, stored: Stored, before: int) -> None:
-        """Refuse where the stream is full, or delete the oldest, as its discard policy says. Raises Refusal."""
+    def _make_room(self, stored: Stored) -> None:
+        """Refuse where the stream is full, or delete the oldest, as its discard policy says. Raises Refusal.
+
+        A full stream still takes what is no larger than the message it replaces.
+        """
         limit = self.config["max_bytes"]
-        if limit >= 0 and self.bytes + stored.size > limit:
-            if self.config["discard"] == "new":
+        if limit < 0 or self.bytes + stored.size <= limit:
+            return
+        if self.config["discard"] == "new":
+            same = self._by_subject.get(stored.subject, [])
+            replaces = len(same) == self.config["max_msgs_per_subject"]
+            if not replaces or stored.size > self.messages[same[0]].size:
                 raise FULL
-            while self.messages and self.bytes + stored.size > limit:
-                self.remove(self.first_sequence)
+            return
+        while self.messages and self.bytes + stored.size > limit:
+            self.remove(self.first_sequence)
 
     def _add(self, stored: Stored) -> None:
         self.last_sequence, self.last_ns = stored.sequence, stored.at_ns
