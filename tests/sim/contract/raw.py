@@ -156,6 +156,7 @@ async def until_waiting(connection: Connection, stream: str, name: str, count: i
     """Return when so many requests of a consumer are open: calls may overtake them."""
 
     async def waiting() -> bool:
-        return (await connection.api(f"CONSUMER.INFO.{stream}.{name}"))["num_waiting"] == count
+        told = await connection.api(f"CONSUMER.INFO.{stream}.{name}")
+        return int(told["num_waiting"]) == count
 
     await eventually(waiting, what=f"{count} open requests")

@@ -150,16 +150,16 @@ async def test_a_late_ack_counts_while_the_message_waits_to_come_again(broker: A
 async def test_term_ends_a_message_and_progress_puts_its_return_off(broker: AnyBroker) -> None:
     async with broker.connected(Role.ADMIN) as connection:
         await submit(connection, 2)
-        await consumer(connection, REQUESTS, "c", **EXPLICIT, ack_wait=NS)
+        await consumer(connection, REQUESTS, "c", **EXPLICIT, ack_wait=NS // 2)
         async with reading(connection, REQUESTS, "c") as reader:
             one, two = await reader.all(2)
             await reader.answer(one, b"+TERM")
             await eventually(lambda: left(connection, 1))
-            await anyio.sleep(0.7)
+            await anyio.sleep(0.3)
             await reader.answer(two, b"+WPI")
-            await anyio.sleep(0.6)
+            await anyio.sleep(0.35)
             assert short(await reader.all()) == [NO_MORE]
-            await anyio.sleep(0.7)
+            await anyio.sleep(0.3)
             assert short(await reader.all(1)) == [(2, 2)]
 
 

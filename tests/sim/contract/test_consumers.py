@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from broker import pull
-from broker.connection import API
+from broker.connection import API, Connection
 from broker.errors import ApiRefused, ConsumerGone
 from broker.pull import NS
 from broker.roles import Role
@@ -20,7 +20,7 @@ EVENTS, TASKS = s.EVENTS_STREAM, s.TASKS_STREAM
 NO_MORE = "404 No Messages"
 
 
-async def write_events(connection: pull.Connection, *kinds: str) -> None:
+async def write_events(connection: Connection, *kinds: str) -> None:
     for number, kind in enumerate(kinds):
         await connection.store(s.event_write(f"t{number}", kind, "node-1"), f"{number}".encode())
 
@@ -58,7 +58,7 @@ async def test_the_floor_follows_the_acks_without_a_gap(broker: AnyBroker) -> No
         assert [(one["floor"], one["delivered"], one["pending"]) for one in seen] == [(0, 4, 1), (3, 4, 1), (4, 4, 1)]
 
 
-async def eventually_un_acked(connection: pull.Connection, name: str, count: int, stream: str = EVENTS) -> None:
+async def eventually_un_acked(connection: Connection, name: str, count: int, stream: str = EVENTS) -> None:
     """Acks are taken beside calls: the next call may still not see one."""
 
     async def settled() -> bool:

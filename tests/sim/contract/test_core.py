@@ -8,7 +8,7 @@ import pytest
 from broker.errors import ApiRefused, Unanswered
 from broker.listen import Heard, listening
 from broker.roles import Role
-from broker.service import Answer, service
+from broker.service import Answer, Handler, service
 from broker.table import Table
 from schemas import subjects as s
 from tests.harness.waiting import eventually
@@ -26,11 +26,11 @@ async def test_what_is_stored_is_told_under_its_public_name_and_what_is_refused_
         listening(admin, s.TASKS_TREE, heard.append),
     ):
         await settled(admin)
-        condition = {"of": s.task_anywhere(TASK)}
-        assert await fate(connection, s.task_write("a", TASK), b"one", expected="0", **condition) == 1
-        assert not isinstance(await fate(connection, s.task_write("a", TASK), b"no", expected="0", **condition), int)
-        assert await fate(connection, s.task_write("b", TASK), b"two", expected="1", **condition) == 2
-        assert await fate(connection, s.task_write("a", TASK), b"three", expected="2", **condition) == 3
+        of = s.task_anywhere(TASK)
+        assert await fate(connection, s.task_write("a", TASK), b"one", expected="0", of=of) == 1
+        assert not isinstance(await fate(connection, s.task_write("a", TASK), b"no", expected="0", of=of), int)
+        assert await fate(connection, s.task_write("b", TASK), b"two", expected="1", of=of) == 2
+        assert await fate(connection, s.task_write("a", TASK), b"three", expected="2", of=of) == 3
         await Table(connection).hint("a", TASK, 3)
         await eventually(lambda: len(heard) == 4)
     told = [(one.subject, one.data, one.headers[s.SEQUENCE], one.headers.get(s.LAST_SEQUENCE)) for one in heard]
@@ -137,7 +137,7 @@ async def test_a_service_answers_and_can_be_found_and_goes(broker: AnyBroker) ->
         raise ValueError("planted")
 
     async with broker.connected(Role.NODE, "node-1") as node, broker.connected(Role.ADMIN) as admin:
-        endpoints = {s.node_verb("node-1", "read"): echo, s.node_verb("node-1", "delete"): broken}
+        endpoints: dict[str, Handler] = {s.node_verb("node-1", "read"): echo, s.node_verb("node-1", "delete"): broken}
         async with service(
             node, name=s.FILE_SERVICE, version="1.0.0", description="test", endpoints=endpoints, in_flight=4
         ):

@@ -5,7 +5,7 @@ import time
 import anyio
 import pytest
 
-from broker import checked, topology
+from broker import checked
 from broker.connection import Connection
 from broker.errors import ApiRefused, BrokerError, SequenceConflict, StoreFull
 from broker.lease import Holder, Lease
@@ -14,17 +14,17 @@ from broker.table import Table
 from schemas import subjects as s
 from schemas.settings import BrokerSettings
 from tests.harness.waiting import eventually
-from tests.sim.contract.brokers import AnyBroker, wipe
+from tests.sim.contract.brokers import AnyBroker, make, wipe
 from tests.sim.contract.raw import fate, state
 
 KEY = s.bucket_key("some.key")
 RECORD = 30
 
 
-async def small(admin: Connection, **limits: int) -> None:
+async def small(admin: Connection, settings: BrokerSettings) -> None:
     """The streams made anew, too small for much."""
     await wipe(admin)
-    await topology.ensure(admin, BrokerSettings(**limits))
+    await make(admin, settings)
 
 
 def codes(fates: list[int | BrokerError]) -> list[int | str]:
@@ -35,7 +35,7 @@ def codes(fates: list[int | BrokerError]) -> list[int | str]:
 async def test_a_full_table_takes_what_is_no_larger_than_what_it_replaces(broker: AnyBroker, spare: int) -> None:
     async with broker.connected(Role.ADMIN) as admin:
         size = RECORD + len(s.task("a", "1")) + 10
-        await small(admin, tasks_bytes_max=3 * size + spare)
+        await small(admin, BrokerSettings(tasks_bytes_max=3 * size + spare))
         fates = [await fate(admin, s.task_write("a", f"{task}"), b"x" * 10) for task in range(4)]
         full = ["StoreFull"]
         assert codes(fates) == ([1, 2, *full, *full] if spare < 0 else [1, 2, 3, *full])
@@ -50,7 +50,7 @@ async def test_a_full_table_takes_what_is_no_larger_than_what_it_replaces(broker
 
 async def test_a_full_log_and_a_full_inbox_refuse_and_recover(broker: AnyBroker) -> None:
     async with broker.connected(Role.ADMIN) as admin:
-        await small(admin, events_bytes_max=200, requests_bytes_max=200)
+        await small(admin, BrokerSettings(events_bytes_max=200, requests_bytes_max=200))
         for subject, stream in (
             (s.event_write("t", "released", "n"), s.EVENTS_STREAM),
             (s.REQUESTS, s.REQUESTS_STREAM),
@@ -64,11 +64,11 @@ async def test_a_full_log_and_a_full_inbox_refuse_and_recover(broker: AnyBroker)
 
 async def test_a_lost_condition_is_told_before_a_full_table(broker: AnyBroker) -> None:
     async with broker.connected(Role.ADMIN) as admin:
-        await small(admin, tasks_bytes_max=60)
+        await small(admin, BrokerSettings(tasks_bytes_max=60))
         assert await fate(admin, s.task_write("a", "1"), b"x") == 1
-        anywhere = {"of": s.task_anywhere("1")}
-        assert isinstance(await fate(admin, s.task_write("b", "1"), b"x", expected="0", **anywhere), SequenceConflict)
-        assert isinstance(await fate(admin, s.task_write("b", "1"), b"x", expected="1", **anywhere), StoreFull)
+        anywhere = s.task_anywhere("1")
+        assert isinstance(await fate(admin, s.task_write("b", "1"), b"x", expected="0", of=anywhere), SequenceConflict)
+        assert isinstance(await fate(admin, s.task_write("b", "1"), b"x", expected="1", of=anywhere), StoreFull)
 
 
 async def test_a_message_above_the_streams_limit_is_refused_headers_counted(broker: AnyBroker) -> None:
@@ -116,18 +116,17 @@ async def test_a_bucket_deletes_nothing_on_request(broker: AnyBroker) -> None:
         assert caught.value.code == 10057
 
 
-@pytest.mark.parametrize("is_checked", [True, False])
-async def test_a_lease_is_held_renewed_lost_and_taken(broker: AnyBroker, is_checked: bool) -> None:
-    async with broker.connected(Role.NODE, "node-1") as connection, broker.connected(Role.ADMIN) as admin:
-        where = admin if is_checked else connection
-        key = s.node_lock_key("node-1")
-        one = Lease(where, key, Holder("node-1", "i1"), ttl_s=1, checked=is_checked)
-        two = Lease(where, key, Holder("node-1", "i2"), ttl_s=60, checked=is_checked)
+async def test_a_lease_is_held_renewed_lost_and_taken(broker: AnyBroker) -> None:
+    async with broker.connected(Role.ADMIN) as connection:
+        one, two, three = (
+            Lease(connection, s.LEADER_KEY, Holder(name, name), ttl_s=ttl_s, checked=True)
+            for name, ttl_s in (("one", 1), ("two", 60), ("three", 60))
+        )
         assert await two.read() is None
         assert await one.acquire() is None
         found = await two.acquire()
         assert found is not None
-        assert (found.holder.instance, found.revision) == ("i1", 1)
+        assert (found.holder.name, found.revision) == ("one", 1)
         assert await one.renew()
         assert one.revision == 2
 
@@ -136,10 +135,29 @@ async def test_a_lease_is_held_renewed_lost_and_taken(broker: AnyBroker, is_chec
 
         await eventually(taken, within_s=5)
         assert not await one.renew()
-        three = Lease(where, key, Holder("node-1", "i3"), ttl_s=60, checked=is_checked)
-        assert await three.acquire(frozenset({"i2"})) is None, "a dead predecessor's"
+        assert await three.acquire(frozenset({"two"})) is None, "a dead predecessor's"
         assert not await two.renew()
         await three.release()
         assert await two.acquire() is None, "at once"
+
+
+async def test_a_node_reads_its_lock_directly(broker: AnyBroker) -> None:
+    async with broker.connected(Role.NODE, "node-1") as connection:
+        key = s.node_lock_key("node-1")
+        one, two = (Lease(connection, key, Holder("node-1", instance), ttl_s=60) for instance in ("i1", "i2"))
+        assert await one.acquire() is None
+        found = await two.acquire()
+        assert found is not None
+        assert found.holder.instance == "i1"
+        assert await one.renew()
+        await one.release()
+        assert await two.acquire() is None
+
+
+async def test_the_end_of_a_released_mark_takes_no_later_key(broker: AnyBroker) -> None:
+    async with broker.connected(Role.ADMIN) as admin:
+        assert [await fate(admin, KEY, ttl="1s"), await fate(admin, KEY, ttl="60s")] == [1, 2]
         await anyio.sleep(1.2)
-        assert await two.renew(), "the released mark's end does not take the new holder's key"
+        found = await checked.get(admin, s.BUCKET_STREAM, {"last_by_subj": KEY})
+        assert found is not None
+        assert found.sequence == 2

@@ -33,17 +33,17 @@ async def restart(broker: AnyBroker, *connections: Connection) -> None:
 
 async def test_what_was_stored_stays_with_its_sequences_and_conditions(broker: AnyBroker) -> None:
     async with broker.connected(Role.ADMIN) as admin:
-        anywhere = {"of": s.task_anywhere("1")}
+        anywhere = s.task_anywhere("1")
         for place, expected in (("a", "0"), ("b", "1"), ("a", "2")):
-            await fate(admin, s.task_write(place, "1"), expected=expected, **anywhere)
+            await fate(admin, s.task_write(place, "1"), expected=expected, of=anywhere)
         await admin.store(s.REQUESTS, b"")
         lease = Lease(admin, "leader", Holder("c1", "i1"), ttl_s=60, checked=True)
         assert await lease.acquire() is None
         before = await state(admin, s.TASKS_STREAM), await state(admin, REQUESTS)
         await restart(broker, admin)
         assert (await state(admin, s.TASKS_STREAM), await state(admin, REQUESTS)) == before
-        assert not isinstance(await fate(admin, s.task_write("a", "1"), expected="2", **anywhere), int)
-        assert await fate(admin, s.task_write("a", "1"), expected="3", **anywhere) == 4
+        assert not isinstance(await fate(admin, s.task_write("a", "1"), expected="2", of=anywhere), int)
+        assert await fate(admin, s.task_write("a", "1"), expected="3", of=anywhere) == 4
         assert await lease.renew()
 
 
