@@ -137,8 +137,10 @@ class Api:
             raise Refusal(500, 10057, "message delete not permitted")
         if sequence > stream.last_sequence:
             raise Refusal(500, 10057, "stream store EOF")
-        if not stream.remove(sequence):
+        if sequence < stream.first_sequence:
             raise Refusal(500, 10057, "no message found")
+        if not stream.remove(sequence):
+            raise Refusal(400, 10043, f"sequence {sequence} not found")
         return {"success": True}
 
     def _create_consumer(self, args: list[str], body: Body) -> Body:

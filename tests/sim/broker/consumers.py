@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections import OrderedDict, deque
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tests.sim.broker.clock import NS, written
+from tests.sim.broker.ledger import Ledger
 from tests.sim.broker.matching import matches
+from tests.sim.broker.selection import selected
 
 if TYPE_CHECKING:
     from tests.sim.broker.server import SimServer
@@ -36,13 +37,6 @@ class Request:
             self.timer = None
 
 
-class UnAcked(NamedTuple):
-    number: int
-    """The consumer's own count at the first delivery."""
-    due_ns: int
-    """When it is delivered again."""
-
-
 class Consumer:
     """A pull consumer of a stream."""
 
@@ -58,16 +52,12 @@ class Consumer:
         self._ack_wait_ns = config.get("ack_wait") or ACK_WAIT_NS
         most = config.get("max_ack_pending") or MAX_ACK_PENDING
         self._un_acked_max = most if self._acks and most > 0 else 0
-        start, upcoming = _selected(stream, config, self.filters)
+        start, upcoming = selected(stream, config, self.filters)
         self.upcoming: OrderedDict[int, None] = OrderedDict.fromkeys(upcoming)
         """What was never delivered, in its order."""
         self._next = start
         self._count = 1
-        self._floor = 0, start - 1
-        self.un_acked: dict[int, UnAcked] = {}
-        self._again: deque[int] = deque()
-        """What is to be delivered again now."""
-        self._again_count: dict[int, int] = {}
+        self.ledger = Ledger(start)
         self._waiting: deque[Request] = deque()
         self._due_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -75,7 +65,7 @@ class Consumer:
         self._watch_idleness()
 
     def __repr__(self) -> str:
-        return f"<Consumer {self.name}: {len(self.upcoming)} pending, {len(self.un_acked)} un-acked>"
+        return f"<Consumer {self.name}: {len(self.upcoming)} pending, {len(self.ledger.out)} un-acked>"
 
     @property
     def name(self) -> str:
@@ -84,6 +74,11 @@ class Consumer:
     @property
     def is_durable(self) -> bool:
         return bool(self.config.get("durable_name"))
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was not deleted meanwhile."""
+        return self._stream.consumers.get(self.name) is self
 
     @property
     def is_in_memory(self) -> bool:
@@ -98,9 +93,9 @@ class Consumer:
             "created": written(self.created_ns),
             "config": self.config,
             "delivered": {"consumer_seq": self._count - 1, "stream_seq": self._next - 1},
-            "ack_floor": {"consumer_seq": self._floor[0], "stream_seq": self._floor[1]},
-            "num_ack_pending": len(self.un_acked),
-            "num_redelivered": len(self._again_count),
+            "ack_floor": {"consumer_seq": self.ledger.floor[0], "stream_seq": self.ledger.floor[1]},
+            "num_ack_pending": len(self.ledger.out),
+            "num_redelivered": len(self.ledger.repeats),
             "num_waiting": len(self._waiting),
             "num_pending": len(self.upcoming),
             "ts": written(self._server.clock.now_ns()),
@@ -115,7 +110,7 @@ class Consumer:
             self._say(inbox, "409", "Exceeded MaxWaiting")
             return
         if no_wait:
-            pending = len(self.upcoming) + len(self._again)
+            pending = len(self.upcoming) + len(self.ledger.again)
             if pending == 0 and not expires_ns:
                 self._say(inbox, "404", "No Messages")
                 return
@@ -139,8 +134,7 @@ class Consumer:
     def removed(self, sequence: int) -> None:
         """The stream lost a message."""
         self.upcoming.pop(sequence, None)
-        if sequence in self.un_acked:
-            self._settle(sequence)
+        self._settle(sequence)
 
     def answer(self, sequence: int, verb: bytes) -> None:
         """Take an ack, nak, term or a sign of progress for a delivery."""
@@ -149,25 +143,24 @@ class Consumer:
         if verb.startswith(b"-NAK"):
             self._nak(sequence, verb[len(b"-NAK") :].strip())
         elif verb.startswith(b"+WPI"):
-            if sequence in self.un_acked:
-                self._un_ack(sequence, self._ack_wait_ns)
+            self._put_off(sequence, self._ack_wait_ns)
         elif verb in (b"", b"+ACK") or verb.startswith(b"+TERM"):
-            if sequence in self.un_acked:
-                self._settle(sequence)
+            self._settle(sequence)
             if self._stream.is_work_queue:
                 self._stream.remove(sequence)
             self._pump()
 
     def delete(self) -> None:
         """It goes: whoever waits is told."""
-        self.suspend(tell=True)
+        waiting = [request.inbox for request in self._waiting]
+        self.suspend()
+        for inbox in waiting:
+            self._say(inbox, "409", "Consumer Deleted")
 
-    def suspend(self, *, tell: bool = False) -> None:
+    def suspend(self) -> None:
         """Timers and open requests end."""
         for request in self._waiting:
             request.stop_timer()
-            if tell:
-                self._say(request.inbox, "409", "Consumer Deleted")
         self._waiting.clear()
         for timer in (self._due_timer, self._idle_timer):
             if timer is not None:
@@ -175,14 +168,8 @@ class Consumer:
         self._due_timer = self._idle_timer = None
 
     def resume(self) -> None:
-        """After a restart: what was delivered and not acked comes again when its time is up.
-
-        The server keeps that time in whole seconds, so that it may be up to one early.
-        """
-        self.un_acked = {
-            sequence: UnAcked(one.number, one.due_ns // NS * NS) for sequence, one in self.un_acked.items()
-        }
-        self._again.clear()
+        """After a restart: what was delivered and not acked comes again when its time is up."""
+        self.ledger.restart()
         self._arm_due()
         self._asked_at_ns = self._server.clock.now_ns()
         self._watch_idleness()
@@ -214,12 +201,9 @@ class Consumer:
 
     def _next_message(self) -> int | None:
         """What to deliver now; None: nothing, and requests that don't wait are told."""
-        while self._again:
-            sequence = self._again.popleft()
-            if sequence in self.un_acked and sequence in self._stream.messages:
-                self._again_count[sequence] = self._again_count.get(sequence, 0) + 1
-                return sequence
-        if self._un_acked_max and len(self.un_acked) >= self._un_acked_max:
+        if (again := self.ledger.next_again(self._stream.messages)) is not None:
+            return again
+        if self._un_acked_max and len(self.ledger.out) >= self._un_acked_max:
             return None
         if self.upcoming:
             sequence, _ = self.upcoming.popitem(last=False)
@@ -235,12 +219,11 @@ class Consumer:
         stored = self._stream.messages[sequence]
         count, self._count = self._count, self._count + 1
         if self._acks:
-            first = self.un_acked[sequence].number if sequence in self.un_acked else count
-            self.un_acked[sequence] = UnAcked(first, 0)
-            self._un_ack(sequence, self._ack_wait_ns)
+            self.ledger.delivered(sequence, count, self._server.clock.now_ns() + self._ack_wait_ns)
+            self._arm_due()
         else:
-            self._floor = count, sequence
-        times = self._again_count.get(sequence, 0) + 1
+            self.ledger.floor = count, sequence
+        times = self.ledger.repeats.get(sequence, 0) + 1
         reply = (
             f"$JS.ACK.{self._stream.name}.{self.name}.{times}.{sequence}.{count}.{stored.at_ns}.{len(self.upcoming)}"
         )
@@ -258,47 +241,36 @@ class Consumer:
         self._server.deliver(inbox, b"", "", {"Status": status, "Description": description, **more})
 
     def _nak(self, sequence: int, options: bytes) -> None:
-        if sequence not in self.un_acked:
+        if sequence not in self.ledger.out:
             return
         delay_ns = int(json.loads(options).get("delay", 0)) if options else 0
         if delay_ns > 0:
-            self._un_ack(sequence, delay_ns)
-        elif sequence not in self._again:
-            self._again.append(sequence)
+            self._put_off(sequence, delay_ns)
+        elif sequence not in self.ledger.again:
+            self.ledger.again.append(sequence)
             self._pump()
 
-    def _un_ack(self, sequence: int, wait_ns: int) -> None:
+    def _put_off(self, sequence: int, wait_ns: int) -> None:
         """Count from now until the message comes again."""
-        self.un_acked[sequence] = UnAcked(self.un_acked[sequence].number, self._server.clock.now_ns() + wait_ns)
+        self.ledger.put_off(sequence, self._server.clock.now_ns() + wait_ns)
         self._arm_due()
 
     def _arm_due(self) -> None:
-        due = min((one.due_ns for sequence, one in self.un_acked.items() if sequence not in self._again), default=None)
+        due_ns = self.ledger.next_due_ns()
         if self._due_timer is not None:
             self._due_timer.cancel()
-        self._due_timer = self._server.call_at(due, self._come_again) if due is not None else None
+        self._due_timer = self._server.call_at(due_ns, self._come_again) if due_ns is not None else None
 
     def _come_again(self) -> None:
         self._due_timer = None
-        now = self._server.clock.now_ns()
-        due = [sequence for sequence, one in self.un_acked.items() if one.due_ns <= now and sequence not in self._again]
-        self._again.extend(sorted(due))
+        self.ledger.call_back(self._server.clock.now_ns())
         self._arm_due()
         self._pump()
 
     def _settle(self, sequence: int) -> None:
-        """A delivery is acked, or its message is gone: the floor follows, and there may be room for more."""
-        done = self.un_acked.pop(sequence)
-        self._again_count.pop(sequence, None)
-        if sequence in self._again:
-            self._again.remove(sequence)
-        if not self.un_acked:
-            self._floor = self._count - 1, self._next - 1
-        elif done.number == self._floor[0] + 1:
-            above = min(left for left in self.un_acked)
-            if above > sequence:
-                self._floor = self.un_acked[above].number - 1, above - 1
-        self._arm_due()
+        """A delivery is acked, or its message is gone."""
+        if self.ledger.settle(sequence, self._count - 1, self._next - 1, self._server.clock.now_ns()):
+            self._arm_due()
 
     def _watch_idleness(self) -> None:
         after_ns = self.config.get("inactive_threshold") or (0 if self.is_durable else EPHEMERAL_NS)
@@ -317,22 +289,3 @@ class Consumer:
             self.delete()
         else:
             self._watch_idleness()
-
-
-def _selected(stream: "Stream", config: dict[str, Any], filters: tuple[str, ...]) -> tuple[int, list[int]]:
-    """Where a new consumer begins, and what of the stored messages it delivers."""
-    policy = config.get("deliver_policy", "all")
-    under = stream.sequences_under(filters)
-    if policy == "new":
-        return stream.last_sequence + 1, []
-    if policy == "last_per_subject":
-        last: dict[str, int] = {stream.messages[sequence].subject: sequence for sequence in under}
-        chosen = sorted(last.values())
-        return (chosen[0] if chosen else stream.first_sequence), chosen
-    start = stream.first_sequence
-    if policy == "by_start_sequence":
-        start = max(int(config["opt_start_seq"]), stream.first_sequence)
-    elif policy == "by_start_time":
-        since = datetime.fromisoformat(config["opt_start_time"]).timestamp() * NS
-        start = next((one.sequence for one in stream.messages.values() if one.at_ns >= since), stream.last_sequence + 1)
-    return start, [sequence for sequence in under if sequence >= start]

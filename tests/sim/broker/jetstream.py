@@ -4,7 +4,9 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.sim.broker.api import Api
+from tests.sim.broker.clock import NS
 from tests.sim.broker.conditions import Refusal
+from tests.sim.broker.consumers import Consumer
 from tests.sim.broker.frames import Headers
 from tests.sim.broker.streams import Stream
 
@@ -64,9 +66,9 @@ class JetStream:
                 return True
         return False
 
-    def crash(self) -> None:
+    def crash(self, acks_since_ns: int | None) -> None:
         for name, stream in tuple(self.streams.items()):
-            stream.suspend()
+            stream.suspend(acks_since_ns)
             if stream.config["storage"] == "memory":
                 del self.streams[name]
 
@@ -80,7 +82,7 @@ class JetStream:
             self._answer(reply, _carried_out(stream, write))
             return
         if trouble.is_stored and trouble.after_s:
-            at_ns = self._server.clock.now_ns() + round(trouble.after_s * 1e9)
+            at_ns = self._server.clock.now_ns() + round(trouble.after_s * NS)
             self._server.call_at(at_ns, lambda: self._carry_out_late(stream, write))
         elif trouble.is_stored:
             _carried_out(stream, write)
@@ -102,10 +104,19 @@ class JetStream:
         consumer = stream.consumers.get(parts[3]) if stream else None
         if consumer is None or len(parts) < 9:
             return False
-        consumer.answer(int(parts[5]), verb)
+        if delay_s := self._server.ack_delay_s():
+            at_ns = self._server.clock.now_ns() + round(delay_s * NS)
+            self._server.call_at(at_ns, lambda: self._take_ack(consumer, int(parts[5]), verb, reply))
+        else:
+            self._take_ack(consumer, int(parts[5]), verb, reply)
+        return True
+
+    def _take_ack(self, consumer: Consumer, sequence: int, verb: bytes, reply: str) -> None:
+        if not self._server.is_up or not consumer.exists:
+            return
+        consumer.answer(sequence, verb)
         if reply:
             self._server.deliver(reply, b"")
-        return True
 
 
 def _carried_out(stream: Stream, write: Write) -> dict[str, object]:

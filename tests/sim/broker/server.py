@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.sim.broker.clock import ServerClock
+from tests.sim.broker.clock import NS, ServerClock
 from tests.sim.broker.frames import Headers, Message, Ping, Pong, Pub, Sub, ToServer, Unsub
 from tests.sim.broker.jetstream import JetStream, Trouble, Write
 from tests.sim.broker.matching import has_wildcard, matches
@@ -112,6 +112,8 @@ class SimServer:
         self.is_up = True
         self.before_answer: Callable[[Write], Trouble | None] = lambda _write: None
         """Asked before each write to a stream: what is to go wrong with it."""
+        self.ack_delay_s: Callable[[], float] = lambda: 0.0
+        """How long an ack waits inside the server, where calls overtake it."""
         self.jetstream = JetStream(self)
         self._dice = dice
         """Which member of a queue group gets a message; in turn where there is none."""
@@ -137,10 +139,15 @@ class SimServer:
             self._links.append(link)
         return Session(self, link)
 
-    def crash(self) -> None:
-        """SIGKILL: what was stored stays; connections, open pulls and what lives in memory is gone."""
+    def crash(self, *, forgets_acks_of_s: float = 0.0) -> None:
+        """SIGKILL: what was stored stays; connections, open pulls and what lives in memory is gone.
+
+        A server writes acks down a moment later: those of the last `forgets_acks_of_s` seconds are forgotten, and
+        what they acked is delivered again (from a work queue it is gone all the same).
+        """
         self.is_up = False
-        self.jetstream.crash()
+        since_ns = self.clock.now_ns() - round(forgets_acks_of_s * NS)
+        self.jetstream.crash(since_ns if forgets_acks_of_s else None)
         links, self._links = self._links, []
         for link in links:
             link.cut()

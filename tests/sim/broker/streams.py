@@ -185,13 +185,15 @@ class Stream:
             "consumer_count": len(self.consumers),
         }
 
-    def suspend(self) -> None:
-        """The server died: timers stop, and what lives in memory is gone."""
+    def suspend(self, acks_since_ns: int | None = None) -> None:
+        """The server died: timers stop, and what lives in memory is gone; so are acks since that moment, if given."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for name, consumer in tuple(self.consumers.items()):
             consumer.suspend()
+            if acks_since_ns is not None:
+                consumer.ledger.forget_acks(acks_since_ns, self.messages)
             if consumer.is_in_memory:
                 del self.consumers[name]
 
