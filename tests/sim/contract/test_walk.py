@@ -1,5 +1,6 @@
 """The same seeded walk through both brokers, step by step: whatever one answers, the other must answer."""
 
+import os
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -18,6 +19,8 @@ from tests.sim.contract.brokers import SimBroker, begin
 from tests.sim.contract.raw import EPHEMERAL, EXPLICIT, Got, Reader, consumer, fate, info, reading, state
 
 STEPS = 250
+WALKS = tuple(range(1, 1 + int(os.environ.get("DOWNDRAFT_WALKS", "3"))))
+"""Their seeds; more on demand."""
 TASKS = ("t1", "t2", "t3", "t4")
 PLACES = ("a", "b", "queued")
 STREAMS = (s.TASKS_STREAM, s.EVENTS_STREAM, s.REQUESTS_STREAM)
@@ -27,7 +30,7 @@ FILTERS = {
     s.EVENTS_STREAM: ((s.EVENTS_ALL,), s.FACTS, (s.OUTCOMES_ALL,), (s.task_events("t2"),)),
     s.REQUESTS_STREAM: ((),),
 }
-POLICIES = ("all", "new", "last_per_subject", "by_start_sequence")
+POLICIES = ("all", "new", "by_start_sequence")
 
 Step = Callable[["Side"], Awaitable[Any]]
 
@@ -109,7 +112,10 @@ def a_change_of_consumers(dice: random.Random, last: int) -> Step:
     stream, name = dice.choice(STREAMS), dice.choice(("c1", "c2"))
     if dice.random() < 0.4:
         return lambda side: _told(pull.delete_consumer(side.connection, stream, name))
-    filters, policy = dice.choice(FILTERS[stream]), dice.choice(POLICIES)
+    # The last of each subject only where each has one, as Downdraft does: elsewhere nats-server itself stumbles over
+    # deleted messages.
+    policies = POLICIES if stream == s.EVENTS_STREAM else (*POLICIES, "last_per_subject")
+    filters, policy = dice.choice(FILTERS[stream]), dice.choice(policies)
     config: dict[str, Any] = dict(dice.choice((EXPLICIT, EPHEMERAL)))
     config |= {"deliver_policy": policy} if policy != "all" or dice.random() < 0.5 else {}
     if policy == "by_start_sequence":
@@ -161,7 +167,7 @@ async def _picture(side: Side) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", WALKS)
 async def test_both_answer_every_step_of_a_walk_alike(nats_server: Broker, seed: int) -> None:
     dice = random.Random(seed)
     in_memory = SimBroker()
