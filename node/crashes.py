@@ -71,7 +71,10 @@ class Crashes:
             return []
         (suspect,) = suspects
         self._deaths[suspect] = self._deaths.get(suspect, 0) + 1
-        return [suspect] if self._deaths[suspect] >= DEATHS_MAX else []
+        if self._deaths[suspect] < DEATHS_MAX:
+            return []
+        self._in_a_row = 0
+        return [suspect]
 
     def failed_to_start(self) -> None:
         """It did not even begin: no task's fault."""

@@ -39,7 +39,7 @@ VALIDATORS_NAME = "validators.json"
 NOTICED_FOR_S = 10.0
 """A look that is older is taken anew before a download begins: it may have waited for a slot."""
 AFTERWARDS_S = 10.0
-"""For the look after the last byte: more patient than the one before, a whole file hangs on it."""
+"""For a second try of the look after the last byte: a whole file hangs on it."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -128,7 +128,7 @@ class Guard:
         """What is wrong with a whole file about which there are doubts."""
         state = self._states[task]
         assert state.kept is not None
-        found = _seen(await self._ask(request, AFTERWARDS_S))
+        found = _seen(await self._ask(request)) or _seen(await self._ask(request, AFTERWARDS_S))
         judged = compare_all(state.kept.seen, found)
         if judged is Judgement.CHANGED:
             return Verdict(FailureClass.DAMAGED, CHANGED_CODE, changed(state.kept.seen, found))

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 BLOCK_BYTES = 16 << 10
 HEADERS_BYTES_MAX = 64 << 10
+TLS_HANDSHAKE = b"\x16\x03"
 _ENDED = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
@@ -106,7 +107,7 @@ class BadOrigin:
             while True:
                 while b"\r\n\r\n" not in rest:
                     rest += await stream.receive()
-                    if len(rest) > HEADERS_BYTES_MAX:
+                    if len(rest) > HEADERS_BYTES_MAX or rest.startswith(TLS_HANDSHAKE):
                         return
                 head, _, rest = rest.partition(b"\r\n\r\n")
                 asked = _parsed(head.decode("latin-1"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import psutil
+from msgspec.structs import replace
 
 from broker.roles import Role
 from node.main import run_node
@@ -19,6 +20,9 @@ from tests.harness.leader import coordinator
 from tests.harness.producing import Producer, producer
 from tests.harness.recorder import Recorder, recording
 from tests.harness.waiting import eventually
+
+PATIENT = replace(QUICK, node_lost_after_s=10.0, lease_ttl_s=5)
+"""Quick to try again, slow to think anybody dead."""
 
 
 class Rig:
@@ -85,7 +89,7 @@ async def running_node(broker: Broker, folder: Path, name: str = "node-1", **fie
     nats = NatsSettings(url=broker.url, creds=broker.creds(Role.NODE, name))
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_node, Settings(nats=nats, coordinator=QUICK, node=node), leave)
+        tasks.start_soon(run_node, Settings(nats=nats, coordinator=PATIENT, node=node), leave)
         try:
             yield leave
         finally:
@@ -96,7 +100,7 @@ async def running_node(broker: Broker, folder: Path, name: str = "node-1", **fie
 async def rig(broker: Broker, folder: Path, name: str = "node-1", **fields: Any) -> AsyncIterator[Rig]:
     """A coordinator on short clocks and one node."""
     async with (
-        coordinator(broker),
+        coordinator(broker, settings=PATIENT),
         producer(broker) as submitter,
         recording(broker) as recorder,
         running_node(broker, folder, name, **fields),

@@ -15,7 +15,7 @@ from schemas.event import AnyEvent, Completed
 from tests.harness.bad_origin import BadOrigin, Manner, misbehaving
 from tests.harness.broker import Broker
 from tests.harness.leader import coordinator
-from tests.harness.node import Rig, rig, running_node
+from tests.harness.node import PATIENT, Rig, rig, running_node
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
 from tests.harness.waiting import eventually
@@ -176,7 +176,7 @@ async def test_a_small_fresh_file_costs_one_head_and_one_get(node: Rig, bad: Bad
 async def test_a_restarted_node_compares_before_it_goes_on(
     broker: Broker, tmp_path: Path, bad: BadOrigin, options: dict[str, int]
 ) -> None:
-    async with coordinator(broker), producer(broker) as submitter, recording(broker) as recorder:
+    async with coordinator(broker, settings=PATIENT), producer(broker) as submitter, recording(broker) as recorder:
         node = Rig(tmp_path, "node-1", submitter, recorder)
         bad.manners["file"] = version(OLD, 1, MARKS[0], bytes_per_s=100_000)
         async with running_node(broker, tmp_path):
@@ -196,7 +196,7 @@ async def test_after_a_power_cut_a_partial_is_continued_with_a_checksum_alone(
     read: Callable[[], str] = lambda: boots.pop(0)  # noqa: E731
     monkeypatch.setattr(guard, "_boot_id", read)
     known = {"checksum": f"sha-256={hashlib.sha256(OLD).hexdigest()}"} if is_known else {}
-    async with coordinator(broker), producer(broker) as submitter, recording(broker) as recorder:
+    async with coordinator(broker, settings=PATIENT), producer(broker) as submitter, recording(broker) as recorder:
         node = Rig(tmp_path, "node-1", submitter, recorder)
         bad.manners["file"] = Manner(body=OLD, etag='"1"', bytes_per_s=150_000)
         async with running_node(broker, tmp_path):
