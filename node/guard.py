@@ -164,6 +164,8 @@ class Guard:
 
     def _write(self, task: str, kept: Kept) -> None:
         """All of it or nothing; not synced: after a power cut the partial beside it is not trusted either."""
+        if task not in self._states:
+            return  # it ended meanwhile, and what was staged of it may be gone
         folder = self._store.staging(task)
         scratch = folder / f"{VALIDATORS_NAME}.new"
         try:

@@ -189,7 +189,7 @@ class LaneDriver:
         """What of each task aria2 has, as of the last tick."""
         return {task: one.done if (one := self.transfers.get(task)) else 0 for task in self._held}
 
-    async def _drive(self, client: Aria2) -> None:
+    async def _drive(self, client: Aria2) -> NoReturn:
         applied = self._daemon.slots
         while True:
             self._wake = anyio.Event()

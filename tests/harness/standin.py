@@ -33,7 +33,7 @@ arguments = [a for a in arguments if "stop-with-process" not in a] + ["--stop-wi
 if how == "still":
     hole = socket.create_server(("127.0.0.1", 0), backlog=100)
     arguments.append("--all-proxy=http://127.0.0.1:%d" % hole.getsockname()[1])
-child = subprocess.Popen([real, *arguments])
+child = subprocess.Popen([real, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 fine = {fine}
 lock = threading.Lock()
 
