@@ -14,13 +14,13 @@ from node.aria2 import Transfer
 from node.assignments import Assigned, Assignments, Change
 from node.daemon import Lane
 from node.disk import Disk
-from node.failures import Verdict
+from node.failures import HTTP_ASKS_TO_WAIT, Verdict
 from node.files import Placed
 from node.gathering import Gathering
 from node.lane import LaneDriver, News
 from node.reporter import Reporter, named, shown
 from node.room import Download, fits
-from node.session import Phase, Session, Signal, Step, Wanted, after, begun, next_step, rewished, wanted_of
+from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of
 from node.workshop import Workshop, disk_trouble
 from schemas.heartbeat import Held
 from schemas.lifecycle import Desired
@@ -35,7 +35,10 @@ FINISH_MAX = 16
 REPORT_MAX = 64
 DOWNLOADING = frozenset({Phase.WAITING, Phase.PROBING, Phase.ADDING, Phase.ACTIVE})
 """Not yet whole: these take more of the disk."""
-ASKS_TO_WAIT = frozenset({"http-429", "http-503"})
+ASKS_TO_WAIT = frozenset(f"http-{status}" for status in HTTP_ASKS_TO_WAIT)
+CONNECTION_BROKE = frozenset({"aria2-1", "aria2-2", "aria2-6"})
+KEPT_AFTER_S = 2.0
+"""A small file that takes longer may be interrupted: what it was begun from is written down."""
 
 
 class Agent:
@@ -133,13 +136,17 @@ class Agent:
 
     def hear(self, news: Sequence[News]) -> None:
         """A lane tells what became of transfers."""
-        for task, signal, verdict in news:
+        for task, signal, verdict, done in news:
             session = self._sessions.get(task)
-            if session is not None:
-                if verdict is not None:
-                    self._results[task] = verdict
-                    self._sizes[task] = self._size(session)
-                self._advance(session, signal)
+            if session is None:
+                continue
+            if verdict is not None and verdict.code in CONNECTION_BROKE and goes_on(session, done):
+                self._advance(replace(session, cuts=session.cuts + 1, cut_at=done), Signal.CUT)
+                continue
+            if verdict is not None:
+                self._results[task] = verdict
+                self._sizes[task] = self._size(session)
+            self._advance(session, signal)
         self._pump()
 
     def signal(self, task: str, signal: Signal, verdict: Verdict | None = None) -> None:
@@ -158,10 +165,13 @@ class Agent:
             await self._idle.wait()
 
     async def publish_progress(self) -> None:
-        """One message for each running transfer."""
+        """One message for each running transfer; what those that take long were begun from is kept."""
+        now = time.monotonic()
         for session in tuple(self._sessions.values()):
             if session.phase is Phase.ACTIVE and session.started_at:
                 await self._publish_progress(session)
+                if now - session.started_at > KEPT_AFTER_S:
+                    self._workshop.keep(session)
 
     def _begin(self, assigned: Assigned) -> None:
         wanted = wanted_of(assigned.row)
@@ -230,7 +240,7 @@ class Agent:
         match step:
             case Step.PROBE:
                 self._carry(session)
-            case Step.ADD if session.task in self._fresh:
+            case Step.ADD if session.task in self._fresh and session.lane == Lane.SMALL:
                 self._hand_over(session)
             case Step.ADD:
                 self._unprepared.add(session.task)
@@ -257,7 +267,7 @@ class Agent:
             self._reporter.say_started(session)
         self._put(session)
         match session.phase:
-            case Phase.VERIFYING if session.lane == Lane.SMALL:
+            case Phase.VERIFYING if self._is_quickly_checked(session):
                 self._whole.put(session)
             case Phase.REPORTING if isinstance(self._results.get(session.task), Placed):
                 self._placed.put(session)
@@ -272,6 +282,9 @@ class Agent:
         self._sizes.pop(session.task, None)
         self._reasons.pop(session.task, None)
         self._fresh.discard(session.task)
+        self._workshop.forget(session.task)
+        for lane in self.lanes.values():
+            lane.forget(session.task)
         if following := self._next.pop(session.task, None):
             self._begin(following)
 
@@ -291,7 +304,7 @@ class Agent:
                     case Phase.ADDING if task in self._unprepared:
                         if await self._prepare(session):
                             return
-                    case Phase.VERIFYING if session.lane != Lane.SMALL:
+                    case Phase.VERIFYING if not self._is_quickly_checked(session):
                         await self._finish(session)
                     case Phase.REPORTING if not isinstance(self._results.get(task), Placed):
                         await self._report(session)
@@ -329,9 +342,16 @@ class Agent:
         self._fresh.discard(session.task)
         self.lanes[session.lane].add(self._workshop.addition(session))
 
+    def _is_quickly_checked(self, session: Session) -> bool:
+        """Small, and the origin need not be asked again."""
+        return session.lane == Lane.SMALL and not self._workshop.has_doubts(session)
+
     async def _finish(self, session: Session) -> None:
-        """Check and place a large file: that takes a while, and others go on beside it."""
+        """Check and place a file where that takes a while; others go on beside it."""
         await self._publish_progress(session)
+        if self._workshop.has_doubts(session) and (verdict := await self._workshop.second_look(session)):
+            self._finished(session, verdict)
+            return
         (result,) = await self._workshop.finish([(session, time.monotonic() - session.started_at)])
         self._finished(session, result)
 
@@ -398,7 +418,9 @@ class Agent:
             is_useless = (await self._disk.look()).wants_room
         if is_useless:
             await self._workshop.wipe(session.task)
-        asked = await self._workshop.retry_after_s(session) if verdict.code in ASKS_TO_WAIT else None
+        asked = verdict.retry_after_s
+        if asked is None and verdict.code in ASKS_TO_WAIT:
+            asked = await self._workshop.retry_after_s(session)
         await self._reporter.failed(session, verdict, asked, self._sizes.get(session.task, 0))
         self._assignments.settle(session.task, session.row.attempt)
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import anyio
 import aria2p
 import msgspec
 import requests
@@ -25,8 +26,13 @@ CALL_TIMEOUT_S = 5.0
 BATCH_ITEMS_MAX = 200
 BATCH_BYTES_MAX = 8 << 20
 """Half of the daemon's rpc-max-request-size: past that it drops the connection without a word."""
-LIST_MAX = 1000
-"""Waiting and stopped downloads in one tick; a node holds a few hundred at most and forgets what ended."""
+LIST_MAX = 2000
+"""Waiting and stopped downloads in one tick: more than any node holds (256 slots, four times as many waiting)."""
+ANSWER_BYTES_MAX = 32 << 20
+"""A tick with three lists full of the longest messages is far below."""
+ANSWER_TIMES = 2
+"""So many times the time-out, which is for each read, an answer may take as a whole."""
+READ_BYTES = 1 << 20
 POOL_CONNECTIONS = 16
 """Threads that may call one daemon at once; a limiter above this only opens connections it throws away."""
 
@@ -144,7 +150,13 @@ class _Client(aria2p.Client):
         return msgspec.json.decode(content.decode(errors="replace"), type=dict[str, Any])
 
     def _send(self, payload: str) -> bytes:
-        return self.session.post(self.server, data=payload, timeout=self.timeout).content
+        with self.session.post(self.server, data=payload, timeout=self.timeout, stream=True) as answer:
+            content = b""
+            for part in answer.iter_content(READ_BYTES):
+                content += part
+                if len(content) > ANSWER_BYTES_MAX:
+                    raise msgspec.DecodeError(f"it is longer than {ANSWER_BYTES_MAX} bytes")
+            return content
 
 
 class Aria2:
@@ -154,6 +166,7 @@ class Aria2:
         """`limiter` bounds the threads that wait for aria2: one for all daemons of a node."""
         self._client = _Client(port, secret, timeout_s)
         self._limiter = limiter
+        self._answer_s = ANSWER_TIMES * timeout_s
 
     def __repr__(self) -> str:
         return f"<Aria2 at port {self._client.port}>"
@@ -251,7 +264,9 @@ class Aria2:
 
     async def _run(self, call: Callable[[], T]) -> T:
         """Run `call` in a thread; a cancelled caller leaves it to end by its own time-out."""
-        return await to_thread.run_sync(_translated, call, abandon_on_cancel=True, limiter=self._limiter)
+        with anyio.move_on_after(self._answer_s):
+            return await to_thread.run_sync(_translated, call, abandon_on_cancel=True, limiter=self._limiter)
+        raise Aria2Frozen(f"aria2 did not end its answer within {self._answer_s:g} s")
 
 
 def _refusals(answers: Sequence[Any]) -> list[Aria2Refused | None]:

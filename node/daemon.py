@@ -51,6 +51,8 @@ LANE_OPTIONS: Mapping[Lane, Mapping[str, str]] = {
         "split": "1",
         "max-connection-per-server": "1",
         "min-split-size": "8M",
+        # The node itself goes on after a broken connection: it looks first whether the origin's file is still the same.
+        "max-tries": "1",
     },
     Lane.LARGE: {
         "auto-save-interval": "1",

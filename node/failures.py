@@ -14,6 +14,9 @@ HTTP_SERVER_ERROR = 500
 HTTP_TRY_LATER = frozenset({408, 425, 429})
 """Statuses below 500 by which an origin says that the same request may succeed later."""
 
+HTTP_ASKS_TO_WAIT = frozenset({429, 503})
+"""Statuses that come with a Retry-After (RFC 9110, 10.2.3; RFC 6585, 4)."""
+
 STATUS_NAMED = frozenset({"22", "29"})
 """Codes whose messages name the HTTP status: refusals of every kind, and 502 to 504."""
 NOT_FOUND = frozenset({"3", "4"})
@@ -30,6 +33,8 @@ class Verdict(NamedTuple):
     """`http-<status>` where an HTTP answer was the cause, else `aria2-<errorCode>`."""
     reason: str
     """A sentence for people."""
+    retry_after_s: float | None = None
+    """What the origin asked for, where it is known already."""
 
 
 class _Meaning(NamedTuple):
@@ -83,17 +88,28 @@ MESSAGES: tuple[tuple[str, _Meaning], ...] = (
     ("Download aborted.", _Meaning(_DAMAGED, "the partial file can't be continued")),
 )
 """How messages begin that say more than code 1 does."""
+NO_ADDRESS_LEFT = "No URI available."
+"""What aria2 says after the last of several tries: the refusal may not have been the only trouble."""
 
 
 def classify(code: str, message: str) -> Verdict:
     """The verdict on a failed download from aria2's errorCode (decimal text) and errorMessage."""
     status = _http_status(code, message)
     if status is not None:
-        said = f": {_shortened(message)}" if message else ""
-        return Verdict(_class_of_status(status), f"http-{status}", f"the origin answered {status}{said}")
+        return answered(status, f": {_shortened(message)}" if message else "")
     meaning = _meaning(code, message)
     said = f": {_shortened(message)}" if message else ""
     return Verdict(meaning.failure, f"aria2-{code or '?'}", f"{meaning.text}{said}")
+
+
+def answered(status: int, said: str = "") -> Verdict:
+    """The verdict on an origin that refused with an HTTP status."""
+    return Verdict(_class_of_status(status), f"http-{status}", f"the origin answered {status}{said}")
+
+
+def stalled(received: int, seconds: float) -> Verdict:
+    """The verdict on a transfer of which so few bytes came that it stands still."""
+    return Verdict(_TRANSIENT, "stalled", f"stalled: {received} bytes came in the last {seconds:.0f} s")
 
 
 def _http_status(code: str, message: str) -> int | None:
@@ -117,6 +133,8 @@ def _meaning(code: str, message: str) -> _Meaning:
         for start, meaning in MESSAGES:
             if message.startswith(start):
                 return meaning
+    if code in STATUS_NAMED and message.startswith(NO_ADDRESS_LEFT):
+        return _Meaning(_TRANSIENT, "the origin refused, after other trouble")
     return CODES.get(code, UNKNOWN)
 
 

@@ -1,6 +1,5 @@
 """One lane at work: a daemon kept alive, and one multicall a tick that hands over, takes back and looks."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -8,10 +7,12 @@ import anyio
 import structlog
 from anyio import CapacityLimiter
 
-from node.aria2 import Addition, Aria2, Aria2Error, Status, Tick, Transfer
+from node.aria2 import Addition, Aria2, Aria2Error, Aria2Nonsense, Status, Tick, Transfer
+from node.crashes import Crashes
 from node.daemon import Daemon, DaemonFailed, Lane
-from node.failures import Verdict, classify
+from node.failures import Verdict, classify, stalled
 from node.session import Signal
+from node.stall import Sample, StallWatch
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -27,7 +28,8 @@ QUICK_FOR_S = 0.2
 """Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
 IDLE_TICK_S = 2.0
 """With nothing to do the daemon is still asked, so that a dead or frozen one is replaced before it is needed."""
-RESTART_PAUSE_S = 0.5
+START_GRACE_S = 20.0
+"""How long a task waits for an aria2c that does not start, before another node is to try."""
 KILLED_WITHIN_S = 2.0
 """One that hangs in a write to a dead disk ends when the disk answers: its tasks need not wait for that."""
 
@@ -39,15 +41,23 @@ class News(NamedTuple):
     signal: Signal
     verdict: Verdict | None = None
     """With `failed`."""
+    done: int = 0
+    """Bytes it had, with `failed`."""
 
 
 Listener = Callable[[Sequence[News]], None]
 
 
+class StandsStill(Aria2Error):
+    """The daemon answers, and nothing that it holds gets a byte."""
+
+
 class LaneDriver:
     """Keeps one aria2c in step with what the agent asked of it."""
 
-    def __init__(self, daemon: Daemon, limiter: CapacityLimiter, listener: Listener) -> None:
+    def __init__(
+        self, daemon: Daemon, limiter: CapacityLimiter, listener: Listener, *, stall_timeout_s: float = 60.0
+    ) -> None:
         self.lane = daemon.lane
         self.transfers: dict[str, Transfer] = {}
         """As of the last tick."""
@@ -56,17 +66,24 @@ class LaneDriver:
         self._limiter = limiter
         self._tell = listener
         self._slots = daemon.slots
-        self._additions: dict[str, Addition] = {}
+        self._additions: dict[str, tuple[Addition, float]] = {}
+        """What is to be added, and since when."""
         self._removals: set[str] = set()
         self._held: set[str] = set()
         self.looked_before = 0.0
-        """When the look before the last one was, monotonic seconds."""
+        """When the look before the last one was, seconds of the loop's clock."""
         self._looked_at = 0.0
         self._changed_at = 0.0
-        """When a transfer began or ended, monotonic seconds."""
+        """When a transfer began or ended, seconds of the loop's clock."""
         self._ended: list[str] = []
         """What aria2 may forget with the next turn."""
         self._started: set[str] = set()
+        self._stalls = StallWatch(stall_timeout_s)
+        self._stalls_due = 0.0
+        self._given_up: dict[str, Verdict] = {}
+        """Stalled, and being taken out of aria2."""
+        self._crashes = Crashes()
+        self._daemon_since = 0.0
         self._wake = anyio.Event()
 
     def __repr__(self) -> str:
@@ -78,7 +95,8 @@ class LaneDriver:
 
     def add(self, addition: Addition) -> None:
         """Hand it to aria2 with the next tick: `added` or `failed` will follow."""
-        self._additions[addition.gid] = addition
+        self._additions[addition.gid] = addition, anyio.current_time()
+        self._stalls.begin(addition.gid, addition.options)
         self._wake.set()
 
     def remove(self, task: str) -> None:
@@ -89,6 +107,11 @@ class LaneDriver:
         self._removals.add(task)
         self._wake.set()
 
+    def forget(self, task: str) -> None:
+        """Its attempt is over."""
+        self._stalls.forget(task)
+        self._crashes.forget([task])
+
     def set_slots(self, slots: int) -> None:
         """How many may run at once."""
         if slots != self._slots:
@@ -96,90 +119,140 @@ class LaneDriver:
             self._wake.set()
 
     async def run(self) -> NoReturn:
-        """Drive until cancelled; a daemon that dies, freezes or talks nonsense is replaced."""
+        """Drive until cancelled; a daemon that dies, freezes, stands still or talks nonsense is replaced."""
         async with self._daemon:
             while True:
+                verdicts: dict[str, Verdict] = {}
                 try:
                     await self._daemon.start()
-                    log.info("aria2c started", lane=str(self.lane), pid=self._daemon.pid)
-                    client = Aria2(self._daemon.port, self._daemon.secret, self._limiter)
-                    try:
-                        await self._drive(client)
-                    finally:
-                        client.close()
                 except (DaemonFailed, OSError) as error:
                     log.warning("aria2c did not start", lane=str(self.lane), problem=str(error))
+                    self._crashes.failed_to_start()
                     self._turn_away(str(error))
-                except Aria2Error as error:
-                    log.warning("aria2c is replaced", lane=str(self.lane), problem=str(error))
+                else:
+                    verdicts = await self._use()
                 self._daemon.kill()
                 with anyio.move_on_after(KILLED_WITHIN_S):
                     await self._daemon.wait()
-                self._forget_all()
+                self._forget_all(verdicts)
                 await self._daemon.wait()
-                await anyio.sleep(RESTART_PAUSE_S)
+                await anyio.sleep(self._crashes.pause_s)
+
+    async def _use(self) -> dict[str, Verdict]:
+        """Drive the daemon until it has to be replaced. Verdicts on tasks that are not to be added to the next one."""
+        log.info("aria2c started", lane=str(self.lane), pid=self._daemon.pid)
+        self._daemon_since = anyio.current_time()
+        self._crashes.started()
+        self._stalls.moved(self._daemon_since)
+        client = Aria2(self._daemon.port, self._daemon.secret, self._limiter)
+        try:
+            await self._drive(client)
+        except StandsStill as error:
+            log.warning("aria2c is replaced", lane=str(self.lane), problem=str(error))
+            return {}
+        except Aria2Error as error:
+            log.warning("aria2c is replaced", lane=str(self.lane), problem=str(error))
+            lived_s = anyio.current_time() - self._daemon_since
+            guilty = self._crashes.died(self._bytes_held(), lived_s)
+            reason = f"aria2c died again and again when it had this task: {error}"
+            return dict.fromkeys(guilty, Verdict(FailureClass.NODE, "aria2c-crash", reason))
+        finally:
+            client.close()
 
     def _turn_away(self, problem: str) -> None:
-        """Without a daemon nothing can be added here: another node may do better."""
-        waiting, self._additions = self._additions, {}
-        verdict = Verdict(FailureClass.NODE, "aria2c", f"aria2c does not start: {problem}")
-        self._tell([News(task, Signal.FAILED, verdict) for task in waiting])
+        """What has waited long enough for a daemon is not to wait here: another node may do better."""
+        now = anyio.current_time()
+        waited = [task for task, (_, since) in self._additions.items() if now - since >= START_GRACE_S]
+        for task in waited:
+            del self._additions[task]
+        reason = f"aria2c has not started for {START_GRACE_S:g} s: {problem}"
+        self._tell([News(task, Signal.FAILED, Verdict(FailureClass.NODE, "aria2c", reason)) for task in waited])
 
-    def _forget_all(self) -> None:
-        """The daemon is gone and with it all it held; what was still to be added waits for the next one."""
+    def _forget_all(self, verdicts: dict[str, Verdict]) -> None:
+        """The daemon is gone and with it all it held; what was still to be added waits for the next one.
+
+        `verdicts`: on tasks that are not to be added again.
+        """
         held, self._held = self._held, set()
+        verdicts = verdicts | self._given_up
         self._started.clear()
         self.transfers, self.bytes_per_s = {}, 0
         self._removals.clear()
+        self._given_up.clear()
         self._ended.clear()
-        self._tell([News(task, Signal.VANISHED) for task in held])
+        self._tell(
+            [News(task, Signal.FAILED, verdicts[task]) for task in held if task in verdicts]
+            + [News(task, Signal.VANISHED) for task in held if task not in verdicts]
+        )
 
-    async def _drive(self, client: Aria2) -> None:
+    def _bytes_held(self) -> dict[str, int]:
+        """What of each task aria2 has, as of the last tick."""
+        return {task: one.done if (one := self.transfers.get(task)) else 0 for task in self._held}
+
+    async def _drive(self, client: Aria2) -> NoReturn:
         applied = self._daemon.slots
         while True:
             self._wake = anyio.Event()
             if applied != self._slots:
                 applied = self._slots
                 await client.set_concurrency(applied)
-            began_at = time.monotonic()
+            began_at = anyio.current_time()
             await self._turn(client)
             with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
             is_full = len(self._held) >= self._slots
             least_s = BETWEEN_FULL_S if is_full else BETWEEN_TURNS_S if self._held else 0.0
-            await anyio.sleep(max(0.0, began_at + least_s - time.monotonic()))
+            await anyio.sleep(max(0.0, began_at + least_s - anyio.current_time()))
 
     def _pause_s(self) -> float:
         """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
         if not self._held:
-            return IDLE_TICK_S
-        turns_over = self.lane is Lane.SMALL and time.monotonic() - self._changed_at < QUICK_FOR_S
+            return QUICK_TICK_S if self._additions else IDLE_TICK_S
+        turns_over = self.lane is Lane.SMALL and anyio.current_time() - self._changed_at < QUICK_FOR_S
         return QUICK_TICK_S if turns_over else TICK_S[self.lane]
 
     async def _turn(self, client: Aria2) -> None:
         """Hand over, take back and look, in one request."""
-        additions, self._additions = self._additions, {}
+        additions = self._take_additions()
         removals, self._removals = self._removals, set()
         ended, self._ended = self._ended, []
+        if not self._held:
+            self._stalls.moved(anyio.current_time())
         # Held before it is asked: if the answer is lost, the daemon is replaced and these vanish with it.
         self._held |= additions.keys()
         tick, added = await client.turn(forget=ended, remove=sorted(removals), add=list(additions.values()))
         news = []
         for task, refused in zip(additions, added, strict=True):
-            if refused is None:
-                news.append(News(task, Signal.ADDED))
-            else:
+            if refused is not None:
                 self._held.discard(task)
                 news.append(News(task, Signal.FAILED, classify("1", str(refused))))
+            elif task not in tick.transfers:
+                raise Aria2Nonsense(f"aria2 took download {task} and does not know it")
+            else:
+                news.append(News(task, Signal.ADDED))
         news += self._look(tick)
         if additions or self._ended:
-            self._changed_at = time.monotonic()
+            self._changed_at = anyio.current_time()
         self._tell(news)
+        self._watch()
+
+    def _take_additions(self) -> dict[str, Addition]:
+        """What to hand over now: all that waits, or one at a time where the last daemons died early."""
+        now = anyio.current_time()
+        self._crashes.lived(now - self._daemon_since)
+        if not self._crashes.is_careful:
+            taken, self._additions = self._additions, {}
+            return {task: addition for task, (addition, _) in taken.items()}
+        if not self._additions or self._crashes.is_trying(self._bytes_held(), now):
+            return {}
+        task = next(iter(self._additions))
+        self._crashes.try_one(task, now)
+        return {task: self._additions.pop(task)[0]}
 
     def _look(self, tick: Tick) -> list[News]:
         """What changed since the last tick."""
         self.transfers, self.bytes_per_s = tick.transfers, tick.speed
-        self.looked_before, self._looked_at = self._looked_at, time.monotonic()
+        self.looked_before, self._looked_at = self._looked_at, anyio.current_time()
         news = []
         for task in tuple(self._held):
             transfer = tick.transfers.get(task)
@@ -191,10 +264,36 @@ class LaneDriver:
                 continue
             self._held.discard(task)
             self._started.discard(task)
+            given_up = self._given_up.pop(task, None)
+            if signal is Signal.VANISHED and given_up is not None:
+                signal, verdict = Signal.FAILED, given_up
+            elif given_up is None:
+                self._stalls.moved(self._looked_at)
             if transfer is not None:
                 self._ended.append(task)
-            news.append(News(task, signal, verdict))
+            news.append(News(task, signal, verdict, transfer.done if transfer else 0))
         return news
+
+    def _watch(self) -> None:
+        """Give up what stands still. Raises StandsStill where all of it does: then aria2 is suspected first."""
+        now = self._looked_at
+        if now < self._stalls_due:
+            return
+        self._stalls_due = now + self._stalls.look_every_s
+        running = [
+            Sample(task, one.done, one.speed, one.connections)
+            for task in self._started
+            if task not in self._given_up
+            and (one := self.transfers.get(task)) is not None
+            and one.status is Status.ACTIVE
+        ]
+        for task, received, seconds in self._stalls.look(running, now):
+            self._given_up[task] = stalled(received, seconds)
+            self._removals.add(task)
+        if self._given_up:
+            self._wake.set()
+        if self._stalls.all_stand_still(self._held - self._given_up.keys(), now):
+            raise StandsStill(f"it has {len(self._held)} downloads and no byte came for any of them")
 
 
 def _meaning(transfer: Transfer | None) -> tuple[Signal | None, Verdict | None]:

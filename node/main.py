@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from broker.binaries import find_aria2c
 from broker.connection import Connection, connect
+from node.addresses import parse_nets
 from node.agent import Agent
 from node.assignments import Assignments
 from node.clearing import keep_room, sweep
@@ -21,7 +22,7 @@ from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
 from node.lock import NodeLock, own_state_folder
-from node.probe import new_session, parse_nets
+from node.probe import new_session
 from node.reader import Reader
 from node.reporter import Reporter
 from node.room import Marks
@@ -118,7 +119,7 @@ def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup) -> None:
     limiter = CapacityLimiter(RPC_THREADS)
     for lane in Lane:
         daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots)
-        agent.lanes[lane] = LaneDriver(daemon, limiter, agent.hear)
+        agent.lanes[lane] = LaneDriver(daemon, limiter, agent.hear, stall_timeout_s=settings.node.stall_timeout_s)
         tasks.start_soon(agent.lanes[lane].run)
 
 

@@ -1,14 +1,7 @@
-"""A look at an address before aria2 gets it: may this node go there, and how large is the file?
+"""A look at a file where it lies: may this node go there, how large is it, which version is it?"""
 
-What an address resolves to now it need not resolve to later, and aria2 follows redirects unasked: this check
-keeps honest mistakes and simple attacks out. A hostile origin is kept in by the network the node runs in.
-"""
-
-import ipaddress
 import re
-import socket
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -17,61 +10,48 @@ import anyio
 from msgspec import Struct
 from yarl import URL
 
-from schemas.errors import DowndraftError, SettingInvalid
-from schemas.redact import origin_of
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from node.addresses import Network, Unresolved, check_addresses, host_and_port
 
 PROBE_TIMEOUT_S = 2.0
-"""For all redirects together: knowing the size early is worth no more."""
+"""For all redirects of one request together: knowing the size early is worth no more."""
 PROBES_MAX = 16
 """Connections at once."""
-RESOLVE_TIMEOUT_S = 5.0
-RESOLVED_FOR_S = 2.0
-"""How long an answer is used again: a burst from one origin asks once."""
-RESOLVED_MAX = 1024
 REDIRECTS_MAX = 5
 RETRY_AFTER_MAX_S = 86_400.0
 """An origin does not park a task for longer than a day."""
+VALIDATOR_CHARS_MAX = 512
+"""Of an ETag or a date: they are kept beside each partial."""
 
 _HTTP = frozenset({"http", "https"})
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_SUGGESTED = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "169.254.0.0/16", "fe80::/10")))
-"""What to allow whole where one of its addresses is refused; elsewhere the address alone."""
-
-
-_resolved: dict[str, tuple[float, list[Address]]] = {}
-"""Addresses by host, each with the moment it was found."""
-
-
-class Unresolved(DowndraftError):
-    """A host's name leads to no address now."""
+_ONE_BYTE = {"Range": "bytes=0-0"}
+_OK, _PARTIAL = 200, 206
+_TOTAL = re.compile(r"bytes (?:[0-9]{1,19}-[0-9]{1,19}|\*)/([0-9]{1,19})")
+"""The size of the whole file in a Content-Range (RFC 9110, 14.4)."""
 
 
 class Probed(Struct, frozen=True, kw_only=True):
-    """What a HEAD told; everything is unknown where the origin did not answer it."""
+    """What an origin told of a file; everything is unknown where it did not answer."""
 
     size: int | None = None
     """Bytes."""
     status: int | None = None
-    """Of the last answer. Only a hint: some origins answer HEAD otherwise than GET."""
+    """Of the last answer."""
+    etag: str = ""
+    """As it was sent, `W/` included."""
+    last_modified: str = ""
     retry_after_s: float | None = None
     final_uri: str = ""
     """Where redirects led."""
     refused: str = ""
     """Why this node does not go there, for people."""
 
-
-def parse_nets(texts: Iterable[str]) -> tuple[Network, ...]:
-    """The setting node.allow_nets. Raises SettingInvalid for what is no network."""
-    try:
-        return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
-    except ValueError as error:
-        raise SettingInvalid(f"node.allow_nets: {error}; write networks such as 127.0.0.0/8") from error
+    @property
+    def is_file(self) -> bool:
+        """Whether the origin would send it."""
+        return self.status in (_OK, _PARTIAL)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -90,11 +70,45 @@ async def probe(
     headers: Mapping[str, str],
     allow_nets: Sequence[Network],
     now: float,
+    *,
+    within_s: float = PROBE_TIMEOUT_S,
 ) -> Probed:
-    """Check where `uri` leads and ask for the file's size; `now` is Unix time. Never raises for an origin's sake.
+    """Check where `uri` leads and what the origin says of the file; `now` is Unix time. Never raises for its sake.
 
-    Takes at most RESOLVE_TIMEOUT_S and PROBE_TIMEOUT_S.
+    Asks by HEAD and, where that is refused, unanswered or says nothing, as aria2 will: by GET, but for one byte.
+    Takes at most RESOLVE_TIMEOUT_S and twice `within_s`.
     """
+    url = await _allowed(uri, allow_nets)
+    if isinstance(url, Probed):
+        return url
+    asking = _Asking(session, headers, allow_nets, now)
+    told = None
+    with anyio.move_on_after(within_s):
+        told = await asking.follow("HEAD", url)
+    if told is not None and (told.refused or (told.is_file and told.size != 0)):
+        return told
+    # An empty file is rare, an origin that says so by mistake is not.
+    return await _asked(asking, url, within_s) or told or Probed()
+
+
+async def probe_by_get(
+    session: aiohttp.ClientSession,
+    uri: str,
+    headers: Mapping[str, str],
+    allow_nets: Sequence[Network],
+    now: float,
+    *,
+    within_s: float = PROBE_TIMEOUT_S,
+) -> Probed:
+    """`probe` by GET alone: what it answers to HEAD an origin need not answer to GET."""
+    url = await _allowed(uri, allow_nets)
+    if isinstance(url, Probed):
+        return url
+    return await _asked(_Asking(session, headers, allow_nets, now), url, within_s) or Probed()
+
+
+async def _allowed(uri: str, allow_nets: Sequence[Network]) -> URL | Probed:
+    """The address if it may be asked by HTTP, else all there is to say of it."""
     try:
         host, port = host_and_port(uri)
         if refused := await check_addresses(host, port, allow_nets):
@@ -104,56 +118,46 @@ async def probe(
             return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
     except (Unresolved, ValueError):
         return Probed()  # aria2 will find out too, and report it
-    if url.scheme not in _HTTP:
-        return Probed()
-    with anyio.move_on_after(PROBE_TIMEOUT_S):
-        return await _follow(session, url, headers, allow_nets, now)
-    return Probed()
+    return url if url.scheme in _HTTP else Probed()
 
 
-def host_and_port(uri: str) -> tuple[str, int]:
-    """Where an address leads, without the brackets of an IPv6 literal."""
-    host, _, port = origin_of(uri).rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-async def check_addresses(host: str, port: int, allow_nets: Sequence[Network]) -> str | None:
-    """None where the node may connect to every address of `host`, else a sentence why not. Raises Unresolved."""
-    for address in await _addresses(host, port):
-        kind = _kind(address)
-        if kind is not None and not any(address in net for net in allow_nets):
-            subject = str(address) if _is_literal(host) else f"{host} leads to {address}: this"
-            net = next((one for one in _SUGGESTED if address in one), ipaddress.ip_network(address))
-            return (
-                f"{subject} is {kind} address and this node does not download from there; "
-                f"start it with --allow-net {net} if that is meant"
-            )
+async def _asked(asking: "_Asking", url: URL, within_s: float) -> Probed | None:
+    """What a GET for one byte says; None where that is nothing."""
+    with anyio.move_on_after(within_s):
+        told = await asking.follow("GET", url)
+        return None if told == Probed() else told
     return None
 
 
-async def _follow(
-    session: aiohttp.ClientSession,
-    url: URL,
-    headers: Mapping[str, str],
-    allow_nets: Sequence[Network],
-    now: float,
-) -> Probed:
-    asked = {"Accept-Encoding": "identity", **headers}
-    for _ in range(REDIRECTS_MAX + 1):
-        try:
-            async with session.head(url, headers=asked, allow_redirects=False) as answer:
-                target = _target(url, answer)
-                if target is None:
-                    return _read(answer, now)
-                asked = asked if _same_origin(url, target) else _without_credentials(asked)
-                url = target
-            if refused := await _check(url, allow_nets):
-                return Probed(refused=refused, final_uri=str(url))
-        except (Unresolved, aiohttp.ClientError, OSError, ValueError):
-            return Probed()
-        if url.scheme not in _HTTP:
-            break
-    return Probed()
+class _Asking:
+    """One question to an origin, wherever it redirects."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, headers: Mapping[str, str], allow_nets: Sequence[Network], now: float
+    ) -> None:
+        self._session = session
+        self._headers = {"Accept-Encoding": "identity", **headers}
+        self._allow_nets = allow_nets
+        self._now = now
+
+    async def follow(self, method: str, url: URL) -> Probed:
+        """What the last of all redirects answers; nothing where none does."""
+        asked = self._headers if method == "HEAD" else self._headers | _ONE_BYTE
+        for _ in range(REDIRECTS_MAX + 1):
+            try:
+                async with self._session.request(method, url, headers=asked, allow_redirects=False) as answer:
+                    target = _target(url, answer)
+                    if target is None:
+                        return _read(answer, self._now)
+                    asked = asked if _same_origin(url, target) else _without_credentials(asked)
+                    url = target
+                if refused := await _check(url, self._allow_nets):
+                    return Probed(refused=refused, final_uri=str(url))
+            except (Unresolved, aiohttp.ClientError, OSError, ValueError):
+                return Probed()
+            if url.scheme not in _HTTP:
+                break
+        return Probed()
 
 
 async def _check(url: URL, allow_nets: Sequence[Network]) -> str | None:
@@ -171,13 +175,25 @@ def _target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
 
 
 def _read(answer: aiohttp.ClientResponse, now: float) -> Probed:
-    plain = answer.status == 200 and answer.headers.get("Content-Encoding", "identity") == "identity"
+    headers = answer.headers
     return Probed(
-        size=answer.content_length if plain else None,
+        size=_size(answer),
         status=answer.status,
-        retry_after_s=retry_after_s(answer.headers.get("Retry-After", ""), now),
+        etag=headers.get("ETag", "")[:VALIDATOR_CHARS_MAX],
+        last_modified=headers.get("Last-Modified", "")[:VALIDATOR_CHARS_MAX],
+        retry_after_s=retry_after_s(headers.get("Retry-After", ""), now),
         final_uri=str(answer.url),
     )
+
+
+def _size(answer: aiohttp.ClientResponse) -> int | None:
+    """Of the whole file, as far as the answer tells."""
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    if answer.status == _OK:
+        return answer.content_length
+    told = _TOTAL.fullmatch(answer.headers.get("Content-Range", ""))
+    return int(told[1]) if told else None
 
 
 def retry_after_s(text: str, now: float) -> float | None:
@@ -199,59 +215,3 @@ def _same_origin(one: URL, other: URL) -> bool:
 
 def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _CREDENTIALS}
-
-
-async def _addresses(host: str, port: int) -> list[Address]:
-    """All addresses, each as the one it really leads to, as of just now. Raises Unresolved."""
-    known = _resolved.get(host)
-    now = time.monotonic()
-    if known is not None and now - known[0] < RESOLVED_FOR_S:
-        return known[1]
-    if len(_resolved) >= RESOLVED_MAX:
-        _resolved.clear()
-    try:
-        addresses = [_unwrapped(ipaddress.ip_address(host))]
-    except ValueError:
-        addresses = await _resolve(host, port)
-    _resolved[host] = now, addresses
-    return addresses
-
-
-async def _resolve(host: str, port: int) -> list[Address]:
-    """Ask the resolver, which needs a thread. Raises Unresolved."""
-    try:
-        with anyio.fail_after(RESOLVE_TIMEOUT_S):
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise Unresolved(f"{host} can't be resolved: {error}") from error
-    return [_unwrapped(ipaddress.ip_address(sockaddr[0])) for *_, sockaddr in found]
-
-
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one that only carries it (mapped, 6to4, NAT64)."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64:
-            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
-
-
-def _kind(address: Address) -> str | None:
-    """What makes an address no origin; private networks are fine: mirrors live there."""
-    if address.is_unspecified:
-        return "the unspecified"
-    if address.is_loopback:
-        return "a loopback"
-    if address.is_link_local:
-        return "a link-local"
-    if address.is_multicast:
-        return "a multicast"
-    return "a reserved" if address.is_reserved else None
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -13,6 +13,9 @@ from schemas.errors import IllegalTransition
 from schemas.lifecycle import Desired
 from schemas.task import TaskRow
 
+CUTS_MAX = 2
+"""As aria2 itself would go on, but with a look at the origin's file in between."""
+
 
 class Wanted(StrEnum):
     RUN = "run"
@@ -59,6 +62,8 @@ class Signal(StrEnum):
     """aria2 has every byte."""
     FAILED = "failed"
     """This attempt is over: aria2 says so, the origin is refused, or the file is wrong."""
+    CUT = "cut"
+    """The connection broke, but bytes came: go on from there within the attempt."""
     VANISHED = "vanished"
     """aria2 knows nothing of it: it was removed as asked, or its daemon is a new one."""
     FOUND = "found"
@@ -78,6 +83,7 @@ TABLE: dict[tuple[Phase, Signal], Phase] = {
     (Phase.ACTIVE, Signal.STARTED): Phase.ACTIVE,
     (Phase.ACTIVE, Signal.WHOLE): Phase.VERIFYING,
     (Phase.ACTIVE, Signal.FAILED): Phase.REPORTING,
+    (Phase.ACTIVE, Signal.CUT): Phase.WAITING,
     (Phase.ACTIVE, Signal.VANISHED): Phase.WAITING,
     (Phase.REMOVING, Signal.STARTED): Phase.REMOVING,
     (Phase.REMOVING, Signal.VANISHED): Phase.WAITING,
@@ -114,6 +120,10 @@ class Session(Struct, frozen=True, kw_only=True):
     started_at: float = 0.0
     """When aria2 first ran it, monotonic seconds; 0 before."""
     said_paused: bool = False
+    cuts: int = 0
+    """How often its connection broke."""
+    cut_at: int = 0
+    """Bytes it had when that happened last."""
 
     @property
     def task(self) -> str:
@@ -171,6 +181,11 @@ def after(session: Session, signal: Signal) -> Session:
         return replace(session, phase=TABLE[session.phase, signal])
     except KeyError:
         raise IllegalTransition(f"a session that is {session.phase} can't be {signal}") from None
+
+
+def goes_on(session: Session, done: int) -> bool:
+    """Whether a transfer whose connection broke with `done` bytes is continued within the attempt."""
+    return session.phase is Phase.ACTIVE and session.cuts < CUTS_MAX and done > session.cut_at
 
 
 def rewished(session: Session, row: TaskRow, sequence: int) -> Session:

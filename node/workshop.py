@@ -1,6 +1,5 @@
 """What a session's steps do: look before the download, check and place after it, report. All I/O, no decisions."""
 
-import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from functools import partial
@@ -14,14 +13,18 @@ import structlog
 from anyio import CapacityLimiter
 
 from node import files
+from node.addresses import Network
 from node.aria2 import Addition
+from node.asking import Asker
 from node.daemon import Lane
-from node.failures import Verdict
+from node.failures import HTTP_ASKS_TO_WAIT, Verdict, answered
 from node.files import Placed, PlacementFailed, Store
+from node.guard import Guard
 from node.hands import Hands
-from node.probe import Network, Probed, Unresolved, check_addresses, host_and_port, probe
+from node.probe import Probed
 from node.room import Partial
 from node.session import Session
+from node.validators import was_mixed
 from schemas.redact import redact_uri
 from schemas.request import Request, file_name
 from schemas.task import FailureClass
@@ -34,6 +37,10 @@ LARGE_HASHED_MAX = 2
 """Large files hashed at once: a disk serves few readers well."""
 DISK_WITHIN_S = 10.0
 """For what takes milliseconds: a disk that hangs must not keep a task that another node could take."""
+PREPARED_WITHIN_S = 25.0
+"""… and with questions to the origin, which take nine seconds at most."""
+ONE_ANSWER = {"split": "1", "max-connection-per-server": "1", "max-tries": "1"}
+"""For a file that changed under way: all of it by one answer of the origin, which can't be of two versions."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
 
@@ -58,10 +65,10 @@ class Workshop:
 
     def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network], hands: Hands) -> None:
         self._store = store
-        self._http = http
-        self._allow_nets = allow_nets
         self._hands = hands
+        self._asker = Asker(http, allow_nets)
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
+        self._guard = Guard(store, hands, self._asker.ask)
         self._wiping: dict[str, anyio.Event] = {}
         """Tasks that are not here and whose partials are being deleted: one that comes back waits for the end."""
 
@@ -81,36 +88,63 @@ class Workshop:
                 return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
             if placed is not None:
                 return Looked(placed=placed)
-        size = request.size_bytes
+        size, found = request.size_bytes, {}
         if size is None:
-            found = await self._probe(request)
-            if found.refused:
-                led_on = "" if found.final_uri == request.uris[0] else "leads on: "
-                return _refused(request.uris[0], led_on + found.refused)
-            size = found.size
-        # What was probed was checked on the way.
-        for uri in request.uris[1:] if request.size_bytes is None else request.uris:
-            if refused := await self._refusal(uri):
-                return _refused(uri, refused)
+            found = await self._asker.ask(request)
+            if verdict := _verdict_of_look(request, found):
+                return Looked(verdict=verdict)
+            size = next((one.size for one in found.values() if one.size is not None), None)
+            if is_fresh:
+                self._guard.noticed(session.task, found)
+        for uri in request.uris:
+            # What was asked was checked on the way.
+            if uri not in found and (refused := await self._asker.refusal(uri)):
+                return Looked(verdict=_refused(uri, refused))
         wants_split = "split" in request.options or "max-connection-per-server" in request.options
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
         return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
 
     async def prepare(self, session: Session) -> None:
         """Make the staging folder fit to go on with. Raises OSError, TimeoutError for a disk that hangs among them."""
-        split = session.lane == Lane.LARGE and _request(session).options.get("split") != "1"
-        with anyio.fail_after(DISK_WITHIN_S):
+        request = _request(session)
+        one_answer = was_mixed(session.row.history)
+        with anyio.fail_after(PREPARED_WITHIN_S):
+            await self._guard.before(session.task, request, never_resume=one_answer)
+            split = session.lane == Lane.LARGE and request.options.get("split") != "1" and not one_answer
             await self._hands.do(partial(self._store.prepare, session.task, split))
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
         request = _request(session)
         options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
+        if was_mixed(session.row.history) and not request.checksum:
+            options |= ONE_ANSWER
         options["dir"] = str(self._store.expect(session.task))
         options["out"] = files.DATA_NAME
         if request.headers:
             options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]
         return Addition(gid=session.task, uris=list(request.uris), options=options)
+
+    def has_doubts(self, session: Session) -> bool:
+        """Whether a whole file may be of two versions: then `second_look` says."""
+        request = _request(session)
+        is_one_answer = was_mixed(session.row.history) or (
+            session.lane == Lane.SMALL and request.options.get("max-tries", "1") == "1"
+        )
+        return self._guard.has_doubts(session.task, request, is_one_answer=is_one_answer)
+
+    async def second_look(self, session: Session) -> Verdict | None:
+        """Ask the origin whether a whole file is still the one that was begun; None where all is well."""
+        return await self._guard.after(session.task, _request(session))
+
+    def keep(self, session: Session) -> None:
+        """Write down what a download was begun from, unless that is done: it lives long enough to be interrupted."""
+        if not _request(session).checksum:
+            self._guard.keep(session.task)
+
+    def forget(self, task: str) -> None:
+        """Its attempt is over."""
+        self._guard.forget(task)
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
         """Check whole files and move them to their places, or say what is wrong with each.
@@ -148,7 +182,7 @@ class Workshop:
 
     async def retry_after_s(self, session: Session) -> float | None:
         """How long the origin asks to be left alone; aria2 does not tell."""
-        return (await self._probe(_request(session))).retry_after_s
+        return await self._asker.retry_after_s(_request(session))
 
     def is_fresh(self, task: str) -> bool:
         """Whether nothing is staged of a task."""
@@ -211,19 +245,25 @@ class Workshop:
         except OSError as error:
             return disk_trouble(error)
 
-    async def _refusal(self, uri: str) -> str | None:
-        try:
-            return await check_addresses(*host_and_port(uri), self._allow_nets)
-        except Unresolved:
-            return None  # aria2 will say so in its own words, and it may resolve by then
 
-    async def _probe(self, request: Request) -> Probed:
-        return await probe(self._http, request.uris[0], request.headers, self._allow_nets, time.time())
+def _verdict_of_look(request: Request, found: dict[str, Probed]) -> Verdict | None:
+    """Why a download need not begin: the node does not go there, or the origin asks to come again later."""
+    for uri, told in found.items():
+        if told.refused:
+            led_on = "" if told.final_uri == uri else "leads on: "
+            return _refused(uri, led_on + told.refused)
+    own_tries = "max-tries" in request.options or "retry-wait" in request.options
+    if len(request.uris) > 1 or own_tries:
+        return None  # another mirror may do, or aria2 is to come again as it was told
+    for told in found.values():
+        if told.status in HTTP_ASKS_TO_WAIT:
+            return answered(told.status)._replace(retry_after_s=told.retry_after_s)
+    return None
 
 
-def _refused(uri: str, why: str) -> Looked:
+def _refused(uri: str, why: str) -> Verdict:
     """The node does not go there."""
-    return Looked(verdict=Verdict(FailureClass.PERMANENT, "address-refused", f"{redact_uri(uri)}: {why}"))
+    return Verdict(FailureClass.PERMANENT, "address-refused", f"{redact_uri(uri)}: {why}")
 
 
 def final_path(request: Request) -> PurePosixPath:

@@ -75,6 +75,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """With less than this free on the download disk no task is taken, nor planned beyond it."""
     disk_high: Size = 1 << 30
     """With this much free tasks are taken again; at least `disk_low`."""
+    stall_timeout_s: Seconds = 60.0
+    """A download that receives next to nothing for so long is given up and tried again elsewhere."""
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):

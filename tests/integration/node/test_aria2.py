@@ -19,6 +19,7 @@ from node.daemon import Daemon, DaemonFailed, Lane
 from node.failures import classify
 from node.files import CONTROL_NAME, DATA_NAME, Store
 from schemas.task import FailureClass
+from tests.harness.bad_origin import Manner, misbehaving
 from tests.integration.node.origin import Origin
 
 pytestmark = pytest.mark.anyio
@@ -203,6 +204,23 @@ async def test_an_answer_that_is_no_json_is_nonsense(origin: Origin) -> None:
     stranger = Aria2(origin.port, "secret", CapacityLimiter(1))
     with pytest.raises(Aria2Nonsense):
         await stranger.version()
+
+
+async def test_an_answer_of_any_length_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aria2, "ANSWER_BYTES_MAX", 1 << 20)
+    async with misbehaving() as origin:
+        origin.manners["jsonrpc"] = Manner(body=b" " * (8 << 20))
+        stranger = Aria2(origin.port, "secret", CapacityLimiter(1))
+        with pytest.raises(Aria2Nonsense, match="longer than"):
+            await stranger.version()
+
+
+async def test_an_answer_that_drips_is_not_waited_for_to_its_end() -> None:
+    async with misbehaving() as origin:
+        origin.manners["jsonrpc"] = Manner(body=b" " * 1000, bytes_per_s=20)
+        with anyio.fail_after(WAIT_S), pytest.raises(Aria2Frozen, match="did not end its answer"):
+            await Aria2(origin.port, "secret", CapacityLimiter(1), timeout_s=SHORT_S).version()
+        origin.cut_all()
 
 
 async def test_the_secret_is_in_no_process_list_and_no_file_once_started(lab: Lab, tmp_path: Path) -> None:

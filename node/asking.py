@@ -1,0 +1,73 @@
+"""Questions to the origins of one request, asked as aria2 would ask."""
+
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+
+import aiohttp
+import anyio
+
+from node.addresses import Network, Unresolved, check_addresses, host_and_port
+from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
+from schemas.request import Request
+
+ADDRESSES_MAX = 4
+"""Mirrors of one file that are asked: aria2 seldom takes bytes from more."""
+
+
+class Asker:
+    """Asks for one node."""
+
+    def __init__(self, http: aiohttp.ClientSession, allow_nets: Sequence[Network]) -> None:
+        self._http = http
+        self._allow_nets = allow_nets
+
+    async def ask(self, request: Request, within_s: float = PROBE_TIMEOUT_S) -> dict[str, Probed]:
+        """What the first addresses say of the file, by address; those that are not HTTP are not asked."""
+        found: dict[str, Probed] = {}
+
+        async def ask_one(uri: str) -> None:
+            headers = _headers(request)
+            found[uri] = await probe(self._http, uri, headers, self._allow_nets, time.time(), within_s=within_s)
+
+        uris = _http_of(request)
+        if len(uris) == 1:
+            await ask_one(uris[0])
+            return found
+        async with anyio.create_task_group() as tasks:
+            for uri in uris:
+                tasks.start_soon(ask_one, uri)
+        return found
+
+    async def retry_after_s(self, request: Request) -> float | None:
+        """How long an origin that refused asks to be left alone; it is asked by GET, as aria2 asked."""
+        for uri in _http_of(request):
+            told = await probe_by_get(self._http, uri, _headers(request), self._allow_nets, time.time())
+            if told.retry_after_s is not None and not told.is_file:
+                return told.retry_after_s
+        return None
+
+    async def refusal(self, uri: str) -> str | None:
+        """Why this node does not go to an address, of which nothing else is to be known."""
+        try:
+            return await check_addresses(*host_and_port(uri), self._allow_nets)
+        except Unresolved:
+            return None  # aria2 will say so in its own words, and it may resolve by then
+
+
+def _http_of(request: Request) -> list[str]:
+    return [uri for uri in request.uris if uri.lower().startswith(("http:", "https:"))][:ADDRESSES_MAX]
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """What aria2 would send: an origin may answer others otherwise."""
+    headers = dict(request.headers)
+    given = {name.lower() for name in headers}
+    options = {name: str(value) for name, value in request.options.items()}
+    for name, header in (("user-agent", "User-Agent"), ("referer", "Referer")):
+        if name in options and name not in given:
+            headers[header] = options[name]
+    if "http-user" in options and "authorization" not in given:
+        pair = f"{options['http-user']}:{options.get('http-passwd', '')}"
+        headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    return headers
