@@ -1,6 +1,5 @@
 """One lane at work: a daemon kept alive, and one multicall a tick that hands over, takes back and looks."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -137,19 +136,19 @@ class LaneDriver:
             if applied != self._slots:
                 applied = self._slots
                 await client.set_concurrency(applied)
-            began_at = time.monotonic()
+            began_at = anyio.current_time()
             await self._turn(client)
             with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
             is_full = len(self._held) >= self._slots
             least_s = BETWEEN_FULL_S if is_full else BETWEEN_TURNS_S if self._held else 0.0
-            await anyio.sleep(max(0.0, began_at + least_s - time.monotonic()))
+            await anyio.sleep(max(0.0, began_at + least_s - anyio.current_time()))
 
     def _pause_s(self) -> float:
         """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
         if not self._held:
             return IDLE_TICK_S
-        turns_over = self.lane is Lane.SMALL and time.monotonic() - self._changed_at < QUICK_FOR_S
+        turns_over = self.lane is Lane.SMALL and anyio.current_time() - self._changed_at < QUICK_FOR_S
         return QUICK_TICK_S if turns_over else TICK_S[self.lane]
 
     async def _turn(self, client: Aria2) -> None:
@@ -169,13 +168,13 @@ class LaneDriver:
                 news.append(News(task, Signal.FAILED, classify("1", str(refused))))
         news += self._look(tick)
         if additions or self._ended:
-            self._changed_at = time.monotonic()
+            self._changed_at = anyio.current_time()
         self._tell(news)
 
     def _look(self, tick: Tick) -> list[News]:
         """What changed since the last tick."""
         self.transfers, self.bytes_per_s = tick.transfers, tick.speed
-        self.looked_before, self._looked_at = self._looked_at, time.monotonic()
+        self.looked_before, self._looked_at = self._looked_at, anyio.current_time()
         news = []
         for task in tuple(self._held):
             transfer = tick.transfers.get(task)
