@@ -8,8 +8,8 @@ import anyio
 import nats.errors
 import structlog
 from anyio.abc import TaskGroup
-from nats.micro import add_service
 from nats.micro.request import Request
+from nats.micro.service import Service, ServiceConfig
 
 from broker.connection import Connection
 
@@ -42,7 +42,9 @@ async def service(
     in_flight: int = 1,
 ) -> AsyncIterator[None]:
     """Answer each subject pattern of `endpoints` for the length of the block, `in_flight` requests of each at once."""
-    running = await add_service(connection.client, name=name, version=version, description=description)
+    running = Service(connection.client, ServiceConfig(name=name, version=version, description=description))
+    with suppress(nats.errors.Error):  # it flushes: a broker that does not answer now learns of the service later
+        await running.start()
     async with anyio.create_task_group() as tasks:
         try:
             for subject, handler in endpoints.items():
