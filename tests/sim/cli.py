@@ -15,7 +15,7 @@ from tests.sim.config import CONFIGS
 from tests.sim.plants import PLANTS
 from tests.sim.schedule import Result
 
-CHUNK = 20
+CHUNK = 5
 """Schedules a worker lives through before it reports."""
 SHOWN_MAX = 5
 EXIT_BROKEN = 1
@@ -27,12 +27,16 @@ class Work(NamedTuple):
     seeds: int
     plant: str
     keep: bool
+    ends_at: float
+    """Unix time after which no schedule is begun; 0: none is left out."""
 
 
 def lived_through(work: Work) -> list[Result]:
     """Run some schedules; stops at the first broken promise of a planted mistake, which is enough."""
     results = []
     for seed in range(work.first, work.first + work.seeds):
+        if work.ends_at and time.time() > work.ends_at:
+            break
         results.append(schedule.run(seed, work.config, keep=work.keep))
         schedule.tidy()
         if work.plant and results[-1].invariant:
@@ -58,11 +62,12 @@ def everything(works: Sequence[Work], jobs: int) -> Iterator[Result]:
                 return
 
 
-def chunks(configs: Sequence[str], first: int, seeds: int, plant: str, keep: bool) -> list[Work]:
+def _chunks(configs: Sequence[str], asked: argparse.Namespace, ends_at: float) -> list[Work]:
     """The seeds of all configs in turn, in pieces."""
+    end = asked.first + asked.seeds
     return [
-        Work(config, start, min(CHUNK, first + seeds - start), plant, keep)
-        for start in range(first, first + seeds, CHUNK)
+        Work(config, start, min(CHUNK, end - start), asked.plant, asked.trace, ends_at)
+        for start in range(asked.first, end, CHUNK)
         for config in configs
     ]
 
@@ -75,6 +80,7 @@ def main() -> None:
     parser.add_argument("--config", action="append", choices=CONFIGS, help="a kind of world, again for more (all)")
     parser.add_argument("--trace", action="store_true", help="print what happens in each schedule")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="worker processes (one for each core)")
+    parser.add_argument("--within-s", type=float, default=0.0, help="begin nothing new after so many seconds")
     parser.add_argument("--plant", choices=PLANTS, default="", help="plant a mistake and stop where it is found")
     asked = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
@@ -83,7 +89,8 @@ def main() -> None:
         sys.exit(subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": "0"}, check=False).returncode)
     configs = asked.config or list(CONFIGS)
     began_at, count, broken, digest = time.perf_counter(), 0, 0, 0
-    for result in everything(chunks(configs, asked.first, asked.seeds, asked.plant, asked.trace), asked.jobs):
+    ends_at = time.time() + asked.within_s if asked.within_s else 0.0
+    for result in everything(_chunks(configs, asked, ends_at), asked.jobs):
         count += 1
         digest = (digest * 31 + result.digest) % (1 << 32)
         print("\n".join(result.lines), end="\n" if result.lines else "")

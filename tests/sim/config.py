@@ -14,6 +14,10 @@ class Config(Struct, frozen=True, kw_only=True):
     wishes: int = 1
     seconds: float = 12.0
     """Faults and requests come within this time; then all is mended and everything has to end."""
+    requests_s: float = 5.0
+    """Requests come within the first so many."""
+    downloads_s: tuple[float, ...] = (0.05, 0.3, 1.0, 3.0)
+    """How long they may take."""
     delay_s: tuple[float, float] = (0.0005, 0.004)
     """Of each frame."""
     trouble: float = 0.25
@@ -55,7 +59,24 @@ CONFIGS: dict[str, Config] = {
     "crashes": Config(said="processes die between any two callbacks, and come back", crashes=5, leaves=0.5),
     "freezes": Config(said="processes stand still and go on", freezes=3, seconds=20.0),
     "lone": Config(
-        said="the only coordinator freezes and dies", coordinators=1, crashes=1.5, freezes=1.5, freeze_s=(8.0, 30.0)
+        said="the only coordinator stands still for long, and dies",
+        coordinators=1,
+        crashes=0.7,
+        freezes=1.5,
+        freeze_s=(11.0, 30.0),
+        seconds=30.0,
+        requests_s=20.0,
+    ),
+    "takeovers": Config(
+        said="leaders die again and again while nodes are hard to hear",
+        crashes=5,
+        silences=8,
+        silence_s=(3.0, 5.5),
+        seconds=36.0,
+        requests_s=24.0,
+        downloads_s=(8.0, 12.0),
+        trouble=0.0,
+        wishes=0,
     ),
     "partitions": Config(said="connections break, or fall silent", cuts=4, silences=1.5),
     "storms": Config(
@@ -68,7 +89,9 @@ CONFIGS: dict[str, Config] = {
         crashes=1.5,
         delay_s=(0.0005, 0.08),
     ),
-    "full": Config(said="streams and disks are full for a while", full=2, disks=1, crashes=1),
+    "full": Config(
+        said="streams and disks are full for a while, and origins fail", full=3, disks=1, crashes=1, trouble=0.8
+    ),
     "nodes": Config(
         said="nodes die, their aria2c too, and namesakes turn up", nodes=3, crashes=3, aria2=4, twins=0.7, disks=0.5
     ),
@@ -94,5 +117,5 @@ CONFIGS: dict[str, Config] = {
         twins=0.2,
         delay_s=(0.0005, 0.02),
     ),
-    "burst": Config(said="many tasks at once", tasks=16, nodes=3, crashes=1.5, trouble=0.1),
+    "burst": Config(said="many tasks at once over slow links", tasks=14, nodes=2, crashes=1, trouble=0.1, delay_s=(0.001, 0.1)),
 }

@@ -16,9 +16,9 @@ from schemas.task import TaskRow
 
 GRACE_S = 8.0
 """How long a leader may go on with a task that ended a moment ago: it may not have heard yet."""
-HEARTBEATS_APART_S = 5.0
-"""Two heartbeats and a little: more is a gap."""
-HEARD_LONG_S = 10.0
+HEARTBEATS_APART_S = 8.0
+"""Less than the loss time-out: who is heard so often is not lost."""
+HEARD_LONG_S = 3.0
 """So long beyond the loss time-out a node must have been heard for its rescue to be a mistake."""
 PREFETCH = 1
 """What waits at a node beyond its slots, in worlds where downloads take seconds."""
@@ -110,6 +110,9 @@ class Judge:
         highest = self._highest.get(task, 0)
         self.check("attempts_only_rise", row.attempt >= highest, task, "fell from attempt", highest, "to", row.attempt)
         self.check("attempts_only_rise", row.attempt <= highest + 1, task, "jumped", highest, "to", row.attempt)
+        if top is not None and top.row.place != row.place and row.state in (State.QUEUED, State.ASSIGNED):
+            due = top.row.attempt + (top.row.state is State.ASSIGNED)
+            self.check("attempts_only_rise", row.attempt == due, task, "moved to", row.place, "as", row.attempt)
         self._highest[task] = row.attempt
         if row.state is State.ASSIGNED:
             first = self._given.setdefault((task, row.attempt), row.place)

@@ -84,7 +84,13 @@ def highest_deleted_first() -> None:
 
 def loss_timers_not_reset() -> None:
     """Rule 10: silence counts afresh after a takeover, a reconnect and a gap in one's own loop."""
-    Fleet.start_afresh = lambda self, now: None  # type: ignore[method-assign,assignment,misc]
+    right = Fleet.__init__
+
+    def begin(self: Fleet, now: float) -> None:
+        right(self, -1e9)
+
+    Fleet.__init__ = begin  # type: ignore[method-assign]
+    Fleet.start_afresh = lambda self, now: None  # type: ignore[method-assign]
 
 
 def reservations_forgotten() -> None:

@@ -32,7 +32,7 @@ def _request(index: int, config: Config, dice: random.Random, origins: Origins) 
         troubles.extend(Trouble(dice.choice(TROUBLES), dice.random()) for _ in range(dice.randint(1, 4)))
     uri = f"http://origin{index % 2}.sim/file{index}"
     size = dice.choice((MIB, 64 * MIB))
-    origins.add(Origin(uri=uri, bytes=size, seconds=dice.choice((0.05, 0.3, 1.0, 3.0)), troubles=troubles))
+    origins.add(Origin(uri=uri, bytes=size, seconds=dice.choice(config.downloads_s), troubles=troubles))
     source = f"job-{index}" if dice.random() < 0.75 else ""
     fields: dict[str, object] = {}
     kind = dice.random()
@@ -45,4 +45,4 @@ def _request(index: int, config: Config, dice: random.Random, origins: Origins) 
     elif kind < 0.24:
         fields["not_before"] = (BEGIN + timedelta(seconds=dice.uniform(1, 8))).isoformat()
     times = 2 if source and dice.random() < 0.3 else 1
-    return Wanted(dice.uniform(0.0, 0.4 * config.seconds), body(uri, source, **fields), source, times)
+    return Wanted(dice.uniform(0.0, config.requests_s), body(uri, source, **fields), source, times)
