@@ -194,6 +194,6 @@ class NodeMachine(Machine):
     def is_idle(self) -> str:
         """Empty where nothing is left to do; else what is."""
         if self.agent is None:
-            return "" if not self.is_up else "not begun"
+            return "not begun" if self.is_up else "down"
         left = [f"{held.task} {held.phase}" for held in self.agent.held()]
         return ", ".join([*left, *(f"{task} carried" for task in self.agent._carried)])

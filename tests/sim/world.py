@@ -214,6 +214,7 @@ class World:
                 self._heard_again(machine.link)
             if isinstance(machine, NodeMachine):
                 self._has_room(machine)
+            machine.start()
 
     async def _keep_up(self) -> None:
         """A supervisor: what ended is started again after a while."""
