@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks import large_file, latency, noop, small_files, startup
+from benchmarks import durability, large_file, latency, noop, small_files, startup
 from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
@@ -25,6 +25,7 @@ BENCHES: dict[str, Measure] = {
     "latency": lambda bench, rounds, quick: latency.measure(bench, rounds=rounds, tasks=10 if quick else 100),
     "startup": lambda bench, rounds, quick: startup.measure(bench, rounds=rounds, runs=3 if quick else 15),
     "noop": lambda bench, rounds, quick: noop.measure(bench, rounds=rounds, tasks=500 if quick else 5000),
+    "durability": lambda bench, rounds, quick: durability.measure(bench, rounds=rounds, tasks=200 if quick else 5000),
 }
 
 

@@ -88,7 +88,7 @@ def fresh_id() -> str:
 
 
 @asynccontextmanager
-async def bench_cluster(folder: Path) -> AsyncIterator[Bench]:
+async def bench_cluster(folder: Path, *, sync_interval: str = "1s") -> AsyncIterator[Bench]:
     """Two nodes of eight slots, one coordinator, one nats-server with the streams on disk as in production."""
     folder.mkdir(parents=True, exist_ok=True)
     async with _origin(folder) as origin:
@@ -98,6 +98,7 @@ async def bench_cluster(folder: Path) -> AsyncIterator[Bench]:
             nodes=NODES,
             slots=SLOTS,
             nats_port=0,
+            sync_interval=sync_interval,
             allow_nets=("127.0.0.0/8",),
             environment={"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"},
         )

@@ -1,6 +1,7 @@
-"""A nats-server of one's own, run from the very nats.conf that production uses."""
+"""A nats-server of one's own, run from the nats.conf that production uses but for what a setting changes in it."""
 
 import json
+import re
 import signal
 from importlib import resources
 from pathlib import Path
@@ -10,11 +11,14 @@ from anyio.abc import Process
 
 from broker.binaries import find_nats_server
 from schemas.errors import DowndraftError
+from schemas.settings import BrokerSettings
 
 CONF = "nats.conf"
 KEYS = "keys"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
+
+_SYNC_INTERVAL = re.compile(r"^(\s*sync_interval:\s*)\S+$", re.MULTILINE)
 
 
 class ServerFailed(DowndraftError):
@@ -29,12 +33,23 @@ def packaged_conf() -> str:
     return (Path(__file__).parent.parent / CONF).read_text()
 
 
-def lay_out(folder: Path) -> Path:
-    """Put nats.conf where the server will run: `folder` has (or gets) `keys/`, its data and its log."""
+def lay_out(folder: Path, *, sync_interval: str = BrokerSettings().sync_interval) -> Path:
+    """Put nats.conf where the server will run: `folder` has (or gets) `keys/`, its data and its log.
+
+    `sync_interval`: `always`, or seconds such as `1s`; see `BrokerSettings`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     conf = folder / CONF
-    conf.write_text(packaged_conf())
+    conf.write_text(with_sync_interval(packaged_conf(), sync_interval))
     return conf
+
+
+def with_sync_interval(conf: str, sync_interval: str) -> str:
+    """The text of a nats.conf that syncs its streams so often. Raises ServerFailed where it does not say how often."""
+    changed, count = _SYNC_INTERVAL.subn(rf'\g<1>"{sync_interval}"', conf)
+    if count != 1:
+        raise ServerFailed(f"nats.conf has {count} lines with sync_interval, one was expected")
+    return changed
 
 
 class EmbeddedServer:

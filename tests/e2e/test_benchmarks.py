@@ -22,7 +22,7 @@ def test_every_bench_prints_rows_as_json_lines() -> None:
     done = run("--quick", "--rounds", "1", "--json")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {row["bench"] for row in rows} == {"small_files", "large_file", "latency", "startup", "noop"}
+    assert {row["bench"] for row in rows} == {"small_files", "large_file", "latency", "startup", "noop", "durability"}
     assert all(row.keys() >= FIELDS and row["value"] > 0 for row in rows)
 
 

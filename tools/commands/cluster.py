@@ -78,6 +78,7 @@ def up(
         slots=slots or settings.node.slots,
         nats_port=nats_port,
         nats_binary=settings.nats.server_binary,
+        sync_interval=settings.broker.sync_interval,
         allow_nets=tuple(allow_net or settings.node.allow_nets),
         tags=settings.node.tags,
         node_tags=_tags_by_node(node_tag or []),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LEADER = "sim"
 BAD_REQUEST = Refusal(400, 10003, "bad request")
+NO_FILTER = Refusal(
+    400, 10094, "consumer delivery policy is deliver last per subject, but optional filter subject is not set"
+)
 NO_CONSUMER = Refusal(404, 10014, "consumer not found")
 NO_MESSAGE = Refusal(404, 10037, "no message found")
 NO_STREAM = Refusal(404, 10059, "stream not found")
@@ -221,14 +224,16 @@ def _found(stream: Stream, body: Body) -> Stored | None:
 
 
 def _check_consumer(stream: Stream, config: Body) -> None:
-    """What a work queue asks of its consumers. Raises Refusal."""
+    """What a policy, and a work queue, ask of consumers. Raises Refusal."""
+    filters = _filters(config)
+    if stream.is_work_queue and config.get("ack_policy", "none") != "explicit":
+        raise Refusal(400, 10084, "consumer in pull mode requires explicit ack policy on workqueue stream")
+    if config.get("deliver_policy") == "last_per_subject" and not filters:
+        raise NO_FILTER
     if not stream.is_work_queue:
         return
-    if config.get("ack_policy", "none") != "explicit":
-        raise Refusal(400, 10084, "consumer in pull mode requires explicit ack policy on workqueue stream")
     if config.get("deliver_policy", "all") != "all":
         raise Refusal(400, 10101, "consumer must be deliver all on workqueue stream")
-    filters = _filters(config)
     others = [other.filters for other in stream.consumers.values()]
     if others and not filters:
         raise Refusal(400, 10099, "multiple non-filtered consumers not allowed on workqueue stream")

@@ -18,7 +18,9 @@ def selected(stream: "Stream", config: dict[str, Any], filters: tuple[str, ...])
     if policy == "last_per_subject":
         last: dict[str, int] = {stream.messages[sequence].subject: sequence for sequence in under}
         chosen = sorted(last.values())
-        return (chosen[0] if chosen else stream.first_sequence), chosen
+        if stream.config["max_msgs_per_subject"] == 1:  # every message is the last of its subject
+            return stream.first_sequence, chosen
+        return (chosen[0] if chosen else stream.last_sequence), chosen
     start = stream.first_sequence
     if policy == "by_start_sequence":
         start = max(int(config["opt_start_seq"]), stream.first_sequence)

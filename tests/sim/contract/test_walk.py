@@ -1,5 +1,6 @@
 """The same seeded walk through both brokers, step by step: whatever one answers, the other must answer."""
 
+import os
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -17,7 +18,11 @@ from tests.harness.waiting import eventually
 from tests.sim.contract.brokers import SimBroker, begin
 from tests.sim.contract.raw import EPHEMERAL, EXPLICIT, Got, Reader, consumer, fate, info, reading, state
 
-STEPS = 250
+STEPS = 200
+LOOK_EVERY = 10
+"""Steps between two looks at all that is told of streams and consumers."""
+WALKS = tuple(range(1, 1 + int(os.environ.get("DOWNDRAFT_WALKS", "2"))))
+"""Their seeds; more on demand."""
 TASKS = ("t1", "t2", "t3", "t4")
 PLACES = ("a", "b", "queued")
 STREAMS = (s.TASKS_STREAM, s.EVENTS_STREAM, s.REQUESTS_STREAM)
@@ -27,7 +32,7 @@ FILTERS = {
     s.EVENTS_STREAM: ((s.EVENTS_ALL,), s.FACTS, (s.OUTCOMES_ALL,), (s.task_events("t2"),)),
     s.REQUESTS_STREAM: ((),),
 }
-POLICIES = ("all", "new", "last_per_subject", "by_start_sequence")
+POLICIES = ("all", "new", "by_start_sequence")
 
 Step = Callable[["Side"], Awaitable[Any]]
 
@@ -109,7 +114,10 @@ def a_change_of_consumers(dice: random.Random, last: int) -> Step:
     stream, name = dice.choice(STREAMS), dice.choice(("c1", "c2"))
     if dice.random() < 0.4:
         return lambda side: _told(pull.delete_consumer(side.connection, stream, name))
-    filters, policy = dice.choice(FILTERS[stream]), dice.choice(POLICIES)
+    # The last of each subject only where each has one, as Downdraft does: elsewhere nats-server itself stumbles over
+    # deleted messages.
+    policies = POLICIES if stream == s.EVENTS_STREAM else (*POLICIES, "last_per_subject")
+    filters, policy = dice.choice(FILTERS[stream]), dice.choice(policies)
     config: dict[str, Any] = dict(dice.choice((EXPLICIT, EPHEMERAL)))
     config |= {"deliver_policy": policy} if policy != "all" or dice.random() < 0.5 else {}
     if policy == "by_start_sequence":
@@ -124,27 +132,32 @@ def a_change_of_consumers(dice: random.Random, last: int) -> Step:
     return lambda side: _told(create(side))
 
 
-def a_step(dice: random.Random, last: int, held: int) -> Step:
-    """Anything that Downdraft may ask of a broker."""
+def a_step(dice: random.Random, last: int, held: int) -> tuple[Step, bool]:
+    """Anything that Downdraft may ask of a broker; and whether the real one carries it out a moment later."""
     kind = dice.random()
-    if kind < 0.35:
-        return a_write(dice, last)
-    if kind < 0.42:
-        request = str(dice.random()).encode()
-        return lambda side: _told(side.connection.store(s.REQUESTS, request))
-    if kind < 0.5:
+    if kind < 0.15 and held:
+        index, verb = dice.randrange(held), dice.choice((b"+ACK", b"+ACK", b"+ACK", b"-NAK", b"+TERM"))
+        return (lambda side: side.answer(index, verb)), True
+    if kind < 0.25:
         body = {"seq": dice.randrange(last + 2), "no_erase": True}
         stream = dice.choice((s.TASKS_STREAM, s.EVENTS_STREAM))
-        return lambda side: _told(_deleted(side.connection, stream, body))
-    if kind < 0.6:
+        return (lambda side: _told(_deleted(side.connection, stream, body))), True
+    return a_step_of_its_moment(dice, last), False
+
+
+def a_step_of_its_moment(dice: random.Random, last: int) -> Step:
+    kind = dice.random()
+    if kind < 0.45:
+        return a_write(dice, last)
+    if kind < 0.55:
+        request = str(dice.random()).encode()
+        return lambda side: _told(side.connection.store(s.REQUESTS, request))
+    if kind < 0.65:
         return a_read(dice, last)
-    if kind < 0.68:
+    if kind < 0.75:
         return a_change_of_consumers(dice, last)
     stream, name, batch = dice.choice(STREAMS), dice.choice(("c1", "c2")), dice.randrange(1, 6)
-    if kind < 0.85 or not held:
-        return lambda side: side.pull(stream, name, batch)
-    index, verb = dice.randrange(held), dice.choice((b"+ACK", b"+ACK", b"+ACK", b"-NAK", b"+TERM"))
-    return lambda side: side.answer(index, verb)
+    return lambda side: side.pull(stream, name, batch)
 
 
 async def _deleted(connection: Connection, stream: str, body: dict[str, Any]) -> bool:
@@ -161,7 +174,7 @@ async def _picture(side: Side) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", WALKS)
 async def test_both_answer_every_step_of_a_walk_alike(nats_server: Broker, seed: int) -> None:
     dice = random.Random(seed)
     in_memory = SimBroker()
@@ -175,13 +188,15 @@ async def test_both_answer_every_step_of_a_walk_alike(nats_server: Broker, seed:
         real, sim = sides
         for number in range(STEPS):
             last = (await state(sim.connection, s.TASKS_STREAM))["last_seq"]
-            step = a_step(dice, last, len(sim.held))
+            step, settles = a_step(dice, last, len(sim.held))
             assert await step(sim) == await step(real), f"step {number} of seed {seed}"
 
             async def alike() -> bool:
                 """Acks and deletes reach consumers a moment later there."""
                 return await _picture(sim) == await _picture(real)
 
+            if number % LOOK_EVERY and not settles:
+                continue
             try:
                 await eventually(alike, within_s=3, every_s=0.005)
             except AssertionError:
