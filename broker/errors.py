@@ -37,6 +37,10 @@ class Unreadable(BrokerError):
     """A stored message that this version can't decode: it is left alone, and so is its task."""
 
 
+class Deposed(BrokerError):
+    """The lease has run out by one's own clock: another may lead, so nothing more is written."""
+
+
 class ConsumerGone(BrokerError):
     """The consumer no longer exists: its server restarted, or another leader removed it."""
 

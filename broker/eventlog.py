@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 RETRY_S = 0.25
 FULL_RETRY_S = 2.0
+FINISH_TRIES = 2
+"""… by one who has others waiting behind: what is not answered by then is tried again with the next look."""
 NEVER = str(1 << 53)
 """A sequence that no stream reaches."""
 
@@ -58,9 +60,27 @@ class EventLog:
                 return
 
     async def finish(self, event: Finished) -> bool:
-        """Write an outcome where the task has none (rule 5). False: one is stored, perhaps by an unanswered try."""
+        """Write an outcome where the task has none (rule 5). False: one is stored, perhaps by an unanswered try.
+
+        Returns when it is stored, however long the broker is away or full.
+        """
         (was_first,) = await self.finish_all((event,))
         return was_first
+
+    async def finish_now(self, event: Finished) -> bool:
+        """`finish`, by one who can come back to it. Raises StoreFull at once, Unanswered after FINISH_TRIES."""
+        for tries in range(1, FINISH_TRIES + 1):
+            try:
+                await self._connection.store(*self._outcome_ask(event))
+            except SequenceConflict:
+                return False
+            except Unanswered:
+                if tries == FINISH_TRIES:
+                    raise
+                await anyio.sleep(RETRY_S)
+            else:
+                return True
+        raise AssertionError("unreachable")
 
     async def finish_all(self, events: Sequence[Finished]) -> list[bool]:
         """`finish` for many tasks at once: for each, in order, what it would return."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from broker import checked
 from broker.connection import API, Connection
-from broker.errors import ApiRefused, SequenceConflict, Unanswered
+from broker.errors import ApiRefused, SequenceConflict, StoreFull, Unanswered
 from schemas import codec
 from schemas import subjects as s
 
@@ -49,6 +49,8 @@ class Lease:
         self._ttl_s = ttl_s
         self._checked = checked
         """Read through the stream's leader: a replica may not know of the latest renewal yet."""
+        self.is_refused = False
+        """The last renewal was refused: the broker's store is full."""
         self.revision = 0
         """Of our last write; 0 while we do not hold it."""
         self.valid_until = 0.0
@@ -79,13 +81,25 @@ class Lease:
         return found
 
     async def renew(self) -> bool:
-        """Hold it for another term. False: it is lost for good. An unknown result is read back (rule 3)."""
+        """Hold it for another term. False: it is lost for good. An unknown result is read back (rule 3).
+
+        While the broker's store is full it counts as held: see the comment below.
+        """
+        started = anyio.current_time()
+        was_refused, self.is_refused = self.is_refused, False
         try:
             if await self._write(expected=self.revision):
                 return True
             found = await self.read()
+            if found is None and was_refused:  # it ran out while nobody could write it
+                return await self._write(expected=0)
         except Unanswered:
             return self.is_held
+        except StoreFull:
+            self.is_refused = True
+            # Nobody else's write is taken either, and who holds it may be the one who makes room.
+            self.valid_until = started + self._ttl_s
+            return True
         if found is not None and found.holder == self._holder and found.revision >= self.revision:
             self.revision = found.revision
             return self.is_held
@@ -100,7 +114,7 @@ class Lease:
         revision, self.revision = self.revision, 0
         try:
             await self._connection.store(self._subject, codec.encode(mark), self._headers(revision, RELEASED_TTL_S))
-        except (SequenceConflict, Unanswered, ApiRefused) as error:
+        except (SequenceConflict, StoreFull, Unanswered, ApiRefused) as error:
             log.debug("lease not released; it will run out", key=self._subject, problem=str(error))
 
     async def read(self) -> Found | None:

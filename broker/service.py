@@ -25,8 +25,9 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-Handler = Callable[[str, bytes], Awaitable[bytes | Answer]]
-"""Takes the request's subject and body, returns the answer: its body, or an `Answer` where it needs headers."""
+Handler = Callable[[str, bytes], Awaitable[bytes | Answer | None]]
+"""Takes the request's subject and body, returns the answer: its body, or an `Answer` where it needs headers; None where
+somebody else will answer."""
 
 _Answering = Callable[[Request], Awaitable[None]]
 
@@ -40,9 +41,15 @@ async def service(
     description: str,
     endpoints: Mapping[str, Handler],
     in_flight: int = 1,
+    group: str = "q",
 ) -> AsyncIterator[None]:
-    """Answer each subject pattern of `endpoints` for the length of the block, `in_flight` requests of each at once."""
-    running = Service(connection.client, ServiceConfig(name=name, version=version, description=description))
+    """Answer each subject pattern of `endpoints` for the length of the block, `in_flight` requests of each at once.
+
+    Those that serve under one `group` share the requests; a process that is frozen has its share too, until the
+    broker finds out.
+    """
+    about = ServiceConfig(name=name, version=version, description=description, queue_group=group)
+    running = Service(connection.client, about)
     with suppress(nats.errors.Error):  # it flushes: a broker that does not answer now learns of the service later
         await running.start()
     async with anyio.create_task_group() as tasks:
@@ -91,6 +98,8 @@ def _answering(handler: Handler) -> _Answering:
             log.warning("a request asks to be answered elsewhere than in an inbox", subject=request.subject)
             return
         answered = await handler(request.subject, request.data)
+        if answered is None:
+            return
         body, headers = answered if isinstance(answered, Answer) else (answered, {})
         await request.respond(body, dict(headers) or None)
 

@@ -88,12 +88,20 @@ class Table:
         return lost
 
     async def mark(self) -> int:
-        """Write the marker and return its sequence: a reader that sees it has seen all that came before."""
+        """Write the marker and return its sequence: a reader that sees it has seen all that came before.
+
+        Raises StoreFull.
+        """
         while True:
             try:
                 return await self._connection.store(s.task_write(QUEUED, MARKER), b"{}")
             except Unanswered:
                 await anyio.sleep(RETRY_S)
+
+    async def newest(self) -> int:
+        """The sequence of the newest row or marker, 0 for none: a reader that sees it has seen all that was written."""
+        found = await checked.get_patiently(self._connection, s.TASKS_STREAM, {"last_by_subj": s.TASKS_TREE})
+        return found.sequence if found is not None else 0
 
     async def top(self, task: str) -> StoredRow | None:
         """The true row of a task: its highest sequence, read through the stream's leader; waits out an election."""

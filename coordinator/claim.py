@@ -11,6 +11,7 @@ from broker.errors import BrokerError, Unanswered
 from broker.eventlog import StoredEvent
 from broker.pull import Delivery
 from coordinator import moves
+from coordinator.headroom import Headroom
 from coordinator.intake import ACK_WAIT_S, BATCH, take_in
 from coordinator.term import Term
 from schemas import subjects as s
@@ -18,15 +19,13 @@ from schemas.errors import RequestInvalid
 from schemas.event import Queued
 from schemas.ids import is_owner, rejected_task_id, source_of, task_id
 from schemas.lifecycle import State
+from schemas.oddity import Oddity
 from schemas.redact import redact_uri
 from schemas.request import decode_request, producer_id
 from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()
 
-FULL_SHARE = 0.8
-"""Claiming stops at this share of TASKS: a full table could not even move a row."""
-HEADROOM_EVERY_S = 5.0
 PREFIX = "claim-"
 
 
@@ -52,27 +51,15 @@ async def open_consumer(term: Term) -> str:
 
 async def claim_requests(term: Term) -> None:
     """Claim for the length of the term, while the table has room."""
-    checked_at = -HEADROOM_EVERY_S
+    headroom = Headroom(term)
 
-    async def until_headroom(term: Term) -> None:
-        nonlocal checked_at
-        if anyio.current_time() - checked_at < HEADROOM_EVERY_S:
-            return
-        while not await has_headroom(term):
-            await anyio.sleep(HEADROOM_EVERY_S)
-        checked_at = anyio.current_time()
+    async def claim_what_fits(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
+        full = [headroom.spend(len(delivery.data)) for delivery in deliveries]
+        fitting = [delivery for delivery, refusal in zip(deliveries, full, strict=True) if refusal is None]
+        fates = iter(await claim(term, fitting))
+        return [refusal or next(fates) for refusal in full]
 
-    await take_in(term, s.REQUESTS_STREAM, open_consumer, claim, ready=until_headroom)
-
-
-async def has_headroom(term: Term) -> bool:
-    """Whether the table is far enough from full to take more. Raises Unanswered."""
-    info = await term.connection.api(f"STREAM.INFO.{s.TASKS_STREAM}")
-    limit, used = info["config"]["max_bytes"], info["state"]["bytes"]
-    if limit <= 0 or used < FULL_SHARE * limit:
-        return True
-    log.warning("the table is nearly full, claiming waits", used_bytes=used, limit_bytes=limit)
-    return False
+    await take_in(term, s.REQUESTS_STREAM, open_consumer, claim_what_fits, ready=headroom.wait)
 
 
 def first_row(delivery: Delivery, salt: int = 0, *, allow_noop: bool = False) -> TaskRow:
@@ -179,6 +166,7 @@ async def _admitted(
 
 async def _finish_rejected(term: Term, row: TaskRow) -> None:
     """Outside the batch's locks: the good ones need not wait. What fails here, the watch comes back to."""
+    term.oddities[Oddity.REQUEST_REJECTED] += 1
     log.info("request rejected", task=row.task, owner=row.owner, reason=row.reason)
     try:
         async with term.only(row.task):

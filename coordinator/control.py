@@ -21,6 +21,7 @@ from schemas import subjects as s
 from schemas.control import ErrorReply, ListQuery, NodesReply, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.event import Finished
 from schemas.ids import ADMIN_CALLER, TASK_ID
+from schemas.oddity import Oddity
 from schemas.view import ended
 
 ANSWER_WITHIN_S = 8.0
@@ -32,13 +33,14 @@ Verb = Callable[[str, bytes], Awaitable[msgspec.Struct]]
 
 async def answer(term: Term, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
     """Serve `downloads.control.<caller>.<verb>` for the length of the term; started once it listens."""
-    endpoints: dict[str, Handler] = {s.control("*", verb): _guarded(work) for verb, work in _verbs(term).items()}
+    endpoints: dict[str, Handler] = {s.control("*", verb): _guarded(term, work) for verb, work in _verbs(term).items()}
     async with service(
         term.connection,
         name="downdraft-control",
         version=__version__,
         description="Steer and inspect the tasks of this cluster",
         endpoints=endpoints,
+        group=term.tag,
     ):
         task_status.started()
         await anyio.sleep_forever()
@@ -74,15 +76,18 @@ def _verbs(term: Term) -> dict[str, Verb]:
     }
 
 
-def _guarded(work: Verb) -> Handler:
+def _guarded(term: Term, work: Verb) -> Handler:
     """Decode errors and broker trouble become an answer that says so."""
 
-    async def handle(subject: str, body: bytes) -> bytes:
+    async def handle(subject: str, body: bytes) -> bytes | None:
         caller = subject.split(".")[2]
+        if not term.holds():
+            return None  # it slept past its lease: what was asked meanwhile is answered by whoever leads now
         try:
             with anyio.fail_after(ANSWER_WITHIN_S):
                 return codec.encode(await work(caller, body or b"{}"))
         except msgspec.MsgspecError as error:
+            term.oddities[Oddity.CONTROL_UNREADABLE] += 1
             where, what = codec.explain(error)
             return codec.encode(ErrorReply(f"{where}: {what}" if where else what))
         except TimeoutError:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -11,11 +12,14 @@ from coordinator import views
 from coordinator.term import Term
 from coordinator.views import Holdings
 from schemas import subjects as s
-from schemas.control import RECENT_S, StatsReply
+from schemas.control import RECENT_S, StatsReply, StoreUse
 from schemas.lifecycle import LIVE, Desired, Outcome, State
+from schemas.oddity import FALSE, LATE, UNREADABLE
 
 KEEP_S = 1.0
 """An answer serves everyone who asks within so long: it takes a look at every row, and four at the log."""
+STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
+IGNORED = LATE | FALSE
 CHUNK = 5_000
 """Rows counted in one go, before others may run: some 10 ms."""
 
@@ -55,13 +59,13 @@ class Stats:
         online = [view.heartbeat for view in heard if view.online]
         since = term.now() - timedelta(seconds=RECENT_S)
         recent = {str(outcome): await count_since(term.connection, outcome, since) for outcome in Outcome}
-        inbox = await term.connection.api(f"STREAM.INFO.{s.REQUESTS_STREAM}")
+        infos = {stream: await term.connection.api(f"STREAM.INFO.{stream}") for stream in STREAMS}
         return StatsReply(
             leader=term.name,
             epoch=term.epoch,
             states=dict(states),
             paused=paused,
-            inbox=int(inbox["state"]["messages"]),
+            inbox=int(infos[s.REQUESTS_STREAM]["state"]["messages"]),
             oldest_queued_s=round(max(0.0, (term.now() - oldest).total_seconds()), 1) if oldest else None,
             recent=recent,
             outcomes={str(outcome): term.outcomes[outcome] for outcome in Outcome},
@@ -70,6 +74,18 @@ class Stats:
             slots=sum(beat.slots for beat in online),
             running=sum(beat.running for beat in online),
             bytes_per_s=sum(beat.bytes_per_s for beat in online),
-            ignored_facts=term.ignored_facts,
-            undecodable=term.undecodable,
+            ignored_facts=sum(count for kind, count in term.oddities.items() if kind in IGNORED),
+            undecodable=sum(term.oddities[kind] for kind in UNREADABLE),
+            oddities={str(kind): count for kind, count in sorted(term.oddities.items()) if count},
+            stores=tuple(_store(term, stream, info) for stream, info in infos.items()),
         )
+
+
+def _store(term: Term, stream: str, info: dict[str, Any]) -> StoreUse:
+    refused_at = term.refused_at.get(stream)
+    return StoreUse(
+        stream=stream,
+        used_bytes=int(info["state"]["bytes"]),
+        max_bytes=int(info["config"]["max_bytes"]),
+        refused_ago_s=None if refused_at is None else round(anyio.current_time() - refused_at, 1),
+    )

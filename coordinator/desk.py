@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 import anyio
 
 from broker.connection import BrokerClock
+from coordinator.filters import DISK_LOW_BYTES
 from coordinator.fleet import Fleet
 from coordinator.pending import Pending
 from coordinator.plan import plan
+from coordinator.promises import Promises
 from coordinator.rowbook import RowBook
 from coordinator.snapshot import NodeState, Placement, Waiting
 from coordinator.turnover import Turnover
 from schemas.lifecycle import Desired, State
-from schemas.task import StoredRow
+from schemas.task import StoredRow, TaskRow
 
 
 class Desk:
@@ -25,6 +27,7 @@ class Desk:
         self._fleet = fleet
         self._clock = clock
         self.turnover = Turnover()
+        self._promises = Promises()
         self._pending = Pending()
         self._delayed: list[tuple[float, str, int]] = []
         self._reserved: Counter[str] = Counter()
@@ -74,7 +77,15 @@ class Desk:
         for placement in placements:
             self._reserved[placement.node] += 1
             self._placing.add(placement.task)
+            self._promise(placement)
         return placements
+
+    def _promise(self, placement: Placement) -> None:
+        """Its disk is spoken for until the node counts it itself."""
+        seen, top = self._fleet.get(placement.node), self._book.top(placement.task)
+        if seen is not None and top is not None:
+            beat = seen.heartbeat
+            self._promises.make(beat.node, beat.instance, beat.beat, size_of(top.row))
 
     def release(self, placement: Placement) -> None:
         """The write's fate is known: the reservation is the row itself now, or nothing."""
@@ -92,6 +103,7 @@ class Desk:
             if not self._fleet.is_online(beat.node, now, lost_after_s):
                 continue
             assigned = self._book.count_at(beat.node) + self._reserved[beat.node]
+            promised = beat.disk_promised_bytes + self._promises.at(beat.node, beat.instance, beat.beat)
             states.append(
                 NodeState(
                     node=beat.node,
@@ -101,7 +113,9 @@ class Desk:
                     assigned=assigned,
                     tags=frozenset(beat.tags),
                     capabilities=frozenset(beat.capabilities),
-                    disk_free_bytes=beat.disk_free_bytes,
+                    disk_free_bytes=beat.disk_free_bytes - promised,
+                    disk_low_bytes=beat.disk_low_bytes or DISK_LOW_BYTES,
+                    trouble=beat.trouble,
                 )
             )
         return states
@@ -110,6 +124,12 @@ class Desk:
 def due_at(stored: StoredRow) -> float:
     """When a queued row may be placed: its store time plus its delay, all broker time."""
     return stored.stored_at + stored.row.delay_s
+
+
+def size_of(row: TaskRow) -> int:
+    """Bytes its file will take: as asked for, else as a node found out; 0 while unknown."""
+    asked = row.request.size_bytes if row.request else None
+    return asked or row.size
 
 
 def waiting(stored: StoredRow) -> Waiting:
@@ -124,6 +144,6 @@ def waiting(stored: StoredRow) -> Waiting:
         sequence=stored.sequence,
         tags=frozenset(row.request.tags),
         capability="http" if scheme == "https" else scheme,
-        size=row.request.size_bytes or 0,
+        size=size_of(row),
         avoid=row.avoid,
     )

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from coordinator.snapshot import NodeState, Waiting
+from schemas.settings import NodeSettings
+from schemas.sizes import format_size
 
-DISK_RESERVE_BYTES = 64 << 20
-"""Never filled by plan: logs, state and the file system itself need room."""
+DISK_LOW_BYTES = NodeSettings().disk_low
+"""The low mark of a node of a version that does not tell its own."""
 
 Filter = Callable[[NodeState, Waiting], str | None]
 
@@ -24,12 +26,19 @@ def has_room(node: NodeState, task: Waiting) -> str | None:
 
 
 def has_disk(node: NodeState, task: Waiting) -> str | None:
-    if node.disk_free_bytes - task.size >= DISK_RESERVE_BYTES:
+    """Room for what the task is known to need, above the low mark."""
+    if node.disk_free_bytes - task.size >= node.disk_low_bytes:
         return None
-    return f"has only {node.disk_free_bytes} bytes free"
+    free, kept = format_size(max(0, node.disk_free_bytes)), format_size(node.disk_low_bytes)
+    asked = f"for a file of {format_size(task.size)}, " if task.size else ""
+    return f"has only {free} of disk left {asked}of which {kept} stay free"
 
 
-CLASS_FILTERS: tuple[Filter, ...] = (has_tags, is_capable)
-"""Depend only on a task's class."""
+def takes_tasks(node: NodeState, task: Waiting) -> str | None:
+    return node.trouble or None
+
+
+CLASS_FILTERS: tuple[Filter, ...] = (takes_tasks, has_tags, is_capable)
+"""Depend on a task's class at most."""
 NODE_FILTERS: tuple[Filter, ...] = (has_room, has_disk)
 """Change with every placement."""

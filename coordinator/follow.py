@@ -11,11 +11,12 @@ from broker import pull
 from broker.errors import BrokerError
 from broker.pull import Delivery
 from coordinator import moves
-from coordinator.intake import ACK_WAIT_S, BATCH, settle, take_in
+from coordinator.intake import ACK_WAIT_S, BATCH, InHand, settle, take_in
 from coordinator.term import Term
 from schemas import subjects as s
-from schemas.event import AttemptFailed, Completed, Fact, Released, decode_event
+from schemas.event import AnyEvent, AttemptFailed, Completed, Fact, Released, decode_event
 from schemas.lifecycle import State
+from schemas.oddity import Oddity
 from schemas.task import StoredRow
 
 log = structlog.get_logger()
@@ -31,9 +32,12 @@ class Reported(NamedTuple):
 
 
 PREFIX = "facts-"
+ENDS = "finished.completed"
 DRAIN_WITHIN_S = 10.0
 """Without any progress: a fact that can't be read must not keep every leader from leading."""
 DRAIN_LOOK_S = 0.05
+DRAIN_IN_FLIGHT = 2 * BATCH
+"""One batch is acted on while the next is read."""
 TIDY_WITHIN_S = 0.05
 """What takes longer than a placement's clean-up is waited for task by task."""
 
@@ -72,12 +76,25 @@ async def open_consumer(term: Term) -> str:
 async def drain(term: Term) -> None:
     """At takeover, before any repair: act on every fact reported so far."""
     name = await open_consumer(term)
-    async with pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader:
-        with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
+    in_hand = InHand(DRAIN_IN_FLIGHT)
+
+    async def some(reader: pull.Pull, deliveries: Sequence[Delivery]) -> None:
+        try:
+            if await settle(term, reader, deliveries, act_on):
+                waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
+        finally:
+            in_hand.settle(len(deliveries))
+
+    with anyio.move_on_after(DRAIN_WITHIN_S) as waiting:
+        async with (
+            pull.reading(term.connection, s.EVENTS_STREAM, name, batch=BATCH) as reader,
+            anyio.create_task_group() as tasks,
+        ):
             while await _left(term, name):
                 while (delivery := await reader.next(no_wait=True)) is not None:
-                    if await settle(term, reader, [delivery, *reader.ready(BATCH)], act_on):
-                        waiting.deadline = anyio.current_time() + DRAIN_WITHIN_S  # counted from the last one
+                    deliveries = [delivery, *reader.ready(await in_hand.room() - 1)]
+                    in_hand.take(len(deliveries))
+                    tasks.start_soon(some, reader, deliveries)
                 await anyio.sleep(DRAIN_LOOK_S)
     if waiting.cancelled_caught:
         log.error("some facts could not be acted on at takeover; they will come again")
@@ -97,11 +114,7 @@ async def follow_facts(term: Term) -> None:
 async def act_on(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
     """Act on reports: for each, whether it may be acked. One that can't be read is counted, logged and passed over."""
     fates: list[BrokerError | None] = [None] * len(deliveries)
-    facts = [
-        Reported(index, fact, s.parse_event(delivery.subject).writer)
-        for index, delivery in enumerate(deliveries)
-        if (fact := _decoded(term, delivery)) is not None
-    ]
+    facts = [reported for index, delivery in enumerate(deliveries) if (reported := _read(term, index, delivery))]
     left = await _still_standing(term, await _complete(term, await _complete(term, facts)))
 
     async def one(reported: Reported) -> None:
@@ -150,14 +163,29 @@ async def _still_standing(term: Term, facts: Sequence[Reported]) -> list[Reporte
     return [one for one in facts if not isinstance(one.fact, Completed) or one.fact.task not in gone]
 
 
-def _decoded(term: Term, delivery: Delivery) -> Fact | None:
+def _read(term: Term, index: int, delivery: Delivery) -> Reported | None:
+    """A fact as it was reported; None for what is none, or says otherwise than its subject: counted, logged, acked.
+
+    The subject is what the broker let the node write to. An outcome counts by it alone: the task has ended whatever
+    the text says, and no other outcome will be taken.
+    """
+    about = s.parse_event(delivery.subject)
+    problem, oddity = "its text and its subject differ", Oddity.FACT_MISADDRESSED
+    fact: AnyEvent | None = None
     try:
         fact = decode_event(delivery.data)
     except msgspec.MsgspecError as error:
-        term.undecodable += 1
-        log.error("a fact can't be read and is passed over", subject=delivery.subject, problem=str(error))
+        problem, oddity = str(error), Oddity.FACT_UNREADABLE
+    if isinstance(fact, AttemptFailed | Released | Completed) and (fact.task, fact.kind) == (about.task, about.kind):
+        return Reported(index, fact, about.writer)
+    term.oddities[oddity] += 1
+    log.error("a report can't be used", subject=delivery.subject, problem=problem)
+    if about.kind != ENDS:
         return None
-    return fact if isinstance(fact, AttemptFailed | Released | Completed) else None
+    nothing = Completed(
+        task=about.task, owner="", time=term.now(), node=about.writer, path="", bytes=0, digest="", seconds=0
+    )
+    return Reported(index, nothing, about.writer)
 
 
 def _count(term: Term, fact: Completed) -> None:
@@ -185,8 +213,10 @@ async def act(term: Term, fact: Fact, *, writer: str) -> None:
                 await term.finish(fact.task)
                 return
             if top is None or not concerns(top, fact, writer):
-                term.ignored_facts += 1
-                log.debug("fact changes nothing", task=fact.task, fact=fact.kind, attempt=fact.attempt, node=fact.node)
+                oddity = await _why_not(term, top, fact, writer)
+                term.oddities[oddity] += 1
+                told = {"task": fact.task, "fact": fact.kind, "attempt": fact.attempt, "node": writer}
+                log.debug("fact changes nothing", why=str(oddity), **told)
                 return
             if await term.apply(top, _change(term, top, fact)):
                 return
@@ -198,7 +228,21 @@ def concerns(top: StoredRow, fact: AttemptFailed | Released, writer: str) -> boo
     return row.state is State.ASSIGNED and row.place == writer == fact.node and row.attempt == fact.attempt
 
 
+async def _why_not(term: Term, top: StoredRow | None, fact: AttemptFailed | Released, writer: str) -> Oddity:
+    """Why a fact changes nothing, for whoever looks at the counts. Raises BrokerError."""
+    if fact.node != writer:
+        return Oddity.FACT_MISADDRESSED
+    if top is None:
+        (ended,) = await term.events.outcomes([fact.task])
+        return Oddity.FACT_OF_UNKNOWN_TASK if ended is None else Oddity.FACT_OF_ENDED_TASK
+    if fact.attempt < top.row.attempt:
+        return Oddity.FACT_OF_OLD_ATTEMPT
+    if fact.attempt > top.row.attempt or top.row.state is not State.ASSIGNED:
+        return Oddity.FACT_OF_UNKNOWN_ATTEMPT
+    return Oddity.FACT_OF_OTHER_NODE
+
+
 def _change(term: Term, top: StoredRow, fact: AttemptFailed | Released) -> moves.Requeue | moves.End:
     if isinstance(fact, Released):
-        return moves.given_back(top.row, fact.reason)
+        return moves.given_back(top.row, fact.reason, fact.size)
     return moves.attempt_failed(top.row, fact, term.settings, term.dice.random())

@@ -6,7 +6,7 @@ import anyio
 import structlog
 
 from broker import pull
-from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered, Unreadable
+from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.pace import Pace
 from broker.pull import Delivery, Pull
 from coordinator.term import Term
@@ -53,7 +53,7 @@ async def take_in(
     open_consumer: Callable[[Term], Awaitable[str]],
     act: Act,
     *,
-    ready: Callable[[Term], Awaitable[None]] | None = None,
+    ready: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Read for the length of the term; a consumer that is gone is opened again. `ready` may hold up the next read."""
     in_hand = InHand(IN_FLIGHT)
@@ -72,26 +72,28 @@ async def take_in(
                 async with pull.reading(term.connection, stream, name, batch=BATCH) as reader:
                     while True:
                         if ready is not None:
-                            await ready(term)
+                            await ready()
                         room = await in_hand.room()
                         if (delivery := await reader.next()) is not None:
                             await pace.breathe()
                             deliveries = [delivery, *reader.ready(room - 1)]
                             in_hand.take(len(deliveries))
                             tasks.start_soon(some, reader, deliveries)
-            except (ConsumerGone, Unanswered, ApiRefused) as error:
+            except BrokerError as error:
                 log.warning("reading was interrupted, trying again", stream=stream, problem=str(error))
                 await anyio.sleep(RETRY_S)
 
 
 async def settle(term: Term, reader: Pull, deliveries: Sequence[Delivery], act: Act) -> int:
     """Act on messages and ack them; where the broker is in trouble, ask for them again later. How many were acked."""
-    acked = 0
+    waits: list[tuple[Delivery, BrokerError]] = []
     for delivery, error in zip(deliveries, await act(term, deliveries), strict=True):
         if error is None:
             await reader.ack(delivery)
-            acked += 1
         else:
-            log.warning("a message waits", subject=delivery.subject, problem=str(error))
+            waits.append((delivery, error))
             await reader.nak(delivery, FULL_RETRY_S if isinstance(error, StoreFull | Unreadable) else RETRY_S)
-    return acked
+    if waits:
+        delivery, error = waits[0]
+        log.warning("messages wait", count=len(waits), subject=delivery.subject, problem=str(error))
+    return len(deliveries) - len(waits)

@@ -22,11 +22,13 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import State
+from schemas.oddity import Oddity
 from schemas.settings import Settings
 
 log = structlog.get_logger()
 
-TRY_EVERY_S = 0.5
+TRY_EVERY_S = 0.25
+"""A standby asks so often: it is part of the time in which nobody leads."""
 AFTER_TROUBLE_S = 1.0
 
 
@@ -72,13 +74,20 @@ class Coordinator:
     async def _lead(self) -> None:
         """One term: from takeover until the lease is lost or something fails that only a new term mends."""
         epoch = self._lease.revision
-        term = Term(self._connection, self._holder.name, epoch, self._settings.coordinator, self._dice)
+        term = Term(
+            self._connection,
+            self._holder.name,
+            epoch,
+            self._settings.coordinator,
+            self._dice,
+            holds=lambda: self._lease.is_held,
+        )
         self.term = term
         with structlog.contextvars.bound_contextvars(epoch=epoch):
             log.info("leading")
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._keep_lease, tasks.cancel_scope)
+                    tasks.start_soon(self._keep_lease, term, tasks.cancel_scope)
                     tasks.start_soon(_listen, term)
                     await take_over(term)
                     for work in (
@@ -101,12 +110,14 @@ class Coordinator:
                 self.term, self.is_working = None, False
                 log.info("no longer leading")
 
-    async def _keep_lease(self, scope: anyio.CancelScope) -> None:
+    async def _keep_lease(self, term: Term, scope: anyio.CancelScope) -> None:
         """Renew, and step down on our own clock where that can't be done in time."""
         while True:
             await anyio.sleep(self._settings.coordinator.lease_ttl_s / 3)
             with anyio.move_on_after(max(0.0, self._lease.valid_until - anyio.current_time())):
                 if await self._lease.renew():
+                    if self._lease.is_refused:
+                        term.note_refused(s.BUCKET_STREAM)
                     continue
             if not self._lease.is_held:
                 log.warning("the lease is lost")
@@ -156,10 +167,13 @@ async def _listen(term: Term) -> None:
         try:
             beat = codec.decode(heard.data, Heartbeat)
         except msgspec.MsgspecError as error:
-            term.undecodable += 1
+            term.oddities[Oddity.HEARTBEAT_UNREADABLE] += 1
             log.warning("a heartbeat can't be read", subject=heard.subject, problem=str(error))
             return
-        if heard.subject == s.heartbeat(beat.node) and term.fleet.hear(beat, anyio.current_time()):
+        if heard.subject != s.heartbeat(beat.node):
+            term.oddities[Oddity.HEARTBEAT_MISADDRESSED] += 1
+            log.warning("a heartbeat names another node than its subject", subject=heard.subject, names=beat.node)
+        elif term.fleet.hear(beat, anyio.current_time()):
             term.desk.wake()
 
     async with listening(term.connection, s.HEARTBEATS_ALL, hear):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from coordinator import retries
 from schemas.event import AttemptFailed
 from schemas.ids import QUEUED
 from schemas.lifecycle import (
@@ -23,10 +24,10 @@ from schemas.request import Request
 from schemas.settings import CoordinatorSettings
 from schemas.task import HISTORY_MAX, AttemptRecord, FailureClass, TaskRow
 
-RETRY_AFTER_MAX_S = 3600.0
-"""An origin may ask for more; then it is asked again after this."""
-DAMAGED_MAX = 3
-"""A digest that is wrong this often will stay wrong."""
+REASON_CHARS_MAX = 500
+"""Of what a node says, so much is kept in the row: twenty of them must not make it too large to be written."""
+CODE_CHARS_MAX = 64
+MOVED_TOO_OFTEN = "moved-too-often"
 
 
 class End(NamedTuple):
@@ -87,11 +88,33 @@ def ended(row: TaskRow, outcome: Outcome, reason: str, code: str = "") -> End:
     return End(replace(row, state=advance(row.state, Step.END), outcome=outcome, reason=reason, code=code))
 
 
-def given_back(row: TaskRow, reason: str) -> Requeue | End:
-    """The node released it, is leaving, or is lost: the attempt does not count against the task."""
+def given_back(row: TaskRow, reason: str, size: int | None = None, *, delay_s: float = 0.0) -> Requeue | End:
+    """The node released it, is leaving, or is lost: the attempt does not count against the task.
+
+    `size` is that of the file, in bytes, where the node came to know it; `delay_s`: how long the task waits before it is
+    placed again.
+    """
+    reason = reason[:REASON_CHARS_MAX]
     if row.desired is Desired.CANCEL:
         return _cancelled(row)
-    return Requeue(_left(row, AttemptRecord(row.attempt, row.place, reason), reason=reason), counted=False)
+    record = AttemptRecord(row.attempt, row.place, reason)
+    if moved(row) + 1 >= retries.MOVES_MAX:
+        kept = replace(row, history=_history(row, record))
+        said = f"{reason} (moved {retries.MOVES_MAX} times: it may be what its nodes are lost by)"
+        return ended(kept, Outcome.FAILED, said, MOVED_TOO_OFTEN)
+    left = _left(row, record, reason=reason)
+    return Requeue(replace(left, delay_s=delay_s, size=size or row.size), counted=False)
+
+
+def moved(row: TaskRow) -> int:
+    """How often it left a node at no fault of its own."""
+    return row.attempt - 1 - row.failures
+
+
+def lost(row: TaskRow, settings: CoordinatorSettings, dice: float) -> Requeue | End:
+    """Its node is silent. `dice` is a random number from 0 to 1."""
+    delay_s = retries.after_loss_s(moved(row), settings, dice)
+    return given_back(row, f"node {row.place} was lost", delay_s=delay_s)
 
 
 def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSettings, dice: float) -> Requeue | End:
@@ -101,29 +124,28 @@ def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSetti
     """
     if row.desired is Desired.CANCEL:
         return _cancelled(row)
+    fact = replace(fact, reason=fact.reason[:REASON_CHARS_MAX], code=fact.code[:CODE_CHARS_MAX])
     record = AttemptRecord(row.attempt, fact.node, fact.reason, fact.failure, fact.code)
     failures = row.failures + 1
     asked = row.request.max_attempts if row.request else None
     allowed = asked or settings.max_attempts
-    damaged = sum(past.failure is FailureClass.DAMAGED for past in (*row.history, record))
     final = ""
     if fact.failure is FailureClass.PERMANENT:
-        final = fact.reason
+        final = fact.reason or "it failed for good"
     elif failures >= allowed:
         final = f"{fact.reason} (attempt {failures} of {allowed})"
-    elif damaged >= DAMAGED_MAX:
-        final = f"{fact.reason} (after {damaged} tries)"
+    elif retries.is_used_up(fact, row.history):
+        final = f"{fact.reason} (after {retries.policy_of(fact.failure, fact.code).tries_max} such tries)"
     if final:
         kept = replace(row, failures=failures, history=_history(row, record))
         return ended(kept, Outcome.FAILED, final, fact.code)
 
-    delay_s = dice * min(settings.retry_cap_s, settings.retry_base_s * 2**row.failures)
-    if fact.failure is FailureClass.DAMAGED:
-        delay_s = 0.0  # the node has wiped it: nothing to wait for
-    delay_s = max(delay_s, min(fact.retry_after_s or 0.0, RETRY_AFTER_MAX_S))
+    delay_s = max(0.0, retries.back_off_s(fact, row.failures, settings, dice))
     left = _left(row, record, reason=fact.reason)
     avoid = row.avoid if fact.node in row.avoid else (*row.avoid, fact.node)
-    return Requeue(replace(left, failures=failures, delay_s=delay_s, avoid=avoid, code=fact.code), counted=True)
+    size = fact.size or row.size
+    left = replace(left, failures=failures, delay_s=delay_s, avoid=avoid, code=fact.code, size=size)
+    return Requeue(left, counted=True)
 
 
 def wished(row: TaskRow, asked: Desired, *, waited_s: float = 0.0) -> TaskRow | End | None:
@@ -160,9 +182,15 @@ def due_at_once(row: TaskRow) -> TaskRow | None:
     return replace(row, delay_s=0.0)
 
 
+def cut(row: TaskRow) -> int:
+    """How many attempts the history does not tell of any more."""
+    return row.history[0].attempt - 1 if row.history else 0
+
+
 def _cancelled(row: TaskRow) -> End:
     if row.code == "deadline":
-        return ended(row, Outcome.FAILED, row.reason, row.code)
+        record = AttemptRecord(row.attempt, row.place, row.reason)
+        return ended(replace(row, history=_history(row, record)), Outcome.FAILED, row.reason, row.code)
     return ended(row, Outcome.CANCELLED, "cancelled as asked")
 
 

@@ -16,6 +16,8 @@ from schemas.task import StoredRow
 log = structlog.get_logger()
 
 IN_FLIGHT = 256
+NAMED_MAX = 5
+"""Tasks named in one line of the log: a full table refuses a whole plan."""
 IDLE_S = 0.5
 """How long nothing changes before the desk looks anyway: delays run out by themselves."""
 
@@ -57,6 +59,7 @@ async def _place_all(term: Term, placements: Sequence[Placement]) -> None:
             if placement not in failed:
                 term.desk.release(placement)
     if failed:
+        log.warning("placing failed, these tasks stay in the queue", count=len(failed), tasks=_some(failed))
         await anyio.sleep(IDLE_S)
         for placement in failed:
             term.desk.release(placement)
@@ -86,8 +89,12 @@ async def _place_held(term: Term, placements: Sequence[Placement]) -> list[Place
     return failed
 
 
+def _some(failed: Sequence[Placement]) -> str:
+    return ", ".join(placement.task for placement in failed[:NAMED_MAX])
+
+
 def _failed(failed: list[Placement], placement: Placement, error: BrokerError) -> None:
-    log.warning("placing failed, the task stays in the queue", task=placement.task, problem=str(error))
+    log.debug("placing failed", task=placement.task, problem=str(error))
     failed.append(placement)
 
 

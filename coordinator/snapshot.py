@@ -18,6 +18,11 @@ class NodeState(Struct, frozen=True):
     tags: frozenset[str]
     capabilities: frozenset[str]
     disk_free_bytes: int
+    """Less what is promised to the tasks it has."""
+    disk_low_bytes: int
+    """Never filled beyond by plan."""
+    trouble: str
+    """Why it takes no tasks; empty where it does."""
 
 
 class Waiting(NamedTuple):

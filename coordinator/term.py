@@ -5,7 +5,7 @@ All state of a term is one object, so that nothing of an earlier term can touch 
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -17,16 +17,19 @@ import structlog
 from msgspec.structs import replace
 
 from broker.connection import Connection
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Deposed, StoreFull
 from broker.eventlog import EventLog
 from broker.table import Table
+from coordinator import moves
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.moves import End, Requeue
 from coordinator.rowbook import RowBook
 from coordinator.tasklocks import TaskLocks
+from schemas import subjects as s
 from schemas.event import Cancelled, Failed, Finished, Rejected, Retrying
 from schemas.lifecycle import Outcome, State
+from schemas.oddity import Oddity
 from schemas.redact import told_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import StoredRow, TaskRow
@@ -38,8 +41,16 @@ class Term:
     """What one leader holds from takeover to its end."""
 
     def __init__(
-        self, connection: Connection, name: str, epoch: int, settings: CoordinatorSettings, dice: random.Random
+        self,
+        connection: Connection,
+        name: str,
+        epoch: int,
+        settings: CoordinatorSettings,
+        dice: random.Random,
+        *,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`holds` tells whether the lease is still held, by this process's own clock."""
         self.connection = connection
         self.name = name
         self.epoch = epoch
@@ -47,14 +58,17 @@ class Term:
         """Names this term's consumers; unique even where epochs start again with a new bucket."""
         self.settings = settings
         self.dice = dice
+        self.holds = holds
         self.table = Table(connection)
         self.events = EventLog(connection, name)
         self.fleet = Fleet(anyio.current_time())
         self.book = RowBook(self._row_changed)
         self.desk = Desk(self.book, self.fleet, connection.clock)
         self.outcomes: Counter[str] = Counter()
-        self.ignored_facts = 0
-        self.undecodable = 0
+        self.oddities: Counter[Oddity] = Counter()
+        """What was passed over, by kind."""
+        self.refused_at: dict[str, float] = {}
+        """When each stream last refused a write as full; monotonic seconds."""
         self.locks = TaskLocks(self._freed)
         self._changed: set[str] = set()
         """Held tasks whose rows changed: they are looked at when they are free."""
@@ -82,10 +96,17 @@ class Term:
         return fate
 
     async def cas_all(self, changes: Sequence[tuple[TaskRow, int]]) -> list[StoredRow | BrokerError | None]:
-        """`cas` for many tasks at once: for each, in order, what `cas` would return or raise."""
+        """`cas` for many tasks at once: for each, in order, what `cas` would return or raise.
+
+        A leader that slept past its lease finds out here, before it writes, whatever it was about to do.
+        """
+        if not self.holds():
+            return [Deposed("the lease has run out") for _ in changes]
         signed = [(self._signed(row), expected) for row, expected in changes]
         fates: list[StoredRow | BrokerError | None] = []
         for (row, expected), fate in zip(signed, await self.table.write_all(signed), strict=True):
+            if isinstance(fate, StoreFull):
+                self.note_refused(s.TASKS_STREAM)
             if isinstance(fate, int):
                 fates.append(self._took(StoredRow(fate, row, self.connection.clock.now()), expected))
             else:
@@ -148,11 +169,19 @@ class Term:
         return True
 
     async def finish(self, task: str) -> None:
-        """Write the outcome of an `ending` row, then delete the row. Safe to repeat at any point."""
+        """Write the outcome of an `ending` row, then delete the row. Safe to repeat at any point.
+
+        Raises StoreFull and Unanswered: the row stays, and the watch comes back to it.
+        """
         top = self.book.top(task)
         if top is None or top.row.state is not State.ENDING or top.row.outcome is None:
             return
-        if await self.events.finish(self._outcome_event(top.row)):
+        try:
+            was_first = await self.events.finish_now(self._outcome_event(top.row))
+        except StoreFull:
+            self.note_refused(s.EVENTS_STREAM)
+            raise
+        if was_first:
             self.outcomes[top.row.outcome] += 1
             log.info("task finished", task=task, outcome=str(top.row.outcome), reason=top.row.reason)
         await self.clear(task)
@@ -211,10 +240,14 @@ class Term:
     def _outcome_event(self, row: TaskRow) -> Finished:
         about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
         if row.outcome is Outcome.FAILED:
-            return Failed(**about, reason=row.reason, code=row.code, history=row.history)
+            return Failed(**about, reason=row.reason, code=row.code, history=row.history, history_cut=moves.cut(row))
         if row.outcome is Outcome.CANCELLED:
             return Cancelled(**about, reason=row.reason)
         return Rejected(**about, reason=row.reason, where=row.code)
+
+    def note_refused(self, stream: str) -> None:
+        """The stream took no write, for something is full."""
+        self.refused_at[stream] = anyio.current_time()
 
     def _row_changed(self, task: str) -> None:
         if task in self.locks:

@@ -20,6 +20,8 @@ MISSING_AFTER_S = 35.0
 """Longer than a node's re-read interval: it may have learned of the row from there."""
 SURPLUS_AFTER_S = 5.0
 IN_FLIGHT = 64
+ENDINGS_IN_FLIGHT = 16
+"""Apart from the rest: while the log is full or does not answer, nothing else waits behind them."""
 
 Step = Callable[[Term, StoredRow], Awaitable[None]]
 
@@ -32,28 +34,37 @@ class Watch:
         self._holdings = Holdings(term.fleet)
         self._missing: dict[str, tuple[int, float]] = {}
         self._surplus: dict[tuple[str, str], float] = {}
+        self._doing: set[str] = set()
+        """Tasks whose repair is under way or waits for its turn."""
+        self._log_refused = False
+        """The log took no outcome in this round: no more are tried before the next."""
 
     async def run(self) -> None:
         """Watch for the length of the term. Silence counts from now: the takeover is over."""
         term, settings = self._term, self._term.settings
         term.fleet.start_afresh(anyio.current_time())
-        limiter = anyio.CapacityLimiter(IN_FLIGHT)
-        while True:
-            fell_asleep = anyio.current_time()
-            await anyio.sleep(min(COMPARE_EVERY_S, settings.heartbeat_interval_s))
-            now = anyio.current_time()
-            if now - fell_asleep > 2 * settings.heartbeat_interval_s + 0.5:
-                gap_s = round(now - fell_asleep, 1)
-                log.warning("this coordinator stood still, node silence counts afresh", gap_s=gap_s)
-                term.fleet.start_afresh(now)
-            if settings.forget_offline_after_s:
-                term.fleet.forget_offline(now, settings.forget_offline_after_s)
-                term.desk.turnover.forget({seen.heartbeat.node for seen in term.fleet})
-            async with anyio.create_task_group() as tasks:
+        others, endings = anyio.CapacityLimiter(IN_FLIGHT), anyio.CapacityLimiter(ENDINGS_IN_FLIGHT)
+        async with anyio.create_task_group() as tasks:
+            every_s = min(COMPARE_EVERY_S, settings.heartbeat_interval_s)
+            looked_at = anyio.current_time()
+            while True:
+                await anyio.sleep(every_s)
+                now = anyio.current_time()
+                # From round to round, not only over the sleep: it may have stood still at any line.
+                if now - looked_at > every_s + 2 * settings.heartbeat_interval_s + 0.5:
+                    gap_s = round(now - looked_at, 1)
+                    log.warning("this coordinator stood still, node silence counts afresh", gap_s=gap_s)
+                    term.fleet.start_afresh(now)
+                looked_at = now
+                if settings.forget_offline_after_s:
+                    term.fleet.forget_offline(now, settings.forget_offline_after_s)
+                    term.desk.turnover.forget({seen.heartbeat.node for seen in term.fleet})
+                self._log_refused = False
                 for stored, step in await self._due(now):
-                    tasks.start_soon(self._do, stored, step, limiter)
-            await self._dismiss_surplus(now)
-            term.desk.wake()
+                    self._doing.add(stored.row.task)
+                    tasks.start_soon(self._do, stored, step, endings if step is _finish else others)
+                await self._dismiss_surplus(now)
+                term.desk.wake()
 
     async def _due(self, now: float) -> list[tuple[StoredRow, Step]]:
         """What needs doing now, decided before any of it is done."""
@@ -67,7 +78,7 @@ class Watch:
         lost = {}
         async for top in unhurried(term.book.tops()):
             row = top.row
-            if row.task in term.locks:
+            if row.task in term.locks or row.task in self._doing:
                 continue
             if row.state is State.ENDING:
                 found.append((top, _finish))
@@ -131,14 +142,19 @@ class Watch:
         return top is not None and top.row.place == node and top.row.attempt >= attempt
 
     async def _do(self, stored: StoredRow, step: Step, limiter: anyio.CapacityLimiter) -> None:
-        term = self._term
+        term, task = self._term, stored.row.task
         try:
-            async with limiter, term.only(stored.row.task):
-                top = term.book.top(stored.row.task)
+            async with limiter, term.only(task):
+                if step is _finish and self._log_refused:
+                    return
+                top = term.book.top(task)
                 if top is not None and top.sequence == stored.sequence:
                     await step(term, top)
         except BrokerError as error:
-            log.warning("repair failed, trying again later", task=stored.row.task, problem=str(error))
+            self._log_refused |= step is _finish
+            log.warning("repair failed, trying again later", task=task, problem=str(error))
+        finally:
+            self._doing.discard(task)
 
 
 def _is_overdue(row: TaskRow, term: Term) -> bool:
@@ -168,7 +184,7 @@ async def _rescue(term: Term, top: StoredRow) -> None:
     if await term.is_over(top):
         return
     log.warning("node lost, its task goes elsewhere", node=top.row.place, attempt=top.row.attempt)
-    await term.apply(top, moves.given_back(top.row, f"node {top.row.place} was lost"))
+    await term.apply(top, moves.lost(top.row, term.settings, term.dice.random()))
 
 
 async def _check(term: Term, top: StoredRow) -> None:

@@ -9,13 +9,16 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from node.admission import admit
+from node.aria2 import Transfer
 from node.assignments import Assigned, Assignments, Change
 from node.daemon import Lane
+from node.disk import Disk
 from node.failures import Verdict
 from node.files import Placed
 from node.gathering import Gathering
 from node.lane import LaneDriver, News
 from node.reporter import Reporter, named, shown
+from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, next_step, rewished, wanted_of
 from node.workshop import Workshop, disk_trouble
 from schemas.heartbeat import Held
@@ -29,6 +32,8 @@ PREFETCH_TIMES = 4
 FINISH_MAX = 16
 """Small files in one trip to the disk: their folder is synced once."""
 REPORT_MAX = 64
+DOWNLOADING = frozenset({Phase.WAITING, Phase.PROBING, Phase.ADDING, Phase.ACTIVE})
+"""Not yet whole: these take more of the disk."""
 ASKS_TO_WAIT = frozenset({"http-429", "http-503"})
 
 
@@ -43,6 +48,7 @@ class Agent:
         reporter: Reporter,
         assignments: Assignments,
         workshop: Workshop,
+        disk: Disk,
         tasks: TaskGroup,
     ) -> None:
         self.node = node
@@ -50,6 +56,7 @@ class Agent:
         self.lanes: dict[str, LaneDriver] = {}
         self._reporter = reporter
         self._workshop = workshop
+        self._disk = disk
         self._assignments = assignments
         self._tasks = tasks
         self._sessions: dict[str, Session] = {}
@@ -57,6 +64,10 @@ class Agent:
         self._results: dict[str, Placed | Verdict | None] = {}
         self._carried: set[str] = set()
         """Sessions that a task of this process works on."""
+        self._sizes: dict[str, int] = {}
+        """Bytes of files, as the origin or aria2 told; 0 where neither did."""
+        self._reasons: dict[str, str] = {}
+        """Why tasks are given back, where it is the disk."""
         self._fresh: set[str] = set()
         """Nothing is staged of them."""
         self._unprepared: set[str] = set()
@@ -85,6 +96,22 @@ class Agent:
     def tasks(self) -> frozenset[str]:
         return frozenset(self._sessions)
 
+    def unfinished(self) -> list[Download]:
+        """Downloads that take, or will take, room on the disk, in the order in which they came."""
+        return [
+            Download(one.task, not self._workshop.is_fresh(one.task), self._left(one))
+            for one in sorted(self._sessions.values(), key=lambda one: one.sequence)
+            if one.wanted is Wanted.RUN and one.phase in DOWNLOADING
+        ]
+
+    def give_back(self, tasks: Sequence[str], reason: str) -> None:
+        """These can't stay: what runs is stopped first. What the disk kept from beginning is looked at anew."""
+        self._slots_changed = True
+        for task in tasks:
+            self._reasons[task], self._sizes[task] = reason, self._size(self._sessions[task])
+            self._put(replace(self._sessions[task], wanted=Wanted.GIVE_BACK))
+        self._pump()
+
     def take(self, changes: list[Change]) -> None:
         """The table changed for these tasks."""
         for task, assigned in changes:
@@ -110,6 +137,7 @@ class Agent:
             if session is not None:
                 if verdict is not None:
                     self._results[task] = verdict
+                    self._sizes[task] = self._size(session)
                 self._advance(session, signal)
         self._pump()
 
@@ -185,7 +213,16 @@ class Agent:
         if small := self.lanes.get(Lane.SMALL):
             small.set_slots(admission.small_slots)
         for task in admission.tasks:
-            self._step(task, admitted=True)
+            if self._may_begin(self._sessions[task]):
+                self._step(task, admitted=True)
+
+    def _may_begin(self, session: Session) -> bool:
+        """Whether the disk lets it; if not, it waits until the next look gives it back."""
+        if not self._workshop.is_fresh(session.task):
+            return self._disk.room.is_writable  # what lies here in part may go on where nothing new begins
+        # Small ones come and go too fast to be added up, and take little.
+        running = [one for one in self._sessions.values() if one.holds_slot] if session.lane == Lane.LARGE else []
+        return fits(self._disk.room, self._left(session), sum(map(self._left, running)), self._disk.marks)
 
     def _do(self, session: Session, step: Step) -> None:
         self._put(session)
@@ -231,6 +268,8 @@ class Agent:
     def _end(self, session: Session) -> None:
         self._sessions.pop(session.task, None)
         self._results.pop(session.task, None)
+        self._sizes.pop(session.task, None)
+        self._reasons.pop(session.task, None)
         self._fresh.discard(session.task)
         if following := self._next.pop(session.task, None):
             self._begin(following)
@@ -264,6 +303,7 @@ class Agent:
         looked = await self._workshop.look(session)
         if looked.is_fresh:
             self._fresh.add(session.task)
+        self._sizes[session.task] = looked.size
         if looked.lane is not None:
             self._put(replace(self._sessions[session.task], lane=str(looked.lane)))
         self._results[session.task] = looked.placed or looked.verdict
@@ -275,6 +315,9 @@ class Agent:
         self._unprepared.discard(session.task)
         try:
             await self._workshop.prepare(session)
+        except TimeoutError:
+            self.signal(session.task, Signal.VANISHED)  # the look at the disk finds out why
+            return False
         except OSError as error:
             self.signal(session.task, Signal.FAILED, disk_trouble(error))
             return False
@@ -348,10 +391,14 @@ class Agent:
         self.signal(session.task, Signal.STORED)
 
     async def _report_failed(self, session: Session, verdict: Verdict) -> None:
-        if verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT):
+        is_useless = verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT)
+        if verdict.failure is FailureClass.NODE:
+            # First it is told that nothing more should come here, if the disk is to blame; then the failure.
+            is_useless = (await self._disk.look()).wants_room
+        if is_useless:
             await self._workshop.wipe(session.task)
         asked = await self._workshop.retry_after_s(session) if verdict.code in ASKS_TO_WAIT else None
-        await self._reporter.failed(session, verdict, asked)
+        await self._reporter.failed(session, verdict, asked, self._sizes.get(session.task, 0))
         self._assignments.settle(session.task, session.row.attempt)
 
     async def _report_released(self, session: Session) -> None:
@@ -359,9 +406,25 @@ class Agent:
         if desired is Desired.CANCEL:
             await self._workshop.wipe(session.task)
         reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
-        await self._reporter.released(session, reason)
+        if desired is Desired.RUN and not self._leaving:
+            reason = f"{self.node}: {self._reasons.get(session.task, self._disk.room.trouble)}"
+        await self._reporter.released(session, reason, self._sizes.get(session.task, 0))
         self._assignments.settle(session.task, session.row.attempt)
 
-    async def _publish_progress(self, session: Session) -> None:
+    def _transfer(self, session: Session) -> Transfer | None:
         lane = self.lanes.get(session.lane)
-        await self._reporter.progress(session, lane.transfers.get(session.task) if lane else None)
+        return lane.transfers.get(session.task) if lane else None
+
+    def _size(self, session: Session) -> int:
+        """Bytes of the whole file; 0 while unknown."""
+        transfer, request = self._transfer(session), session.row.request
+        asked = request.size_bytes if request else None
+        return (transfer.total if transfer else 0) or self._sizes.get(session.task, 0) or asked or session.row.size
+
+    def _left(self, session: Session) -> int:
+        """Bytes still to come; 0 while unknown."""
+        transfer = self._transfer(session)
+        return max(0, self._size(session) - (transfer.done if transfer else 0))
+
+    async def _publish_progress(self, session: Session) -> None:
+        await self._reporter.progress(session, self._transfer(session))

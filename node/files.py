@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec import Struct
 
+from node.room import Partial
 from schemas import codec
 from schemas.errors import DowndraftError
 from schemas.ids import TASK_ID
@@ -25,17 +26,20 @@ CONTROL_NAME = f"{DATA_NAME}.aria2"
 JOURNAL_NAME = "placed.json"
 BLOCK_BYTES = 1 << 20
 EMPTY_DIGEST = f"sha-256={hashlib.sha256().hexdigest()}"
+BLOCK_UNIT_BYTES = 512
 """The unit of st_blocks, whatever the file system's own."""
 NAMES_MAX = 10_000
 """Files that may share a name as `name`, `name.1` …: past that something loops."""
 NAME_BYTES_MAX = 255
 """What file systems take for one name."""
-STRAY_AGE_S = 3600.0
-"""Staging folders of unknown tasks untouched for so long are deleted: a node hears of its tasks far sooner."""
-
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """How file systems without hard links (FAT, some network shares) refuse one."""
 _HASHES = {"sha-1": "sha1", "sha-224": "sha224", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
+
+
+class DownloadsUnusable(DowndraftError):
+    """There is no download folder, and none can be made."""
 
 
 class PlacementFailed(DowndraftError):
@@ -61,12 +65,20 @@ class Store:
     """The download folder of one node. No two nodes may share one: each sweeps what it does not know."""
 
     def __init__(self, downloads: Path) -> None:
-        """Makes the folder where it is missing."""
-        downloads.mkdir(parents=True, exist_ok=True)
+        """Makes the folder where it is missing. Raises DownloadsUnusable."""
+        try:
+            downloads.mkdir(parents=True, exist_ok=True)
+            names = [folder.name for folder in (downloads / STAGING_NAME).iterdir()]
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise DownloadsUnusable(
+                f"the download folder {str(downloads)!r} can't be used: {error.strerror or error}; "
+                "mount its disk or give the rights, or name another folder with --downloads (node.downloads)"
+            ) from error
         self.downloads = downloads.resolve()
         self._staging = self.downloads / STAGING_NAME
-        left = [folder.name for folder in self._staging.iterdir()] if self._staging.is_dir() else []
-        self._staged = dict.fromkeys(left, 0)
+        self._staged = dict.fromkeys((name for name in names if TASK_ID.fullmatch(name)), 0)
         """Tasks that may have something staged, each with when it was last expected: a count."""
         self._expectations = 0
 
@@ -134,9 +146,6 @@ class Store:
             shutil.rmtree(folder)
         self._staged.pop(task, None)
 
-    def free_bytes(self) -> int:
-        return shutil.disk_usage(self.downloads).free
-
     def place(self, task: str, relative: PurePosixPath, *, digest: str, seconds: float, attempt: int) -> Placed:
         """Move the staged file to `relative`, or beside it as `name.1.ext` …, never over another file.
 
@@ -184,7 +193,12 @@ class Store:
                 continue
             path = relative.with_name(name).as_posix()
             placed = msgspec.structs.replace(wanted, path=path)
-            self._write_journal(task, placed)
+            try:
+                self._write_journal(task, placed)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                # A second name takes no room: a whole file gets it all the same, only a crash just now is not undone.
             if _moved(staged, final):
                 return placed
         raise PlacementFailed(f"{NAMES_MAX} files are called like {relative} already")
@@ -209,22 +223,15 @@ class Store:
         self.wipe(task)
         return placed is not None
 
-    def sweep(self, keep: Set[str], now: float, older_than_s: float = STRAY_AGE_S) -> list[str]:
-        """Delete staging folders of tasks not in `keep`, untouched since `now` (Unix time) less `older_than_s`.
-
-        Returns the tasks whose folders went. Finished files stay: a crash may have come just before their wipe.
-        """
-        swept: list[str] = []
+    def partials(self) -> list[Partial]:
+        """What is staged, of whatever task."""
+        found: list[Partial] = []
         root = self.downloads / STAGING_NAME
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            task = folder.name
-            if task in keep or not TASK_ID.fullmatch(task) or not folder.is_dir():
-                continue
-            with suppress(FileNotFoundError):  # wiped by its own task just now
-                if now - _touched(folder) > older_than_s:
-                    self.wipe(task)
-                    swept.append(task)
-        return swept
+            if TASK_ID.fullmatch(folder.name) and folder.is_dir():
+                with suppress(FileNotFoundError):  # wiped by its own task just now
+                    found.append(_partial(folder))
+        return found
 
     def _folder(self, relative: PurePosixPath) -> Path:
         """The folder that is to hold `relative`, made if need be, with what was made synced."""
@@ -312,9 +319,12 @@ def _names(name: str) -> Iterator[str]:
         yield path.stem.encode()[:room].decode(errors="ignore") + tail
 
 
-def _touched(folder: Path) -> float:
-    """When anything in `folder` changed last, as Unix time: writing to a file leaves its folder's time alone."""
-    return max(one.stat().st_mtime for one in (folder, *folder.iterdir()))
+def _partial(folder: Path) -> Partial:
+    """What lies in a staging folder. Writing to a file leaves its folder's time alone: the latest of all counts."""
+    stats = {one.name: one.stat() for one in folder.iterdir()}
+    touched = max(stat.st_mtime for stat in (folder.stat(), *stats.values()))
+    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats.values() if stat.st_nlink == 1)
+    return Partial(folder.name, used, touched, JOURNAL_NAME in stats)
 
 
 def _sync(path: Path) -> None:

@@ -5,6 +5,7 @@ A trip costs more than most of the work it is made for: when many small files tu
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 import anyio
@@ -57,11 +58,16 @@ class Hands:
             tasks.start_soon(self._fetch)
 
     async def do(self, work: Callable[[], T]) -> T:
-        """Run `work` in a thread; what it raises is raised here. A caller that is cancelled leaves it to run."""
+        """Run `work` in a thread; what it raises is raised here. What has begun goes on without a cancelled caller."""
         job = _Job(work)
         self._jobs.append(job)
         self._call_one()
-        await job.done.wait()
+        try:
+            await job.done.wait()
+        except anyio.get_cancelled_exc_class():
+            with suppress(ValueError):
+                self._jobs.remove(job)
+            raise
         if job.error is not None:
             raise job.error
         result: T = job.result

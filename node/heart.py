@@ -7,7 +7,7 @@ import structlog
 from broker.connection import Connection
 from broker.errors import Unanswered
 from node.agent import Agent
-from node.workshop import Workshop
+from node.disk import Disk
 from schemas import __version__, codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
@@ -23,16 +23,16 @@ CAPABILITIES = ("http", "ftp", "sftp")
 class Heart:
     """Beats for one node process."""
 
-    def __init__(
-        self, connection: Connection, settings: Settings, instance: str, agent: Agent, workshop: Workshop
-    ) -> None:
+    def __init__(self, connection: Connection, settings: Settings, instance: str, agent: Agent, disk: Disk) -> None:
         self._connection = connection
         self._settings = settings.node
         self._interval_s = settings.coordinator.heartbeat_interval_s
         self._capabilities = (*CAPABILITIES, NOOP) if settings.coordinator.allow_noop else CAPABILITIES
         self._instance = instance
         self._agent = agent
-        self._workshop = workshop
+        self._disk = disk
+        self.partial_bytes = 0
+        """In partials of tasks that are not here."""
         self._beat = 0
         self.leaving = False
         self._process = psutil.Process()
@@ -49,7 +49,7 @@ class Heart:
             return
         self._beat += 1
         lanes = self._agent.lanes.values()
-        held = self._agent.held()
+        held, room = self._agent.held(), self._disk.room
         running = self._agent.running
         beat = Heartbeat(
             node=self._settings.id,
@@ -64,7 +64,11 @@ class Heart:
             bytes_per_s=sum(lane.bytes_per_s for lane in lanes),
             cpu_percent=psutil.cpu_percent(),
             memory_bytes=self._memory([lane.pid for lane in lanes if lane.pid is not None]),
-            disk_free_bytes=await self._workshop.free_bytes(),
+            disk_free_bytes=room.free_bytes if room.is_writable else 0,
+            disk_promised_bytes=sum(one.left for one in self._agent.unfinished()),
+            disk_low_bytes=self._disk.marks.low,
+            partial_bytes=self.partial_bytes,
+            trouble=room.trouble,
             held=held,
             leaving=self.leaving,
         )

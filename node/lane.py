@@ -27,6 +27,8 @@ QUICK_FOR_S = 0.2
 IDLE_TICK_S = 2.0
 """With nothing to do the daemon is still asked, so that a dead or frozen one is replaced before it is needed."""
 RESTART_PAUSE_S = 0.5
+KILLED_WITHIN_S = 2.0
+"""One that hangs in a write to a dead disk ends when the disk answers: its tasks need not wait for that."""
 
 
 class News(NamedTuple):
@@ -110,8 +112,10 @@ class LaneDriver:
                 except Aria2Error as error:
                     log.warning("aria2c is replaced", lane=str(self.lane), problem=str(error))
                 self._daemon.kill()
-                await self._daemon.wait()
+                with anyio.move_on_after(KILLED_WITHIN_S):
+                    await self._daemon.wait()
                 self._forget_all()
+                await self._daemon.wait()
                 await anyio.sleep(RESTART_PAUSE_S)
 
     def _turn_away(self, problem: str) -> None:

@@ -33,15 +33,20 @@ class NodeIdTaken(DowndraftError):
     exit_code = 3
 
 
+class StateUnusable(DowndraftError):
+    """The node's state folder can't be written."""
+
+
 @contextmanager
 def own_state_folder(state: Path, node: str, instance: str) -> Iterator[frozenset[str]]:
     """Hold the node's state folder for the length of the block; yields the instances that ran here before.
 
     Whoever holds the folder knows that they are dead: their key in the cluster may be taken over at once.
-    Raises NodeIdTaken.
+    Raises NodeIdTaken, or StateUnusable.
     """
-    state.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    with _translated(state):
+        state.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,12 +55,24 @@ def own_state_folder(state: Path, node: str, instance: str) -> Iterator[frozense
                 f"another process runs as node {node!r} with the state folder {str(state)!r}: "
                 "stop it, or give this one another --id and --state"
             ) from error
-        record = state / INSTANCE_FILE
-        before = frozenset(record.read_text().split()) if record.exists() else frozenset[str]()
-        record.write_text("\n".join([*sorted(before)[-INSTANCES_KEPT:], instance]))
+        with _translated(state):
+            record = state / INSTANCE_FILE
+            before = frozenset(record.read_text().split()) if record.exists() else frozenset[str]()
+            record.write_text("\n".join([*sorted(before)[-INSTANCES_KEPT:], instance]))
         yield before
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _translated(state: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateUnusable(
+            f"the state folder {str(state)!r} can't be used: {error.strerror or error}; "
+            "make room or give the rights, or name another folder with --state (node.state)"
+        ) from error
 
 
 class NodeLock:

@@ -12,7 +12,9 @@ from broker.binaries import find_aria2c
 from broker.connection import Connection, connect
 from node.agent import Agent
 from node.assignments import Assignments
+from node.clearing import keep_room, sweep
 from node.daemon import Daemon, Lane
+from node.disk import Disk
 from node.files import Store
 from node.finished import Finished
 from node.hands import Hands
@@ -22,6 +24,7 @@ from node.lock import NodeLock, own_state_folder
 from node.probe import new_session, parse_nets
 from node.reader import Reader
 from node.reporter import Reporter
+from node.room import Marks
 from node.serving import FileService
 from node.workshop import Workshop
 from schemas.settings import Settings
@@ -31,7 +34,6 @@ log = structlog.get_logger()
 LEAVE_WITHIN_S = 6.0
 """For stopping transfers and reporting them released; with aria2's own exit a clean end takes below 10 s."""
 PROGRESS_EVERY_S = 1.0
-SWEEP_EVERY_S = 600.0
 RPC_THREADS = 4
 DISK_THREADS = 4
 
@@ -67,23 +69,36 @@ async def _cancel_when(stop: anyio.Event, unless: anyio.CancelScope, scope: anyi
 async def _work(connection: Connection, settings: Settings, instance: str, lock: NodeLock, stop: anyio.Event) -> None:
     node = settings.node
     store = Store(Path(node.downloads))
+    disk = Disk(store.downloads, Path(node.state), Marks.of(node))
+    await disk.look()
     assignments = Assignments(node.id)
     async with new_session() as http, anyio.create_task_group() as tasks:
         hands = Hands(DISK_THREADS)
         hands.start(tasks)
         workshop = Workshop(store, http, parse_nets(node.allow_nets), hands)
         reporter = Reporter(connection, node.id)
-        agent = Agent(node.id, node.slots, reporter=reporter, assignments=assignments, workshop=workshop, tasks=tasks)
+        agent = Agent(
+            node.id,
+            node.slots,
+            reporter=reporter,
+            assignments=assignments,
+            workshop=workshop,
+            disk=disk,
+            tasks=tasks,
+        )
         _start_lanes(settings, agent, tasks)
-        heart = Heart(connection, settings, instance, agent, workshop)
+        heart = Heart(connection, settings, instance, agent, disk)
+        reader = Reader(connection, node.id, assignments, agent)
+        disk.tell = heart.beat
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
-        tasks.start_soon(Reader(connection, node.id, assignments, agent).run)
+        tasks.start_soon(reader.run)
         for work in (reporter.speak, agent.finish_small, agent.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)
         tasks.start_soon(_publish_progress, agent)
-        tasks.start_soon(_sweep, agent, workshop)
+        tasks.start_soon(keep_room, disk, agent, heart)
+        tasks.start_soon(sweep, disk, agent, heart, workshop, reader)
         log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))
         await stop.wait()
         log.info("leaving", held=len(agent.tasks()))
@@ -111,9 +126,3 @@ async def _publish_progress(agent: Agent) -> None:
     while True:
         await anyio.sleep(PROGRESS_EVERY_S)
         await agent.publish_progress()
-
-
-async def _sweep(agent: Agent, workshop: Workshop) -> None:
-    while True:
-        await anyio.sleep(SWEEP_EVERY_S)
-        await workshop.sweep(agent.tasks())

@@ -40,6 +40,8 @@ class Reader:
         self._node = node
         self._assignments = assignments
         self._agent = agent
+        self.has_read = False
+        """Whether it is known what stands here."""
         self._dice = dice or random.Random()  # noqa: S311 - spreads readings, keeps no secrets
 
     async def run(self) -> None:
@@ -66,6 +68,7 @@ class Reader:
             rows, known_before=known, seen_to=reading.at_least, authoritative=reading.authoritative
         )
         self._agent.take(changes)
+        self.has_read = True
 
     def _hear(self, heard: Heard) -> None:
         """A row that was just stored, or a hint that one was superseded."""

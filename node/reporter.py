@@ -62,8 +62,8 @@ class Reporter:
         """Whether the outcome that stands is this node's, by a try whose answer was lost."""
         return await self._events.is_own_completion(task)
 
-    async def failed(self, session: Session, verdict: Verdict, retry_after_s: float | None) -> None:
-        """Report an attempt that is over without a file; returns when that is stored."""
+    async def failed(self, session: Session, verdict: Verdict, retry_after_s: float | None, size: int = 0) -> None:
+        """Report an attempt that is over without a file, of `size` bytes if known; returns when that is stored."""
         said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
         log.warning("attempt failed", **named(session), **said)
         await self._events.report(
@@ -74,13 +74,16 @@ class Reporter:
                 reason=verdict.reason,
                 code=verdict.code,
                 retry_after_s=retry_after_s,
+                size=size or None,
             )
         )
 
-    async def released(self, session: Session, reason: str) -> None:
-        """Report a task that is given back; returns when that is stored."""
-        desired = session.row.desired
-        await self._events.report(Released(**_about(session), node=self._node, reason=reason, desired=desired))
+    async def released(self, session: Session, reason: str, size: int = 0) -> None:
+        """Report a task that is given back, its file of `size` bytes if known; returns when that is stored."""
+        fact = Released(
+            **_about(session), node=self._node, reason=reason, desired=session.row.desired, size=size or None
+        )
+        await self._events.report(fact)
         log.info("task released", **named(session), reason=reason)
 
     async def progress(self, session: Session, transfer: Transfer | None, *, whole: int = 0) -> None:

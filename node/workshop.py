@@ -1,7 +1,7 @@
 """What a session's steps do: look before the download, check and place after it, report. All I/O, no decisions."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
@@ -20,6 +20,7 @@ from node.failures import Verdict
 from node.files import Placed, PlacementFailed, Store
 from node.hands import Hands
 from node.probe import Network, Probed, Unresolved, check_addresses, host_and_port, probe
+from node.room import Partial
 from node.session import Session
 from schemas.redact import redact_uri
 from schemas.request import Request, file_name
@@ -31,10 +32,13 @@ SMALL_BYTES_MAX = 8 << 20
 """Up to here one connection without control files is faster, and a crash costs little."""
 LARGE_HASHED_MAX = 2
 """Large files hashed at once: a disk serves few readers well."""
-FREE_WITHIN_S = 1.0
-"""A disk that does not answer by then has what room it had before."""
+DISK_WITHIN_S = 10.0
+"""For what takes milliseconds: a disk that hangs must not keep a task that another node could take."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
+
+
+SILENT = "the node's disk does not answer"
 
 
 class Looked(NamedTuple):
@@ -45,6 +49,8 @@ class Looked(NamedTuple):
     placed: Placed | None = None
     is_fresh: bool = False
     """Nothing is staged: no disk need be asked before it begins."""
+    size: int = 0
+    """Bytes of the file; 0 while unknown."""
 
 
 class Workshop:
@@ -56,17 +62,23 @@ class Workshop:
         self._allow_nets = allow_nets
         self._hands = hands
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
-        self._asking = CapacityLimiter(1)
-        self._free_bytes = 0
+        self._wiping: dict[str, anyio.Event] = {}
+        """Tasks that are not here and whose partials are being deleted: one that comes back waits for the end."""
 
     async def look(self, session: Session) -> Looked:
         """Find an earlier process's file, check where the addresses lead, and choose the lane."""
         request = _request(session)
         if request.is_noop:
             return Looked(placed=NOTHING)
+        if wiping := self._wiping.get(session.task):
+            await wiping.wait()
         is_fresh = self._store.is_fresh(session.task)
         if not is_fresh:
-            placed = await self._hands.do(partial(self._store.journal, session.task))
+            try:
+                with anyio.fail_after(DISK_WITHIN_S):
+                    placed = await self._hands.do(partial(self._store.journal, session.task))
+            except TimeoutError:
+                return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
             if placed is not None:
                 return Looked(placed=placed)
         size = request.size_bytes
@@ -82,12 +94,13 @@ class Workshop:
                 return _refused(uri, refused)
         wants_split = "split" in request.options or "max-connection-per-server" in request.options
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
-        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh)
+        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
 
     async def prepare(self, session: Session) -> None:
-        """Make the staging folder fit to go on with. Raises OSError."""
+        """Make the staging folder fit to go on with. Raises OSError, TimeoutError for a disk that hangs among them."""
         split = session.lane == Lane.LARGE and _request(session).options.get("split") != "1"
-        await self._hands.do(partial(self._store.prepare, session.task, split))
+        with anyio.fail_after(DISK_WITHIN_S):
+            await self._hands.do(partial(self._store.prepare, session.task, split))
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
@@ -111,8 +124,9 @@ class Workshop:
         return await anyio.to_thread.run_sync(work, limiter=self._hashing, abandon_on_cancel=True)
 
     async def wipe(self, task: str) -> None:
-        """Delete what is staged."""
-        await self._hands.do(partial(self._wipe, task))
+        """Delete what is staged; where the disk hangs that is left to a later sweep."""
+        with anyio.move_on_after(DISK_WITHIN_S):
+            await self._hands.do(partial(self._wipe, task))
 
     def wipe_sometime(self, task: str) -> None:
         """Delete what is staged, within a second or so: nobody waits for it."""
@@ -136,31 +150,36 @@ class Workshop:
         """How long the origin asks to be left alone; aria2 does not tell."""
         return (await self._probe(_request(session))).retry_after_s
 
-    async def free_bytes(self) -> int:
-        """Room on the download disk; 0 where it can't be told, so that nothing is placed here."""
-        # In a thread of its own: a heartbeat must not wait behind files that are hashed.
-        with anyio.move_on_after(FREE_WITHIN_S):
-            try:
-                self._free_bytes = await anyio.to_thread.run_sync(
-                    self._store.free_bytes, limiter=self._asking, abandon_on_cancel=True
-                )
-            except OSError as error:
-                log.error("the download folder can't be used", problem=str(error))
-                self._free_bytes = 0
-        return self._free_bytes
+    def is_fresh(self, task: str) -> bool:
+        """Whether nothing is staged of a task."""
+        return self._store.is_fresh(task)
 
-    async def sweep(self, keep: frozenset[str]) -> None:
-        """Delete what is staged of tasks that are not here, and forget those of which nothing was."""
-        expected = self._store.expected(keep)
-        try:
-            swept = await self._hands.do(partial(self._store.sweep, keep, time.time()))
-            missing = await self._hands.do(partial(self._store.missing, expected))
-        except OSError as error:
-            log.warning("sweeping was interrupted", problem=str(error))
-            return
-        self._store.forget(missing)
+    async def partials(self) -> list[Partial]:
+        """What is staged, of whatever task. Raises OSError."""
+        return await self._hands.do(self._store.partials)
+
+    async def sweep(self, strays: Sequence[Partial], held: Callable[[], Set[str]]) -> None:
+        """Delete partials, but for those whose tasks are `held` by now."""
+        swept: list[Partial] = []
+        for one in strays:
+            if one.task in held():
+                continue
+            self._wiping[one.task] = anyio.Event()
+            try:
+                await self._hands.do(partial(self._store.wipe, one.task))
+                swept.append(one)
+            except OSError as error:
+                log.warning("a partial file stays for now", task=one.task, problem=str(error))
+            finally:
+                self._wiping.pop(one.task).set()
         if swept:
-            log.info("partial files nobody needs were deleted", tasks=len(swept))
+            won = sum(one.bytes for one in swept)
+            log.info("partial files nobody needs were deleted", tasks=len(swept), bytes=won)
+
+    async def forget_missing(self, held: Set[str]) -> None:
+        """Forget tasks that are not `held` and of which nothing is staged. Raises OSError."""
+        expected = self._store.expected(held)
+        self._store.forget(await self._hands.do(partial(self._store.missing, expected)))
 
     def _finish_all(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
         results = [self._finish(session, seconds) for session, seconds in whole]

@@ -18,6 +18,8 @@ LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
 """Tasks of one ask: few enough to be steered before the caller loses patience."""
+REFUSED_LATELY_S = 60.0
+"""A refusal is news for so long: whoever leads tries again every few seconds."""
 RECENT_S = 600
 """How far back `stats` counts outcomes."""
 
@@ -92,6 +94,27 @@ class NodesReply(Struct, frozen=True):
     nodes: tuple[NodeView, ...]
 
 
+class StoreUse(Struct, frozen=True):
+    """How full one stream is."""
+
+    stream: str
+    used_bytes: int
+    max_bytes: int
+    """-1: none of its own; the server's store bounds it."""
+    refused_ago_s: float | None = None
+    """When the broker last refused this leader's write as full; None: not since it leads."""
+
+    @property
+    def share(self) -> float:
+        """0 where it has no limit of its own."""
+        return self.used_bytes / self.max_bytes if self.max_bytes > 0 else 0.0
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether a write was refused lately: full by its own limit, the account's or the server's."""
+        return self.refused_ago_s is not None and self.refused_ago_s < REFUSED_LATELY_S
+
+
 class StatsReply(Struct, frozen=True, kw_only=True):
     """The cluster at a glance; at most a second old."""
 
@@ -126,6 +149,10 @@ class StatsReply(Struct, frozen=True, kw_only=True):
     """Reports that changed nothing: repeats, and those of attempts long over."""
     undecodable: int
     """Messages that could not be read at all."""
+    oddities: dict[str, int] = {}
+    """What was passed over since this leader leads, by kind (`schemas.oddity`); 0 is left out."""
+    stores: tuple[StoreUse, ...] = ()
+    """How full the streams are; none from a coordinator of an older version."""
 
 
 class ErrorReply(Struct, frozen=True):

@@ -61,6 +61,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     code: str = ""
     retry_after_s: float | None = None
     """What the origin asked for (Retry-After)."""
+    size: int | None = None
+    """Bytes of the whole file, where the node came to know them."""
 
 
 class Retrying(Event, frozen=True, kw_only=True, tag="retrying"):
@@ -79,6 +81,8 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
     reason: str
     desired: Desired = Desired.RUN
     """The wish it obeyed; `run` where it gave the task back of its own."""
+    size: int | None = None
+    """As in `attempt_failed`."""
 
 
 class Paused(Event, frozen=True, kw_only=True, tag="paused"):
@@ -119,6 +123,9 @@ class Failed(Finished, frozen=True, kw_only=True, tag="finished.failed"):
     reason: str
     code: str = ""
     history: tuple[AttemptRecord, ...] = ()
+    """How each attempt ended, newest last."""
+    history_cut: int = 0
+    """So many attempts before those are not told any more."""
 
 
 class Cancelled(Finished, frozen=True, kw_only=True, tag="finished.cancelled"):

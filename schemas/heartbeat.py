@@ -29,6 +29,15 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
     memory_bytes: int = 0
     """Resident memory of the node and its aria2 children."""
     disk_free_bytes: int = 0
+    """As the file system tells: partial files count as used, whoever they belong to."""
+    disk_promised_bytes: int = 0
+    """What the tasks it holds will still take, as far as their sizes are known."""
+    disk_low_bytes: int = 0
+    """Its low mark: never filled beyond by plan. 0 where an older version does not say."""
+    partial_bytes: int = 0
+    """On the disk in partial files of tasks that it does not hold: kept a while in case they come back."""
+    trouble: str = ""
+    """Why it takes no tasks, a sentence for people; empty where nothing is wrong."""
     held: tuple[Held, ...] = ()
     leaving: bool = False
     """The last one before a clean exit."""

@@ -12,11 +12,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.errors import SettingInvalid
+from schemas.sizes import parse_size
 
 PREFIX = "DOWNDRAFT_"
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Size = Annotated[int, Meta(ge=0, extra={"unit": "bytes"})]
+"""Bytes; may be written as 500K, 20M or 1G."""
 NodeId = Annotated[str, Meta(pattern=r"^(?!queued\Z)[a-z0-9-]{1,63}\Z")]
 NodeTag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,63}\Z")]
 
@@ -52,7 +55,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True):
     node_lost_after_s: Seconds = 10.0
     forget_offline_after_s: Annotated[float, Meta(ge=0)] = 0.0
     """0: an offline node stays on the list for ever."""
-    lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 3
+    lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 2
     """Whole seconds: the broker expires keys no finer."""
     allow_noop: bool = False
     """Accept `noop:` addresses, which measure the pipeline without downloading. The nodes read it too."""
@@ -68,6 +71,10 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """aria2c to start; empty: the installed wheel's, else the one on PATH."""
     allow_nets: tuple[str, ...] = ()
     """Networks (CIDR) from which to download although they are loopback or link-local."""
+    disk_low: Size = 256 << 20
+    """With less than this free on the download disk no task is taken, nor planned beyond it."""
+    disk_high: Size = 1 << 30
+    """With this much free tasks are taken again; at least `disk_low`."""
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -146,8 +153,10 @@ def _take(
     if name not in known:
         raise SettingInvalid(f"{where}: there is no setting {name!r}; there are {', '.join(known)}")
     try:
+        if known[name] is Size and isinstance(value, str):
+            value = parse_size(value)
         merged[name] = msgspec.convert(value, known[name])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise SettingInvalid(f"{where}: {name} can't be {value!r}: {str(error).replace('`', '')}") from error
     sources[name] = source
 

@@ -57,6 +57,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     code: str = ""
     delay_s: float = 0.0
     """Not placed before the row's store time plus this: broker time, whatever a coordinator's clock says."""
+    size: int = 0
+    """Bytes of the file, as a node that gave the task back had come to know them: what placing goes by."""
     avoid: tuple[str, ...] = ()
     """Nodes this task failed on."""
     history: tuple[AttemptRecord, ...] = ()

@@ -80,6 +80,8 @@ def a_node(node: str = "node-a", **fields: Any) -> NodeState:
         tags=frozenset(),
         capabilities=frozenset({"http"}),
         disk_free_bytes=100 * GIB,
+        disk_low_bytes=64 << 20,
+        trouble="",
     )
     return replace(state, **fields)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tools.commandline import App, colour
-from tools.commands import checks, cluster, files, follow, look, steer, submit
+from tools.commands import checks, cluster, drill, files, follow, look, steer, submit
 from tools.postponed import postponed
 
 EPILOG = """Exit codes:
@@ -45,6 +45,7 @@ def _root(
 
 
 cluster.register(app)
+drill.register(app)
 submit.register(app)
 look.register(app)
 follow.register(app)

@@ -6,8 +6,11 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 
-from schemas.control import NodesReply, NodeView, StatsReply, Steer
+from schemas import subjects as s
+from schemas.control import NodesReply, NodeView, StatsReply, Steer, StoreUse
+from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Outcome, State
+from schemas.oddity import WORDS, Oddity
 from schemas.sizes import format_size
 from tools.client import Client
 from tools.looking import COLOURS, age, print_json
@@ -25,9 +28,18 @@ NODES = (
     Column("version", drop=8),
     Column("can", drop=7, may_cut=True),
     Column("tags", drop=3, may_cut=True),
+    Column("notes", may_cut=True),
 )
 
 STATS = (Column("what"), Column("count", right=True), Column("note", may_cut=True))
+STORE_SHOWN_SHARE = 0.8
+"""A stream this full gets a line; at this share of TASKS claiming stops."""
+STORES = {
+    s.REQUESTS_STREAM: "when full, producers are refused",
+    s.TASKS_STREAM: "nothing is claimed until there is room",
+    s.EVENTS_STREAM: "when full, no task can end",
+    s.BUCKET_STREAM: "the broker's whole store is full: nothing can be written",
+}
 LATER = (State.ASSIGNED, State.ACTIVE, State.ENDING)
 
 
@@ -44,7 +56,9 @@ async def list_nodes(client: Client, *, as_json: bool) -> None:
 
 def _node(node: NodeView) -> tuple[Cell, ...]:
     beat = node.heartbeat
-    status = Cell("leaving", "yellow") if beat.leaving else Cell("online", "green")
+    status = Cell("online", "green")
+    if beat.leaving or beat.trouble:
+        status = Cell("leaving" if beat.leaving else "no tasks", "yellow")
     if not node.online:
         gone = "gone" if beat.leaving else "offline"
         status = Cell(f"{gone} {age(node.heard_ago_s)}", "red")
@@ -60,9 +74,15 @@ def _node(node: NodeView) -> tuple[Cell, ...]:
         Cell(beat.version),
         Cell(",".join(beat.capabilities)),
         Cell(",".join(beat.tags)),
+        Cell(_notes(beat), "yellow" if beat.trouble else "dim"),
     )
     # What a node said last is no news any more once it is silent.
     return cells if node.online else (*cells[:2], *(Cell(cell.text, "dim") for cell in cells[2:]))
+
+
+def _notes(beat: Heartbeat) -> str:
+    partials = f"{format_size(beat.partial_bytes)} in partial files without a task" if beat.partial_bytes else ""
+    return "; ".join(filter(None, (beat.trouble, partials)))
 
 
 async def show_stats(client: Client, *, as_json: bool) -> None:
@@ -85,7 +105,22 @@ def _stats(reply: StatsReply) -> list[tuple[Cell, ...]]:
         *(_count(str(state), reply.states.get(str(state), 0), "", COLOURS[state]) for state in LATER),
         _count("paused", reply.paused, "of these", "yellow"),
         *(_count(str(end), reply.recent.get(str(end), 0), window, COLOURS[State(end)]) for end in Outcome),
+        *(_store(store) for store in reply.stores if store.is_refusing or store.share >= STORE_SHOWN_SHARE),
+        *(
+            _count("passed over", reply.oddities[kind], words, "yellow")
+            for kind, words in WORDS.items()
+            if reply.oddities.get(kind) and kind is not Oddity.REQUEST_REJECTED
+        ),
     ]
+
+
+def _store(store: StoreUse) -> tuple[Cell, ...]:
+    """A store that is full, or nearly: what that means and where to learn what to do."""
+    full = store.is_refusing or store.share >= 1
+    share = f"{store.share:.0%}" if store.max_bytes > 0 else "full"
+    of = f" of {format_size(store.max_bytes)}" if store.max_bytes > 0 else ""
+    said = f"{format_size(store.used_bytes)}{of}: {STORES.get(store.stream, '')}; see `downdraft doctor`"
+    return Cell(store.stream, "dim"), Cell(share, "red" if full else "yellow"), Cell(said, "dim")
 
 
 def _count(name: str, count: int, note: str, colour: str) -> tuple[Cell, ...]:

@@ -57,6 +57,11 @@ RULES = {
     "nats-server -c nats.conf": Rule(
         "Server is ready", until_shown=True, apart=True, before="keys --folder keys", adds="-a 127.0.0.1 -p -1"
     ),
+    "downdraft drill": Rule("^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5"),
+    "downdraft drill --tasks 2000 --seconds 120": Rule(
+        "^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5"
+    ),
+    "downdraft drill --seed 4711 --json": Rule('"balanced":true', apart=True, adds="--tasks 40 --seconds 5"),
     "downdraft demo": Rule("24 of 24 completed and verified, 1 failed as intended, 0 lost", apart=True, adds="--small"),
     "downdraft submit https://example.org/debian.iso --wait": Rule("completed"),
     "downdraft submit https://example.org/f.iso --wait": Rule("completed"),

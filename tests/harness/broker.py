@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from broker import embedded, topology
 from broker.connection import Connection, connect
 from broker.credentials import Keyring
@@ -14,6 +16,8 @@ QUICK = CoordinatorSettings(
     heartbeat_interval_s=0.2, node_lost_after_s=1.0, lease_ttl_s=1, retry_base_s=0.05, retry_cap_s=0.2
 )
 """The same rules on shorter clocks."""
+STEADY = msgspec.structs.replace(QUICK, lease_ttl_s=30)
+"""… with a lease that a slow machine does not run out of, for tests of what one term holds."""
 
 
 class Broker:
@@ -59,10 +63,12 @@ class Broker:
 
 
 @asynccontextmanager
-async def running_broker(folder: Path, *, with_streams: bool = True) -> AsyncIterator[Broker]:
+async def running_broker(folder: Path, *, with_streams: bool = True, jetstream: str = "") -> AsyncIterator[Broker]:
+    """`jetstream`: a further line of that block of nats.conf."""
     keyring = Keyring(folder / embedded.KEYS)
     keyring.ensure()
-    embedded.lay_out(folder)
+    conf = embedded.lay_out(folder)
+    conf.write_text(conf.read_text().replace("jetstream {", f"jetstream {{\n  {jetstream}", 1))
     broker = Broker(folder, await embedded.start(folder, port=0), keyring)
     try:
         if with_streams:

@@ -70,6 +70,7 @@ _fields = {
     "digest": words,
     "seconds": seconds,
     "history": st.lists(records, max_size=3).map(tuple),
+    "history_cut": st.integers(0, 1000),
     "where": words,
 }
 """A strategy for each name an event's field may have: a new field without one fails loudly."""

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from coordinator import moves
-from coordinator.moves import DAMAGED_MAX, RETRY_AFTER_MAX_S, End, Requeue
+from coordinator.moves import End, Requeue
+from coordinator.retries import MOVES_MAX, RETRY_AFTER_MAX_S, WIPED, policy_of
 from schemas.ids import QUEUED
 from schemas.lifecycle import Desired, Outcome, State
 from schemas.settings import CoordinatorSettings
@@ -80,6 +81,7 @@ def test_a_wish_moves_nothing(row: TaskRow, asked: Desired) -> None:
 
 @given(assigned, RUNNING)
 def test_a_lost_node_a_release_and_a_drain_do_not_count(row: TaskRow, desired: Desired) -> None:
+    assume(moves.moved(row) < MOVES_MAX - 1)
     change = moves.given_back(replace(row, desired=desired), "node-a is leaving")
     assert isinstance(change, Requeue)
     assert not change.counted
@@ -110,9 +112,10 @@ def test_a_permanent_failure_ends_at_once(row: TaskRow, desired: Desired, settin
 @given(assigned)
 def test_what_is_damaged_again_and_again_ends(row: TaskRow) -> None:
     row = replace(row, desired=Desired.RUN, failures=0, history=(), request=a_request())
-    for tries in range(1, DAMAGED_MAX + 1):
+    tries_max = WIPED.tries_max or 0
+    for tries in range(1, tries_max + 1):
         change = failed(row, failure=FailureClass.DAMAGED)
-        assert isinstance(change, End) == (tries == DAMAGED_MAX)
+        assert isinstance(change, End) == (tries == tries_max)
         row = replace(change.row, state=State.ASSIGNED, place="node-a")
 
 
@@ -123,7 +126,9 @@ def test_a_back_off_lies_between_nothing_and_the_cap(
     change = failed(row, settings, dice, failure=failure)
     if isinstance(change, Requeue):
         assert 0 <= change.row.delay_s <= settings.retry_cap_s
-        assert change.row.delay_s <= settings.retry_base_s * 2**row.failures
+        policy = policy_of(failure, "http-503")
+        assert change.row.delay_s <= policy.cap_s
+        assert change.row.delay_s <= policy.back_off_times * settings.retry_base_s * 2**row.failures
 
 
 @given(assigned, st.floats(allow_nan=False), failures, cluster, DICE)
@@ -138,7 +143,7 @@ def test_an_origin_that_asks_to_wait_is_heeded_up_to_a_limit(
 
 @given(assigned, st.lists(st.none() | RETRYABLE, max_size=40))
 def test_a_history_is_bounded_and_keeps_the_newest(row: TaskRow, ends: list[FailureClass | None]) -> None:
-    row = replace(row, desired=Desired.RUN, failures=0, request=a_request())
+    row = replace(row, attempt=1, desired=Desired.RUN, failures=0, request=a_request())
     for failure in ends:
         change = moves.given_back(row, "lost") if failure is None else failed(row, failure=failure)
         assert len(change.row.history) == min(HISTORY_MAX, len(row.history) + 1)

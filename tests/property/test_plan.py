@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from coordinator.filters import CLASS_FILTERS, DISK_RESERVE_BYTES, NODE_FILTERS
+from coordinator.filters import CLASS_FILTERS, NODE_FILTERS
 from coordinator.pending import Pending
 from coordinator.plan import plan
 from coordinator.snapshot import NodeState, Placement, Waiting
@@ -84,10 +84,11 @@ def test_no_node_is_given_more_than_it_has_room_for(tasks: list[Waiting], nodes:
 
 @settings(max_examples=100)
 @given(tasks, nodes, limits)
-def test_no_disk_is_filled_beyond_its_reserve(tasks: list[Waiting], nodes: list[NodeState], limit: int) -> None:
+def test_no_disk_is_filled_beyond_its_low_mark(tasks: list[Waiting], nodes: list[NodeState], limit: int) -> None:
     result = planned(tasks, nodes, limit)
     for placement in result.placements:
-        assert result.nodes[placement.node].disk_free_bytes >= DISK_RESERVE_BYTES
+        node = result.nodes[placement.node]
+        assert node.disk_free_bytes >= node.disk_low_bytes
 
 
 @given(tasks, nodes, limits)

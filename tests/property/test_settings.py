@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from schemas.errors import SettingInvalid
 from schemas.settings import Settings, environment_name, load, names
+from schemas.sizes import parse_size
 
 NAMES = names()
 UNBOUNDED = 1_000_000
@@ -100,7 +101,7 @@ FREE = {"node.allow_nets"}
 @pytest.mark.parametrize("name", sorted(set(CHECKED) - FREE))
 def test_a_bad_text_in_the_environment_is_named_with_its_variable(name: str) -> None:
     variable = environment_name(name)
-    with pytest.raises(SettingInvalid, match=rf"^{variable}: {name} can't be .*: (Expected|Invalid) "):
+    with pytest.raises(SettingInvalid, match=rf"^{variable}: {name} can't be .*: (Expected|Invalid|not a size)"):
         load(environment={variable: "Not ok!"})
 
 
@@ -137,3 +138,15 @@ def test_a_node_cannot_be_called_as_the_place_of_what_no_node_holds() -> None:
 
 def test_settings_survive_being_written_and_read() -> None:
     assert msgspec.json.decode(msgspec.json.encode(Settings()), type=Settings) == Settings()
+
+
+@pytest.mark.parametrize("text", ["500K", "20M", "1G", "1073741824", "2GiB"])
+def test_a_size_may_be_written_as_people_write_it(text: str) -> None:
+    from_file = load(file={"node": {"disk_low": text}}).settings.node.disk_low
+    from_environment = load(environment={"DOWNDRAFT_NODE_DISK_LOW": text}).settings.node.disk_low
+    assert from_file == from_environment == parse_size(text)
+
+
+def test_what_is_no_size_is_refused_by_name() -> None:
+    with pytest.raises(SettingInvalid, match="can't be 'much': not a size"):
+        load(environment={"DOWNDRAFT_NODE_DISK_LOW": "much"})

@@ -117,5 +117,7 @@ CONFIGS: dict[str, Config] = {
         twins=0.2,
         delay_s=(0.0005, 0.02),
     ),
-    "burst": Config(said="many tasks at once over slow links", tasks=14, nodes=2, crashes=1, trouble=0.1, delay_s=(0.001, 0.1)),
+    "burst": Config(
+        said="many tasks at once over slow links", tasks=14, nodes=2, crashes=1, trouble=0.1, delay_s=(0.001, 0.1)
+    ),
 }

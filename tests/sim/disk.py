@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import anyio
 from msgspec import Struct
 
+import node.disk
 from node.aria2 import Addition
 from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed
+from node.room import Look, Marks, Room, after
 from node.session import Session
 from node.workshop import SMALL_BYTES_MAX, Looked, Workshop, disk_trouble, final_path
 from schemas.task import FailureClass
@@ -51,6 +53,27 @@ class Disk:
         return path in self.files and self.files[path].task == task
 
 
+class SimLooks(node.disk.Disk):
+    """How the node sees that disk: there is room, or there is none."""
+
+    def __init__(self, disk: Disk, marks: Marks) -> None:
+        self.marks = marks
+        self.room = Room()
+        self.tell = _nobody
+        self._disk = disk
+
+    async def look(self) -> Room:
+        free_bytes = 0 if self._disk.is_full else ROOM_BYTES
+        before, self.room = self.room, after(self.room, Look(free_bytes=free_bytes), self.marks)
+        if self.room.kind != before.kind:
+            await self.tell()
+        return self.room
+
+
+async def _nobody() -> None:
+    """Nobody is told."""
+
+
 class SimWorkshop(Workshop):
     """The steps of a session on a simulated disk; each takes a moment, and a crash may come between any two."""
 
@@ -70,7 +93,7 @@ class SimWorkshop(Workshop):
             return Looked(placed=placed)
         size = _origin(self._origins, session).bytes
         lane = Lane.SMALL if size <= SMALL_BYTES_MAX else Lane.LARGE
-        return Looked(lane=lane, is_fresh=task not in self._disk.partial)
+        return Looked(lane=lane, is_fresh=self.is_fresh(task), size=size)
 
     async def prepare(self, session: Session) -> None:
         await self._moment()
@@ -81,9 +104,9 @@ class SimWorkshop(Workshop):
         return Addition(session.task, session.row.request.uris, {ATTEMPT: str(session.row.attempt)})
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
-        return [await self._finish(session, seconds) for session, seconds in whole]
+        return [await self._place(session, seconds) for session, seconds in whole]
 
-    async def _finish(self, session: Session, seconds: float) -> Placed | Verdict:
+    async def _place(self, session: Session, seconds: float) -> Placed | Verdict:
         task, disk, origin = session.task, self._disk, _origin(self._origins, session)
         await self._moment()
         if task in disk.damaged:
@@ -137,11 +160,8 @@ class SimWorkshop(Workshop):
         await self._moment()
         return None
 
-    async def free_bytes(self) -> int:
-        return 0 if self._disk.is_full else ROOM_BYTES
-
-    async def sweep(self, keep: frozenset[str]) -> None:
-        """Staged files are swept after an hour; no schedule lasts so long."""
+    def is_fresh(self, task: str) -> bool:
+        return task not in self._disk.partial
 
     def _refuse_if_full(self) -> None:
         if self._disk.is_full:

@@ -24,7 +24,7 @@ PREFETCH = 1
 """What waits at a node beyond its slots, in worlds where downloads take seconds."""
 
 
-class Violated(Exception):  # noqa: N818 - it is what happened
+class Violated(Exception):
     """A promise was broken."""
 
     def __init__(self, invariant: str, said: str) -> None:
@@ -125,9 +125,7 @@ class Judge:
             told = (task, "ended", round(self._now() - ended.at, 1), "s ago, was queued again and is placed")
             self.check("no_second_life", self._now() - ended.at < GRACE_S, *told)
         tops = [top.row for other in self.rows if (top := self.top(other)) is not None and other != task]
-        there = sum(
-            one.place == row.place and one.epoch == row.epoch and one.state is State.ASSIGNED for one in tops
-        )
+        there = sum(one.place == row.place and one.epoch == row.epoch and one.state is State.ASSIGNED for one in tops)
         room = self._slots[row.place] + PREFETCH
         self.check("no_herding", there < room, row.place, "has room for", room, "tasks and got", there + 1)
 
@@ -159,8 +157,8 @@ class Judge:
         self.check("one_outcome", earlier is None, *told)
         if isinstance(event, Completed):
             given = self._given.get((task, event.attempt))
-            told = (task, "attempt", event.attempt, "was given to", given, "and completed by", parsed.writer)
-            self.check("only_the_holder_completes", given == parsed.writer, *told)
+            holders = ("was given to", given, "and completed by", parsed.writer)
+            self.check("only_the_holder_completes", given == parsed.writer, task, "attempt", event.attempt, *holders)
             whole = self.has_file(event)
             self.check("completed_is_whole", whole, task, "is completed and", parsed.writer, "has no", event.path)
         else:
@@ -186,7 +184,9 @@ class Judge:
         for task in self.unended():
             top = self.top(task)
             stands = f"{top.row.state} at {top.row.place}, to {top.row.desired}" if top else "no row"
-            self.check("everything_ends", False, "task", task, "has no outcome:", stands, "attempt", top and top.row.attempt)
+            self.check(
+                "everything_ends", False, "task", task, "has no outcome:", stands, "attempt", top and top.row.attempt
+            )
         for task, rows in self.rows.items():
             left = [(number, str(one.row.state), one.row.place) for number, one in rows.items()]
             self.check("the_table_empties", not rows, task, "has rows still:", left)

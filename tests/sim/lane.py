@@ -54,8 +54,8 @@ class SimLane(LaneDriver):
         self._slots = slots
         self._disk, self._origins, self._dice, self._tell = disk, origins, dice, listener
         self._all_running = running
-        self._additions: dict[str, Addition] = {}
-        self._removals: dict[str, None] = {}
+        self._to_add: dict[str, Addition] = {}
+        self._to_remove: dict[str, None] = {}
         self._waiting: dict[str, Addition] = {}
         self._active: dict[str, _Transfer] = {}
         self._over: list[News] = []
@@ -71,14 +71,14 @@ class SimLane(LaneDriver):
         return None
 
     def add(self, addition: Addition) -> None:
-        self._additions[addition.gid] = addition
+        self._to_add[addition.gid] = addition
         self._wake.set()
 
     def remove(self, task: str) -> None:
-        if self._additions.pop(task, None) is not None or task not in self._held():
+        if self._to_add.pop(task, None) is not None or task not in self._holding():
             self._tell([News(task, Signal.VANISHED)])
             return
-        self._removals[task] = None
+        self._to_remove[task] = None
         self._wake.set()
 
     def set_slots(self, slots: int) -> None:
@@ -102,40 +102,40 @@ class SimLane(LaneDriver):
     async def run(self) -> NoReturn:
         while True:
             with anyio.CancelScope() as self._life:
-                await self._drive()
+                await self._drive_on()
             await anyio.sleep(self._frozen_for_s)
-            held = self._held()
+            held = self._holding()
             self._waiting.clear()
-            self._removals.clear()
+            self._to_remove.clear()
             self._over.clear()
             self._tell([News(task, Signal.VANISHED) for task in held])
             await anyio.sleep(RESTART_PAUSE_S)
 
-    async def _drive(self) -> NoReturn:
+    async def _drive_on(self) -> NoReturn:
         while True:
             await self._wake.wait()
             await anyio.sleep(self._dice.uniform(*TURN_S))
             self._wake = anyio.Event()
-            self._turn()
+            self._ask()
 
-    def _held(self) -> list[str]:
+    def _holding(self) -> list[str]:
         return [*self._active, *self._waiting, *(news.task for news in self._over)]
 
-    def _turn(self) -> None:
+    def _ask(self) -> None:
         """Take back, hand over and look, as one request to aria2c does."""
         news, self._over = self._over, []
         ended = {one.task for one in news}
-        for task in self._removals:
+        for task in self._to_remove:
             if task not in ended:
                 self._waiting.pop(task, None)
                 if task in self._active:
                     self._stop(task)
                 news.append(News(task, Signal.VANISHED))
-        self._removals.clear()
-        for task, addition in self._additions.items():
+        self._to_remove.clear()
+        for task, addition in self._to_add.items():
             self._waiting[task] = addition
             news.append(News(task, Signal.ADDED))
-        self._additions.clear()
+        self._to_add.clear()
         for task in tuple(self._waiting):
             if len(self._active) < self._slots:
                 self._start(self._waiting.pop(task))
@@ -150,7 +150,7 @@ class SimLane(LaneDriver):
         left = max(0.0, (trouble.at if trouble is not None else 1.0) - share) * origin.seconds
         loop = asyncio.get_running_loop()
         attempt = int(str(addition.options[ATTEMPT]))
-        ends = loop.call_later(left, self._ended, task)
+        ends = loop.call_later(left, self._finished, task)
         self._active[task] = _Transfer(attempt, loop.time(), share, origin.seconds, ends, trouble)
         self._all_running.begins(task, attempt, self)
 
@@ -164,7 +164,7 @@ class SimLane(LaneDriver):
         self._all_running.ends(task, transfer.attempt, self)
         return transfer
 
-    def _ended(self, task: str) -> None:
+    def _finished(self, task: str) -> None:
         transfer = self._stop(task)
         if transfer.trouble is None:
             self._disk.partial[task] = 1.0

@@ -21,7 +21,7 @@ BEGINS_AT_S = 1000.0
 RESOLUTION_S = 1e-9
 
 
-class Stuck(Exception):  # noqa: N818 - it is what happened
+class Stuck(Exception):
     """Nothing is ready and no timer is set, or it never ends. The message lists what the tasks wait for."""
 
 
@@ -150,7 +150,7 @@ class SimLoop(asyncio.BaseEventLoop):
         process = runnable[index]
         if process.is_running and process.ready:
             handle = process.ready.popleft()
-            if not handle._cancelled:  # type: ignore[attr-defined]
+            if not handle._cancelled:
                 process.steps += 1
                 if process.steps == process.dies_at:
                     process.die()
@@ -174,7 +174,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._now = timers[0][0]
             while timers and timers[0][0] <= self._now + RESOLUTION_S:
                 handle = heapq.heappop(timers)[2]
-                if not handle._cancelled:  # type: ignore[attr-defined]
+                if not handle._cancelled:
                     self._due(handle)
         if not self._runnable:
             raise Stuck(f"nothing is ready and no timer is set:\n{self.describe()}")

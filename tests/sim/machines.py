@@ -12,16 +12,18 @@ from broker.lease import Holder
 from coordinator.lead import Coordinator
 from node.agent import Agent
 from node.assignments import Assignments
+from node.clearing import keep_room
 from node.daemon import Lane
 from node.heart import Heart
 from node.lock import NodeIdTaken, NodeLock
 from node.main import LEAVE_WITHIN_S
 from node.reader import Reader
 from node.reporter import Reporter
+from node.room import Marks
 from schemas.settings import NodeSettings, Settings
 from tests.sim.broker.client import sim_connection
 from tests.sim.config import Config
-from tests.sim.disk import Disk, SimWorkshop
+from tests.sim.disk import Disk, SimLooks, SimWorkshop
 from tests.sim.lane import SimLane
 from tests.sim.loop import Process, SimLoop
 from tests.sim.net import ProcessLink, WatchedServer
@@ -93,6 +95,10 @@ class Machine:
     def work(self, connection: Connection) -> Coroutine[Any, Any, None]:
         raise NotImplementedError
 
+    def is_idle(self) -> str:
+        """Empty where nothing is left to do; else what is."""
+        raise NotImplementedError
+
 
 class CoordinatorMachine(Machine):
     """Runs a coordinator."""
@@ -112,7 +118,6 @@ class CoordinatorMachine(Machine):
             tasks.cancel_scope.cancel()
 
     def is_idle(self) -> str:
-        """Empty where nothing is left to do; else what is."""
         assert self.coordinator is not None
         term = self.coordinator.term
         if term is None:
@@ -151,17 +156,27 @@ class NodeMachine(Machine):
         slots = around.config.slots
         settings = Settings(coordinator=around.settings.coordinator, node=NodeSettings(id=self.node, slots=slots))
         assignments = Assignments(self.node)
+        looks = SimLooks(self.disk, Marks.of(settings.node))
+        await looks.look()
         async with anyio.create_task_group() as tasks:
             workshop = SimWorkshop(self.disk, around.origins, around.dice)
             reporter = Reporter(connection, self.node)
             agent = self.agent = Agent(
-                self.node, slots, reporter=reporter, assignments=assignments, workshop=workshop, tasks=tasks
+                self.node,
+                slots,
+                reporter=reporter,
+                assignments=assignments,
+                workshop=workshop,
+                disk=looks,
+                tasks=tasks,
             )
             self.lanes = [self._lane(lane, agent) for lane in Lane]
             for lane in self.lanes:
                 agent.lanes[lane.lane] = lane
                 tasks.start_soon(lane.run)
-            heart = Heart(connection, settings, instance, agent, workshop)
+            heart = Heart(connection, settings, instance, agent, looks)
+            looks.tell = heart.beat
+            tasks.start_soon(keep_room, looks, agent, heart)
             reader = Reader(connection, self.node, assignments, agent, around.dice)
             for work in (heart.run, lock.keep, reader.run, reporter.speak, agent.finish_small, agent.report_completed):
                 tasks.start_soon(work)
@@ -192,7 +207,6 @@ class NodeMachine(Machine):
         self.lanes, self.agent = [], None
 
     def is_idle(self) -> str:
-        """Empty where nothing is left to do; else what is."""
         if self.agent is None:
             return "not begun" if self.is_up else "down"
         left = [f"{held.task} {held.phase}" for held in self.agent.held()]

@@ -152,5 +152,3 @@ class WatchedServer(SimServer):
         elif stream == s.REQUESTS_STREAM:
             self._note("REQUESTS", sequence, "acked")
             self._judge.request_removed(sequence)
-
-

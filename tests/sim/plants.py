@@ -122,7 +122,7 @@ def outcome_not_read_at_claim() -> None:
     """Rule 4: after a create the outcome is read, always."""
     right = claim._admitted
 
-    async def admitted(term: Term, row: TaskRow, stored: StoredRow | BrokerError | None, _: object) -> bool:
+    async def admitted(term: Term, row: TaskRow, stored: StoredRow | BrokerError | None, ended: object) -> bool:
         return await right(term, row, stored, None)
 
     claim._admitted = admitted

@@ -6,11 +6,12 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
-import node.heart
 import structlog
 
+import node.heart
 from coordinator import lead
 from tests.sim.config import CONFIGS
 from tests.sim.judge import Violated
@@ -46,20 +47,18 @@ def run(seed: int, config: str, *, keep: bool = False) -> Result:
     """Live through one schedule."""
     dice = random.Random(f"{config}/{seed}")
     loop = SimLoop(dice)
-    loop.set_exception_handler(lambda _, context: _crashed(world, context))
     trace = Trace(loop.time, keep=keep)
     _log_to(trace if keep else None)
     with in_order(dice), _still_heart(), _rare_tries():
         world = World(loop, CONFIGS[config], dice, trace)
+        loop.set_exception_handler(partial(_crashed, world))
         try:
             violated = _live(loop, world)
         finally:
             began, lines = loop.time(), tuple(trace.lines)
             loop.close()
     invariant, said = (violated.invariant, str(violated)) if violated else ("", "")
-    result = Result(seed, config, invariant, said, trace.digest, loop.steps, began, lines)
-    del world, loop, trace
-    return result
+    return Result(seed, config, invariant, said, trace.digest, loop.steps, began, lines)
 
 
 def _live(loop: SimLoop, world: World) -> Violated | None:
@@ -74,7 +73,7 @@ def _live(loop: SimLoop, world: World) -> Violated | None:
     return world.judge.violated
 
 
-def _crashed(world: World, context: dict[str, Any]) -> None:
+def _crashed(world: World, _: object, context: dict[str, Any]) -> None:
     """An exception that nobody caught, in a callback; what is said of tasks that are collected is no news."""
     error = context.get("exception")
     if error is not None and "handle" in context:
@@ -111,12 +110,12 @@ def _drop(_: object, __: str, ___: object) -> str:
 @contextmanager
 def _still_heart() -> Iterator[None]:
     """Heartbeats tell no figures of this machine."""
-    real = node.heart.psutil
-    node.heart.psutil = _NoFigures  # type: ignore[assignment]
+    real = vars(node.heart)["psutil"]
+    vars(node.heart)["psutil"] = _NoFigures
     try:
         yield
     finally:
-        node.heart.psutil = real
+        vars(node.heart)["psutil"] = real
 
 
 @contextmanager
@@ -142,5 +141,3 @@ class _NoFigures:
     @staticmethod
     def cpu_percent() -> float:
         return 0.0
-
-

@@ -39,7 +39,10 @@ def test_one_seed_is_one_schedule_in_every_process() -> None:
 
 
 def test_another_seed_is_another_schedule() -> None:
-    one, other = simulated("--config", "calm", "--seeds", "1"), simulated("--config", "calm", "--first", "1", "--seeds", "1")
+    one, other = (
+        simulated("--config", "calm", "--seeds", "1"),
+        simulated("--config", "calm", "--first", "1", "--seeds", "1"),
+    )
 
     assert _digest(one.stdout) != _digest(other.stdout)
 

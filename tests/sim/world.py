@@ -18,8 +18,8 @@ from tests.sim.loop import BEGINS_AT_S, Process, SimLoop
 from tests.sim.machines import CoordinatorMachine, Machine, NodeMachine, Surroundings
 from tests.sim.net import ProcessLink, WatchedServer
 from tests.sim.origins import Origins
-from tests.sim.submissions import requests
 from tests.sim.running import Running
+from tests.sim.submissions import requests
 from tests.sim.trace import Trace
 
 ENDS_WITHIN_S = 150.0
@@ -317,4 +317,3 @@ def trace_of(error: BaseException) -> str:
         frames.append(f"{at.tb_frame.f_code.co_qualname}:{at.tb_lineno}")
         at = at.tb_next
     return f"{error!r} at {' > '.join(frames[-6:])}"
-

@@ -2,7 +2,7 @@
 
 from broker.health import Account, Server, Stream
 from broker.topology import ROW_BYTES_MAX
-from coordinator.claim import FULL_SHARE
+from coordinator.headroom import FULL_SHARE
 from schemas import subjects as s
 from schemas.sizes import format_size
 from tools.doctor.facts import Cluster, DriftSeen, Known, Missing, StoreSeen, StreamSeen, Trouble

@@ -4,23 +4,30 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 from broker.lease import Holder
-from coordinator.filters import DISK_RESERVE_BYTES
-from schemas.control import NodeView, TaskView
+from coordinator.filters import DISK_LOW_BYTES
+from schemas.control import NodeView, StatsReply, TaskView
+from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired
+from schemas.oddity import FALSE, LATE, UNREADABLE, WORDS
+from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 from tools.doctor.facts import Cluster, Known, Missing, QueueSeen, StatsSeen, Trouble
 from tools.doctor.findings import Finding, listed, many, ok, problem, unchecked, warning
 
 ANSWER_SLOW_S = 2.0
-NODE_DISK_LOW_BYTES = 1 << 30
-"""A heartbeat tells what is free, not of how much: this is what a few downloads take."""
+DISK_HIGH_BYTES = NodeSettings().disk_high
+"""A heartbeat tells what is free, not of how much: a node that closed would not open with less."""
+LATE_MIN = 20
+LATE_SHARE = 0.05
+"""Late reports, against the tasks that ended: each lost node and each change of leader leaves some."""
+UNREADABLE_REMEDY = "its log names the subjects; do nodes or producers of another version write them?"
 
 
 def judge_fleet(cluster: Cluster, version: str) -> list[Finding]:
     """`version` is that of this command."""
     found = [judge_leader(cluster.stats, cluster.lease)]
     if not isinstance(cluster.stats, Missing):
-        found.append(_judge_reports(cluster.stats))
+        found += [judge_reports(cluster.stats), judge_stores(cluster.stats.reply)]
     if isinstance(cluster.nodes, Missing):
         return [*found, _not_asked("nodes.online", cluster.nodes), _not_asked("queue.placeable", cluster.queue)]
     found += judge_nodes(cluster.nodes, version)
@@ -52,15 +59,38 @@ def judge_leader(stats: Known[StatsSeen], lease: Known[Holder | None]) -> Findin
     return problem(check, f"{where} holds the lease but does not answer", remedy)
 
 
-def _judge_reports(stats: StatsSeen) -> Finding:
+def judge_reports(stats: StatsSeen) -> Finding:
+    """By kind: what no sound node sends is a warning at once, what every lost node leaves behind only in numbers."""
     check = "leader.reports"
-    if unread := stats.reply.undecodable:
-        remedy = "its log names the subjects; do nodes or producers of another version write them?"
-        return warning(check, f"{many(unread, 'message')} could not be read", remedy)
-    if ignored := stats.reply.ignored_facts:
-        remedy = "a few after a restart or a lost node are no trouble; many mean nodes that report late: see their logs"
-        return warning(check, f"{many(ignored, 'report')} came too late to change anything", remedy)
-    return ok(check, "every report could be read, and counted")
+    reply = stats.reply
+    if not reply.oddities:
+        if unread := reply.undecodable:  # a coordinator of an older version does not tell the kinds
+            return warning(check, f"{many(unread, 'message')} could not be read", UNREADABLE_REMEDY)
+        return ok(check, "every report could be read, and counted")
+    said = "; ".join(f"{reply.oddities[kind]} {words}" for kind, words in WORDS.items() if reply.oddities.get(kind))
+    if any(reply.oddities.get(kind) for kind in UNREADABLE):
+        return warning(check, said, UNREADABLE_REMEDY)
+    if any(reply.oddities.get(kind) for kind in FALSE):
+        remedy = "no sound node says such things: its log names the node; check its version and who has its credentials"
+        return warning(check, said, remedy)
+    late = sum(reply.oddities.get(kind, 0) for kind in LATE)
+    ended = sum(reply.outcomes.values())
+    if late >= LATE_MIN and late > LATE_SHARE * ended:
+        return warning(check, said, "nodes report late: look into their logs, and at their connection to the broker")
+    return ok(check, said)
+
+
+def judge_stores(reply: StatsReply) -> Finding:
+    """Whether the broker refuses the leader's writes; how full each stream is, is judged by its own figures."""
+    check = "leader.stores"
+    refusing = [store.stream for store in reply.stores if store.is_refusing]
+    if not refusing:
+        return ok(check, "the broker takes what it writes")
+    remedy = (
+        "make room: raise the limit of the stream that is full (see its finding), or the server's max_file_store, or "
+        "free its disk. Nothing accepted is lost, and nobody need restart anything"
+    )
+    return problem(check, f"{listed(refusing)} full: the broker refuses the leader's writes", remedy)
 
 
 def judge_nodes(nodes: tuple[NodeView, ...], version: str) -> list[Finding]:
@@ -82,15 +112,26 @@ def judge_nodes(nodes: tuple[NodeView, ...], version: str) -> list[Finding]:
 
 def _judge_disks(online: list[NodeView]) -> Finding:
     check = "nodes.disk"
-    free = {view.node: view.heartbeat.disk_free_bytes for view in online}
-    full = [f"{node} ({format_size(left)})" for node, left in free.items() if left < DISK_RESERVE_BYTES]
-    low = [f"{node} ({format_size(left)})" for node, left in free.items() if left < NODE_DISK_LOW_BYTES]
-    remedy = "delete or move finished files there, or add disk"
+    beats = [view.heartbeat for view in online]
+    troubled = [f"{beat.node}: {beat.trouble}" for beat in beats if beat.trouble]
+    full = [_free(beat) for beat in beats if beat.disk_free_bytes < (beat.disk_low_bytes or DISK_LOW_BYTES)]
+    low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(beat.disk_low_bytes, DISK_HIGH_BYTES)]
+    remedy = "delete or move finished files there (`downdraft rm --files`), or add disk"
+    partials = sum(beat.partial_bytes for beat in beats)
+    kept = f"; {format_size(partials)} in partial files without a task" if partials else ""
+    if troubled:
+        return problem(
+            check, f"given no tasks: {listed(troubled)}{kept}", f"{remedy}; where it can't be written, mend it"
+        )
     if full:
-        return problem(check, f"full, and given no more tasks: {listed(full)}", remedy)
+        return problem(check, f"full, and given no more tasks: {listed(full)}{kept}", remedy)
     if low:
-        return warning(check, f"nearly full: {listed(low)}", remedy)
-    return ok(check, f"at least {format_size(min(free.values()))} free on each")
+        return warning(check, f"nearly full: {listed(low)}{kept}", remedy)
+    return ok(check, f"at least {format_size(min(beat.disk_free_bytes for beat in beats))} free on each{kept}")
+
+
+def _free(beat: Heartbeat) -> str:
+    return f"{beat.node} ({format_size(beat.disk_free_bytes)})"
 
 
 def _judge_versions(online: list[NodeView], version: str) -> Finding:

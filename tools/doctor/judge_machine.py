@@ -3,7 +3,7 @@
 import re
 
 from broker.roles import Role
-from coordinator.filters import DISK_RESERVE_BYTES
+from coordinator.filters import DISK_LOW_BYTES
 from schemas.sizes import format_size
 from tools.doctor.facts import (
     ClusterSeen,
@@ -146,9 +146,11 @@ def judge_folder(seen: Known[FolderSeen]) -> Finding:
         said = "can't be written" if seen.exists else "does not exist and can't be made"
         remedy = "chmod or chown it for whoever runs Downdraft, or name another folder (`downdraft config`)"
         return (problem if seen.exists else warning)(check, f"{seen.path} {said}", remedy)
-    if seen.free_bytes < DISK_RESERVE_BYTES:
+    if seen.free_bytes < DISK_LOW_BYTES:
         return problem(
-            check, room, f"free some: below {format_size(DISK_RESERVE_BYTES)} nothing is downloaded any more"
+            check,
+            room,
+            f"free some: below {format_size(DISK_LOW_BYTES)} (node.disk_low) nothing is downloaded any more",
         )
     if seen.free_bytes < DISK_LOW_SHARE * seen.total_bytes:
         return warning(check, room, f"free some: less than {DISK_LOW_SHARE:.0%} is left")

@@ -5,6 +5,7 @@ from broker.connection import Connection
 from broker.errors import ApiRefused
 from broker.roles import Role
 from coordinator import claim, feed
+from coordinator.headroom import Headroom
 from schemas import subjects as s
 from schemas.event import Rejected
 from schemas.ids import task_id
@@ -134,13 +135,13 @@ async def test_claiming_stops_before_the_table_is_full(broker: Broker) -> None:
         config = info["config"] | {"max_bytes": 20_000}
         await admin.api(f"STREAM.UPDATE.{s.TASKS_STREAM}", config)
     async with bare_term(broker) as term, producer(broker) as ann:
-        assert await claim.has_headroom(term)
+        assert await Headroom(term).look() > 0
         async with coordinator(broker) as leader:
             await leader.until_leading()
             for _ in range(60):
                 await ann.submit(name="x" * 200)
             await eventually(lambda: len(leader.term.book) > 10)
-        assert not await claim.has_headroom(term)
+        assert await Headroom(term).look() <= 0
 
 
 async def _inbox_is_empty(connection: Connection) -> bool:

@@ -1,8 +1,8 @@
 """Rule 6: what a node reported is acted on, also by a coordinator that was not there."""
 
 from coordinator import follow, moves
-from schemas.event import AttemptFailed, Retrying
-from schemas.task import FailureClass
+from schemas.event import AttemptFailed, Failed, Retrying
+from schemas.task import HISTORY_MAX, FailureClass
 from tests.harness.broker import Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.producing import producer
@@ -76,7 +76,7 @@ async def test_a_fact_is_not_dropped_because_the_view_is_stale(broker: Broker) -
         top = await writer.refresh(TASK)
         assert top is not None
         assert (top.row.place, top.row.attempt) == ("queued", 2)
-        assert stale.ignored_facts == 0
+        assert stale.oddities.total() == 0
 
 
 async def test_repeated_old_and_foreign_facts_change_nothing(broker: Broker) -> None:
@@ -99,7 +99,7 @@ async def test_repeated_old_and_foreign_facts_change_nothing(broker: Broker) -> 
         again = await eventually(
             lambda: next((r for n in (node, stranger) for q, r in n.rows.values() if r.attempt == 2), None)
         )
-        await eventually(lambda: leader.term.ignored_facts == 2)
+        await eventually(lambda: leader.term.oddities.total() == 2)
         assert not seen.outcomes(task)
         assert again.failures == 1
 
@@ -122,3 +122,24 @@ async def test_retries_wait_for_what_the_origin_asked_and_end_after_max_attempts
         assert outcome.kind == "finished.failed"
         assert [record.attempt for record in outcome.history] == [1, 2, 3]  # type: ignore[union-attr]
         assert "attempt 3 of 3" in outcome.reason  # type: ignore[union-attr]
+
+
+async def test_an_exhausted_task_tells_of_its_last_attempts_and_how_many_came_before(broker: Broker) -> None:
+    tries = HISTORY_MAX + 5
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker),
+    ):
+        task = await ann.submit(max_attempts=tries)
+        row = await node.gets(task)
+        await node.release(row)  # an attempt that does not count
+        for attempt in range(2, tries + 2):
+            await node.fail(await node.gets(task, attempt=attempt), FailureClass.NODE)
+        failed = await seen.outcome(task)
+        assert isinstance(failed, Failed)
+        assert (failed.attempt, failed.history_cut) == (tries + 1, tries + 1 - HISTORY_MAX)
+        assert [record.attempt for record in failed.history] == list(range(tries + 2 - HISTORY_MAX, tries + 2))
+        assert {record.node for record in failed.history} == {node.name}
+        assert f"attempt {tries} of {tries}" in failed.reason

@@ -3,15 +3,18 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator import moves
-from coordinator.moves import End, Requeue
+from coordinator.moves import MOVED_TOO_OFTEN, End, Requeue
+from coordinator.retries import MOVES_MAX
+from schemas import codec
 from schemas.errors import IllegalTransition
 from schemas.ids import QUEUED
 from schemas.lifecycle import Desired, Outcome, State
 from schemas.request import Request
 from schemas.settings import CoordinatorSettings
-from schemas.task import FailureClass, TaskRow
+from schemas.task import HISTORY_MAX, FailureClass, TaskRow
 from tests.examples import NOON, TASK, a_failure, a_request, a_row, an_assigned_row
 
 SETTINGS = CoordinatorSettings(max_attempts=3, retry_base_s=2.0, retry_cap_s=60.0)
@@ -72,7 +75,8 @@ def test_a_task_without_a_node_cannot_be_given_back() -> None:
 def test_a_failed_attempt_waits_twice_as_long_each_time() -> None:
     delays = []
     for failures in range(2):
-        change = moves.attempt_failed(an_assigned_row(failures=failures), a_failure(), SETTINGS, dice=1.0)
+        fact = a_failure(code="aria2-6")
+        change = moves.attempt_failed(an_assigned_row(failures=failures), fact, SETTINGS, dice=1.0)
         delays.append(change.row.delay_s)
     assert delays == [2.0, 4.0]
 
@@ -151,3 +155,46 @@ def test_retry_of_a_waiting_task_lets_it_go_at_once() -> None:
     assert due.delay_s == 0.0
     assert moves.due_at_once(a_row()) is None
     assert moves.due_at_once(an_assigned_row()) is None
+
+
+def test_a_size_that_a_node_came_to_know_stays_with_the_task() -> None:
+    back = moves.given_back(an_assigned_row(), "its disk has no room", size=700)
+    assert isinstance(back, Requeue)
+    assert back.row.size == 700
+    lost = moves.given_back(moves.placed(back.row, "node-b", "i2"), "node-b was lost")
+    assert isinstance(lost, Requeue)
+    assert lost.row.size == 700, "who does not know it forgets nothing"
+    failed = moves.attempt_failed(an_assigned_row(size=700), a_failure(FailureClass.NODE, size=900), SETTINGS, 0.5)
+    assert isinstance(failed, Requeue)
+    assert failed.row.size == 900
+
+
+def test_a_task_that_every_node_is_lost_with_does_not_go_round_for_ever() -> None:
+    row = an_assigned_row()
+    delays = []
+    while isinstance(change := moves.lost(row, SETTINGS, dice=1.0), Requeue):
+        delays.append(change.row.delay_s)
+        row = moves.placed(change.row, "node-a", "i1")
+    assert delays[:6] == [0.0, 0.0, 0.0, 2.0, 4.0, 8.0]
+    assert max(delays) == SETTINGS.retry_cap_s
+    assert len(delays) == MOVES_MAX - 1
+    assert (change.row.outcome, change.row.code, change.row.failures) == (Outcome.FAILED, MOVED_TOO_OFTEN, 0)
+    assert change.row.history[-1].attempt == MOVES_MAX
+    assert moves.cut(change.row) == MOVES_MAX - HISTORY_MAX
+
+
+def test_what_a_node_says_cannot_make_a_row_too_large_to_be_written() -> None:
+    row = an_assigned_row(request=a_request(max_attempts=100))
+    settings = replace(SETTINGS, max_attempts=100)
+    for _ in range(HISTORY_MAX):
+        fact = a_failure(reason="x" * 900_000, code="y" * 100_000, attempt=row.attempt)
+        row = moves.placed(moves.attempt_failed(row, fact, settings, dice=0.0).row, "node-a", "i1")
+    given_back = moves.given_back(row, "z" * 900_000).row
+    assert len(codec.encode(given_back)) < 20_000
+
+
+def test_a_deadline_that_ends_a_running_task_is_in_its_history() -> None:
+    called_back = moves.overdue(an_assigned_row(attempt=3))
+    assert isinstance(called_back, TaskRow)
+    [record] = moves.given_back(called_back, "released").row.history
+    assert (record.attempt, record.node, record.reason) == (3, "node-a", "the deadline has passed")

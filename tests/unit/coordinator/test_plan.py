@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.filters import Filter, has_disk, has_room, has_tags, is_capable
+from coordinator.filters import Filter, has_disk, has_room, has_tags, is_capable, takes_tasks
 from coordinator.pending import Pending
 from coordinator.plan import plan
 from coordinator.snapshot import NodeState, Waiting
@@ -101,7 +101,8 @@ def test_a_placement_says_why_and_names_the_row_and_the_process() -> None:
         (has_tags, a_node(), "lacks the tag eu, ssd"),
         (is_capable, a_node(capabilities=frozenset()), "can't do http"),
         (has_room, a_node(room=0), "all 4 slots are taken"),
-        (has_disk, a_node(disk_free_bytes=9), "has only 9 bytes free"),
+        (has_disk, a_node(disk_free_bytes=9), "has only 9 B of disk left of which 64 MiB stay free"),
+        (takes_tasks, a_node(trouble="the disk is full"), "the disk is full"),
     ],
 )
 def test_a_refusal_says_why(check: Filter, node: NodeState, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from node import files
-from node.files import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, Placed, PlacementFailed, Store, digest
+from node.files import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, DownloadsUnusable, Placed, PlacementFailed, Store, digest
 from schemas.request import STAGING_NAME
 
 TASK, OTHER = "00000000000000aa", "00000000000000bb"
@@ -327,31 +327,56 @@ def test_a_digest_and_the_asked_checksum_come_from_one_reading(tmp_path: Path) -
         assert digest(path, f"{kind}={right[:-1]}x") == (ours, False)
 
 
-def test_sweeping_deletes_only_old_folders_of_unknown_tasks(store: Store) -> None:
-    for task in (TASK, OTHER):
-        stage(store, task)
-    root = store.staging(TASK).parent
-    (root / "notes").mkdir()
-    now = store.data(TASK).stat().st_mtime
-    assert store.sweep({TASK}, now, older_than_s=60) == []
-    assert store.sweep({TASK}, now + 61, older_than_s=60) == [OTHER]
-    assert {path.name for path in root.iterdir()} == {TASK, "notes"}
+def test_partials_are_told_with_the_bytes_they_take(store: Store) -> None:
+    stage(store, body=bytes(3 << 20))
+    stage(store, OTHER)
+    (store.staging(TASK).parent / "notes").mkdir()
+    first, second = store.partials()
+    assert (first.task, second.task) == (TASK, OTHER)
+    assert 3 << 20 <= first.bytes < 4 << 20
+    assert not first.is_journalled
 
 
-def test_a_folder_whose_file_still_grows_is_not_swept(store: Store) -> None:
+def test_a_file_that_still_grows_counts_as_touched_whatever_its_folder_says(store: Store) -> None:
     staged = stage(store)
     os.utime(staged.parent, (0, 0))
-    assert store.sweep(set(), staged.stat().st_mtime, older_than_s=60) == []
+    [partial] = store.partials()
+    assert partial.touched == staged.stat().st_mtime
+
+
+def test_a_placed_file_whose_journal_is_left_takes_no_room_in_staging(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(store, body=bytes(3 << 20))
+    crash_while_placing(store, monkeypatch, os, "link", after=True)
+    [partial] = store.partials()
+    assert partial.is_journalled
+    assert partial.bytes < 1 << 20, "deleting it would win nothing: its bytes are the finished file's"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_whole_file_is_placed_on_a_full_disk_too(store: Store, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """The second name takes no room; only its journal would."""
+
+    def full(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    stage(store)
+    monkeypatch.setattr(Store, "_write_journal", full)
+    assert place(store).path == "images/debian.iso"
+    assert visible(store) == {"images/debian.iso": b"whole"}
+
+
+def test_a_download_folder_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadsUnusable, match="can't be used: Not a directory; mount its disk or give the rights"):
+        Store(tmp_path / "file" / "downloads")
 
 
 @pytest.mark.parametrize("task", ["..", "", "a/b", "AA000000000000AA", "00000000000000aa\n"])
 def test_only_a_task_id_names_a_staging_folder(store: Store, task: str) -> None:
     with pytest.raises(ValueError, match="not a task id"):
         store.wipe(task)
-
-
-def test_free_bytes_are_those_of_the_download_folder(store: Store) -> None:
-    assert 0 < store.free_bytes() <= shutil.disk_usage(store.downloads).total
 
 
 def test_aria2_writes_where_placing_looks(store: Store) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from broker.health import Account, Follower, Server, Stream
 from broker.lease import Holder
-from coordinator.filters import DISK_RESERVE_BYTES
+from coordinator.filters import DISK_LOW_BYTES
 from schemas import subjects as s
 from schemas.control import NodeView
 from schemas.lifecycle import Desired, State
@@ -200,10 +200,24 @@ def test_nodes_that_are_gone_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "status"), [(2 * GIB, OK), (GIB - 1, WARNING), (DISK_RESERVE_BYTES, WARNING), (0, PROBLEM)]
+    ("free", "status"), [(2 * GIB, OK), (GIB - 1, WARNING), (DISK_LOW_BYTES, WARNING), (0, PROBLEM)]
 )
 def test_a_node_whose_disk_is_full_is_named(free: int, status: Status) -> None:
     assert status_of(judge_nodes((a_view("a", disk_free_bytes=free), a_view("b")), "1"), "nodes.disk") is status
+
+
+def test_a_node_that_takes_no_tasks_is_named_with_its_reason_and_what_lies_there() -> None:
+    troubled = a_view("a", trouble="can't write to /d: Read-only file system", partial_bytes=3 * GIB)
+    found = next(one for one in judge_nodes((troubled, a_view("b")), "1") if one.check == "nodes.disk")
+    assert found.status is PROBLEM
+    assert "a: can't write to /d: Read-only file system; 3 GiB in partial files without a task" in found.found
+
+
+def test_a_node_is_judged_by_its_own_low_mark() -> None:
+    small = a_view("a", disk_free_bytes=5 << 20, disk_low_bytes=4 << 20)
+    assert status_of(judge_nodes((small,), "1"), "nodes.disk") is WARNING
+    spacious = a_view("a", disk_free_bytes=50 * GIB, disk_low_bytes=60 * GIB)
+    assert status_of(judge_nodes((spacious,), "1"), "nodes.disk") is PROBLEM
 
 
 def test_an_offline_node_is_judged_by_nothing_else() -> None:
@@ -268,7 +282,7 @@ def test_an_aria2_that_can_not_check_files_is_a_problem() -> None:
     [
         ({}, OK),
         ({"free_bytes": 4 * GIB}, WARNING),
-        ({"free_bytes": DISK_RESERVE_BYTES - 1}, PROBLEM),
+        ({"free_bytes": DISK_LOW_BYTES - 1}, PROBLEM),
         ({"writable": False}, PROBLEM),
         ({"writable": False, "exists": False}, WARNING),
     ],

@@ -1,0 +1,146 @@
+"""Whether a node's disks let it take tasks, which of those it has can't stay, which partials must go. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from schemas.settings import NodeSettings
+from schemas.sizes import format_size
+
+STRAY_AGE_S = 3600.0
+"""Partial files of tasks that are not here, untouched for so long, are deleted: a task that comes back within the
+hour goes on with what is there."""
+
+
+class Marks(NamedTuple):
+    """Free bytes below which no task is taken, and from which tasks are taken again."""
+
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, settings: NodeSettings) -> "Marks":
+        return cls(settings.disk_low, max(settings.disk_low, settings.disk_high))
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """What one look at the disks found."""
+
+    free_bytes: int
+    problem: str = ""
+    """Why nothing can be written into the download folder."""
+    is_spent: bool = False
+    """… for want of room: blocks, file entries or a quota, whatever the free bytes are."""
+    state_problem: str = ""
+    """Why nothing can be written into the node's own state folder."""
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """What follows from the looks so far."""
+
+    free_bytes: int = 0
+    is_low: bool = False
+    """Below the low mark, or since then not above the high one."""
+    is_spent: bool = False
+    is_writable: bool = False
+    """What runs may go on."""
+    trouble: str = "its disk was not looked at yet"
+    """Why no task is taken, for people; empty where tasks are."""
+    kind: str = ""
+    """The trouble without figures: changes when there is something new to say."""
+
+    @property
+    def is_open(self) -> bool:
+        return not self.trouble
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether deleting partial files may help, and can be done."""
+        return self.is_spent or (self.is_low and self.is_writable)
+
+
+def after(before: Room, look: Look, marks: Marks) -> Room:
+    """Close below the low mark, open from the high one on; what can't be written is closed whatever is free."""
+    is_low = look.free_bytes < (marks.high if before.is_low else marks.low)
+    trouble = kind = look.problem or look.state_problem
+    if is_low and (look.is_spent or not look.problem):
+        kind = "the disk is full"
+        trouble = f"{kind}: {format_size(look.free_bytes)} free, takes tasks again at {format_size(marks.high)}"
+    return Room(
+        free_bytes=look.free_bytes,
+        is_low=is_low,
+        is_spent=look.is_spent,
+        is_writable=not look.problem or look.is_spent,
+        trouble=trouble,
+        kind=kind,
+    )
+
+
+class Download(NamedTuple):
+    """A download this node has and has not finished."""
+
+    task: str
+    has_begun: bool
+    left: int
+    """Bytes still to come, 0 while unknown."""
+
+
+def leaving(room: Room, held: Sequence[Download], marks: Marks) -> list[str]:
+    """Which tasks are to be given back, `held` being in the order in which they came here.
+
+    Everything where nothing can be written; what has not begun where the node is closed. Of what runs, whatever has
+    most to come until the rest fits on the disk. Of what waits, what would fill the disk beyond the low mark.
+    """
+    if not room.is_writable:
+        return [one.task for one in held]
+    running = sorted((one for one in held if one.has_begun), key=lambda one: one.left)
+    waiting = [one for one in held if not one.has_begun]
+    away: list[str] = []
+    needed = sum(one.left for one in running)
+    while running and needed > room.free_bytes:
+        most = running.pop()
+        needed -= most.left
+        away.append(most.task)
+    if not room.is_open:
+        return away + [one.task for one in waiting]
+    for one in waiting:
+        if fits(room, one.left, needed, marks):
+            needed += one.left
+        else:
+            away.append(one.task)
+    return away
+
+
+def fits(room: Room, size: int, others_left: int, marks: Marks) -> bool:
+    """Whether a file of `size` bytes (0: unknown) may begin beside downloads with so much to come."""
+    return room.is_open and (not size or size + others_left <= room.free_bytes - marks.low)
+
+
+class Partial(NamedTuple):
+    """What is staged of a task."""
+
+    task: str
+    bytes: int
+    """On the disk."""
+    touched: float
+    """When anything of it changed last, Unix time."""
+    is_journalled: bool
+    """Its whole file got its place and may not be reported yet: nothing is won by deleting the rest."""
+
+
+def strays(partials: Iterable[Partial], *, now: float, missing_bytes: int) -> list[Partial]:
+    """Which of the partials that nobody owns go now: the old ones, then the oldest until `missing_bytes` are won."""
+    gone = []
+    for one in sorted(partials, key=lambda one: one.touched):
+        if now - one.touched > STRAY_AGE_S or (missing_bytes > 0 and not one.is_journalled):
+            gone.append(one)
+            missing_bytes -= one.bytes
+    return gone
+
+
+def missing_bytes(room: Room, marks: Marks) -> int:
+    """What deleting should win now: up to the high mark where the disk is low; all it can where it is spent."""
+    if room.is_spent:
+        return 1 << 62
+    return marks.high - room.free_bytes if room.wants_room else 0
