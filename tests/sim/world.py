@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 
 from broker import topology
 from schemas.event import Completed
@@ -11,14 +10,15 @@ from schemas.settings import BrokerSettings, CoordinatorSettings, Settings
 from tests.sim import users
 from tests.sim.broker.client import sim_connection
 from tests.sim.config import Config
-from tests.sim.faults import LEADER_SHARE, Fault, thrown
+from tests.sim.faults import thrown
 from tests.sim.judge import Judge
 from tests.sim.lane import SimLane
 from tests.sim.loop import BEGINS_AT_S, Process, SimLoop
-from tests.sim.machines import CoordinatorMachine, Machine, NodeMachine, Surroundings
+from tests.sim.machines import CoordinatorMachine, NodeMachine, Surroundings
 from tests.sim.net import ProcessLink, WatchedServer
 from tests.sim.origins import Origins
 from tests.sim.running import Running
+from tests.sim.striking import Fates
 from tests.sim.submissions import requests
 from tests.sim.trace import Trace
 
@@ -55,31 +55,26 @@ class World:
             CoordinatorMachine(self.around, f"c{number}") for number in range(1, config.coordinators + 1)
         ]
         self.nodes = [NodeMachine(self.around, name, name) for name in names]
-        self.twins: list[NodeMachine] = []
-        self._writes = 0
-        self._at_writes: dict[int, list[Fault]] = {}
-        self.has_faults = True
+        self.fates = Fates(self.around, self.coordinators, self.nodes)
         self.users_are_done = False
 
     def _note(self, who: str, *said: object) -> None:
         self.trace.note(who, *said)
         if who in ("TASKS", "EVENTS", "REQUESTS"):
-            self._writes += 1
-            for fault in self._at_writes.pop(self._writes, ()):
-                self.loop.call_soon(self._strike, fault, context=self.loop.nobody.context)
-
-    # --- what the judge asks
+            self.fates.written()
 
     def _has_file(self, event: Completed) -> bool:
         return any(
             machine.disk.has(event.path, event.task) and machine.disk.files[event.path].bytes == event.bytes
-            for machine in [*self.nodes, *self.twins]
+            for machine in [*self.nodes, *self.fates.twins]
             if machine.node == event.node
         )
 
     def _began(self, task: str, attempt: int, lanes: list[SimLane]) -> None:
         self.trace.note("aria2c", "runs", task, attempt)
-        homes = [machine for machine in [*self.nodes, *self.twins] if any(lane in lanes for lane in machine.lanes)]
+        homes = [
+            machine for machine in [*self.nodes, *self.fates.twins] if any(lane in lanes for lane in machine.lanes)
+        ]
         nodes = sorted({machine.node for machine in homes})
         self.judge.check("one_place", len(nodes) <= 1, task, "attempt", attempt, "runs on", nodes)
         if len(homes) > 1:
@@ -89,132 +84,13 @@ class World:
         lanes = self.running.lanes(task, attempt)
         awake = [
             machine.name
-            for machine in [*self.nodes, *self.twins]
+            for machine in [*self.nodes, *self.fates.twins]
             if machine.process and machine.process.is_running and any(lane in lanes for lane in machine.lanes)
         ]
         self.judge.check("one_process_per_id", len(awake) <= 1, task, "attempt", attempt, "runs in", awake)
 
     def _crashed(self, name: str, error: BaseException) -> None:
         self.judge.check("no_process_ends_by_error", False, name, "ended:", repr(error), trace_of(error))
-
-    # --- faults
-
-    def _victims(self, kind: str) -> list[Machine]:
-        if kind == "aria2" or kind == "disk" or kind == "twin":
-            return [machine for machine in self.nodes if machine.is_up]
-        return [machine for machine in [*self.coordinators, *self.nodes, *self.twins] if machine.is_up]
-
-    def _victim(self, fault: Fault) -> Machine | None:
-        leaders = [machine for machine in self.coordinators if machine.leads]
-        choice = fault.victim
-        if fault.kind in ("crash", "freeze", "cut", "silence") and leaders:
-            if choice < LEADER_SHARE:
-                return leaders[0]
-            choice = (choice - LEADER_SHARE) / (1 - LEADER_SHARE)
-        found = self._victims(fault.kind)
-        return found[int(choice * len(found))] if found else None
-
-    def _later(self, delay_s: float, do: Callable[..., None], *args: object) -> None:
-        self.loop.call_later(delay_s, do, *args, context=self.loop.nobody.context)
-
-    def _strike(self, fault: Fault) -> None:
-        if not self.has_faults:
-            return
-        if fault.kind in ("restart", "full", "leaderless"):
-            self._strike_broker(fault)
-            return
-        machine = self._victim(fault)
-        if machine is None or machine.process is None or machine.link is None:
-            return
-        process, link = machine.process, machine.link
-        self.trace.note("fates", fault.kind, process.name, round(fault.lasts_s, 2))
-        match fault.kind:
-            case "crash":
-                process.die_soon(fault.steps)
-            case "leave":
-                machine.stop.set()
-            case "freeze":
-                process.freeze()
-                self._later(fault.lasts_s, self._thaw, process)
-            case "cut":
-                link.cut()
-            case "silence":
-                link.freeze()
-                self._later(fault.lasts_s, self._heard_again, link)
-            case _:
-                assert isinstance(machine, NodeMachine)
-                self._strike_node(fault, machine)
-
-    def _strike_node(self, fault: Fault, machine: NodeMachine) -> None:
-        match fault.kind:
-            case "aria2":
-                if machine.lanes and machine.process and machine.process.is_running:
-                    lane = machine.lanes[int(fault.lasts_s * 7) % len(machine.lanes)]
-                    freeze_s = fault.lasts_s if fault.steps % 2 else 0.0
-                    self.loop.call_soon(lane.breaks, freeze_s, context=machine.process.context)
-            case "disk":
-                machine.disk.is_full = True
-                self._later(fault.lasts_s, self._has_room, machine)
-            case "twin":
-                twin = NodeMachine(self.around, f"{machine.name}-twin{len(self.twins)}", machine.node)
-                self.twins.append(twin)
-                twin.start()
-
-    def _strike_broker(self, fault: Fault) -> None:
-        streams = self.server.jetstream.streams
-        stream = streams[("REQUESTS", "TASKS", "EVENTS")[int(fault.victim * 3)]]
-        self.trace.note("fates", fault.kind, stream.name, round(fault.lasts_s, 2))
-        match fault.kind:
-            case "restart" if self.server.is_up:
-                self.server.crash()
-                self._later(fault.lasts_s, self._start_broker)
-            case "full":
-                stream.config["max_bytes"] = stream.bytes
-                self._later(fault.lasts_s, self._stream_has_room, stream)
-            case "leaderless":
-                self.server.leaderless.add(stream.name)
-                self._later(fault.lasts_s, self.server.leaderless.discard, stream.name)
-
-    def _thaw(self, process: Process) -> None:
-        if process.is_frozen:
-            self.trace.note("fates", "thaw", process.name)
-            process.thaw()
-
-    def _heard_again(self, link: ProcessLink) -> None:
-        if link.is_frozen:
-            link.thaw()
-
-    def _has_room(self, machine: NodeMachine) -> None:
-        machine.disk.is_full = False
-
-    def _stream_has_room(self, stream) -> None:  # type: ignore[no-untyped-def]
-        stream.config["max_bytes"] = -1
-
-    def _start_broker(self) -> None:
-        if not self.server.is_up:
-            self.trace.note("fates", "broker starts")
-            self.server.start()
-
-    def _mend(self) -> None:
-        """Faults stop."""
-        self.trace.note("fates", "faults stop")
-        self.has_faults = self.server.is_troubled = False
-        self._start_broker()
-        self.server.leaderless.clear()
-        for stream in self.server.jetstream.streams.values():
-            self._stream_has_room(stream)
-        for twin in self.twins:
-            if twin.is_up and twin.process:
-                twin.process.die()
-        for machine in [*self.coordinators, *self.nodes]:
-            if machine.process:
-                self._thaw(machine.process)
-                machine.process.dies_at = -1
-            if machine.link:
-                self._heard_again(machine.link)
-            if isinstance(machine, NodeMachine):
-                self._has_room(machine)
-            machine.start()
 
     async def _keep_up(self) -> None:
         """A supervisor: what ended is started again after a while."""
@@ -223,8 +99,6 @@ class World:
                 if not machine.is_up:
                     machine.start()
             await asyncio.sleep(self.dice.uniform(0.2, RESTART_EVERY_S))
-
-    # --- the schedule
 
     async def run(self) -> None:
         """Live through it; broken promises are the judge's. Raises nothing of the processes' own."""
@@ -236,13 +110,9 @@ class World:
         process = Process(self.loop, "users")
         link = ProcessLink(self.loop, process, self.config, self.dice)
         self.loop.create_task(self._try_to_use(link), name="users", context=process.context)
-        for fault in thrown(self.config, self.dice):
-            if fault.at_write:
-                self._at_writes.setdefault(fault.at_write, []).append(fault)
-            else:
-                self._later(fault.after_s, self._strike, fault)
+        self.fates.plan(thrown(self.config, self.dice))
         await self._until_faults_stop()
-        self._mend()
+        self.fates.mend()
         await self._until_quiet()
         await asyncio.sleep(AFTERMATH_S)
         keeper.cancel()
@@ -276,7 +146,7 @@ class World:
                     for task in self.judge.rows
                     if (top := self.judge.top(task)) is not None and top.row.desired is Desired.PAUSE
                 ]
-                if not self.has_faults and paused:
+                if not self.fates.has_faults and paused:
                     await users.ask(connection, "resume", *paused)
 
     async def _until_faults_stop(self) -> None:
