@@ -187,6 +187,10 @@ class Judge:
             self.check(
                 "everything_ends", False, "task", task, "has no outcome:", stands, "attempt", top and top.row.attempt
             )
+        for task, ended in self.outcomes.items():
+            if isinstance(ended.event, Completed):
+                kept = self.has_file(ended.event)
+                self.check("completed_is_whole", kept, task, "was completed, and", ended.event.path, "is gone")
         for task, rows in self.rows.items():
             left = [(number, str(one.row.state), one.row.place) for number, one in rows.items()]
             self.check("the_table_empties", not rows, task, "has rows still:", left)

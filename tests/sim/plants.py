@@ -12,31 +12,31 @@ from msgspec.structs import replace
 from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.eventlog import EventLog
 from broker.exchange import Ask
-from broker.pull import Delivery, Pull
+from broker.pull import ACK, Delivery, Pull
 from coordinator import claim, desk, follow, intake, moves
 from coordinator.fleet import Fleet
 from coordinator.snapshot import Placement
 from coordinator.term import Term
 from node.agent import Agent
-from node.assignments import Assignments, Change
+from schemas import subjects as s
 from schemas.event import Finished
 from schemas.task import StoredRow, TaskRow
 
 
 def ack_before_the_create() -> None:
     """Rule 4: a request is acked only once its row stands."""
-    _ack_first(claim.claim)
+    _ack_first(s.REQUESTS_STREAM)
 
 
 def fact_acked_before_its_change() -> None:
     """Rule 6: a fact is acked only once its change is stored."""
-    _ack_first(follow.act_on)
+    _ack_first(s.EVENTS_STREAM)
 
 
-def _ack_first(which: intake.Act) -> None:
+def _ack_first(stream: str) -> None:
     async def settle(term: Term, reader: Pull, deliveries: Sequence[Delivery], act: intake.Act) -> int:
-        if act is which:
-            for delivery in deliveries:
+        for delivery in deliveries:
+            if delivery.reply.startswith(f"{ACK}{stream}."):
                 await reader.ack(delivery)
         return await right(term, reader, deliveries, act)
 
@@ -128,15 +128,6 @@ def outcome_not_read_at_claim() -> None:
     claim._admitted = admitted
 
 
-def unvouched_rows_believed() -> None:
-    """Rule 11: a row that this term did not vouch for is acted on only after its outcome was read."""
-
-    async def is_over(self: Term, stored: StoredRow) -> bool:
-        return False
-
-    Term.is_over = is_over  # type: ignore[method-assign]
-
-
 def ending_rows_left() -> None:
     """Rule 5: whoever leads finishes any ending row it finds."""
 
@@ -172,24 +163,6 @@ def own_completion_undone() -> None:
     Agent._settle_second = settle  # type: ignore[method-assign]
 
 
-def floor_forgotten() -> None:
-    """Rule 7: what a node has reported it does not take up again from a late row."""
-
-    def take_row(self: Assignments, stored: StoredRow) -> list[Change]:
-        self._floor = 0
-        self._latest.clear()
-        self._settled.clear()
-        return right(self, stored)
-
-    right = Assignments.take_row
-    Assignments.take_row = take_row  # type: ignore[method-assign]
-
-
-def facts_of_any_attempt() -> None:
-    """Rule 6: a fact concerns the attempt that stands, at the node it stands at, and no other."""
-    follow.concerns = lambda top, fact, writer: top.row.state == "assigned"
-
-
 def full_is_stored() -> None:
     """A stream that is full stored nothing: what it refused is asked for again."""
 
@@ -215,12 +188,9 @@ PLANTS: dict[str, Callable[[], None]] = {
         attempt_raised_at_placing,
         fact_acked_before_its_change,
         outcome_not_read_at_claim,
-        unvouched_rows_believed,
         ending_rows_left,
         lost_is_defeated,
         own_completion_undone,
-        floor_forgotten,
-        facts_of_any_attempt,
         full_is_stored,
     )
 }

@@ -17,6 +17,12 @@ NAMED = [
     ("loss_timers_not_reset", "takeovers", 60, "no_needless_rescue"),
     ("reservations_forgotten", "burst", 20, "no_herding"),
     ("attempt_raised_at_placing", "calm", 20, "attempts_only_rise"),
+    ("fact_acked_before_its_change", "full", 20, "everything_ends"),
+    ("full_is_stored", "full", 20, "everything_ends"),
+    ("outcome_not_read_at_claim", "storms", 40, "no_second_life"),
+    ("ending_rows_left", "crashes", 20, "everything_ends"),
+    ("lost_is_defeated", "storms", 20, "everything_ends"),
+    ("own_completion_undone", "storms", 40, "completed_is_whole"),
 ]
 
 
