@@ -172,7 +172,7 @@ async def test_the_live_view_fits_its_window_and_gives_way_to_the_report(columns
     command = [*COMMAND, "drill", "--tasks", "60", "--seconds", "8", "--seed", "3"]
     shell = settings(tmp_path, TERM="xterm-256color")
     with terminal(command, columns=columns, rows=40, folder=tmp_path, environment=shell) as view:
-        await view.shows("coordinator killed  coordinator-", within_s=60)
+        await view.shows("node frozen         node-", within_s=60)
         screen = view.screen()
         assert all(cell_len(line) <= columns for line in screen)
         assert any(line.startswith("storm  ") for line in screen)
