@@ -1,7 +1,6 @@
 """One connection to NATS per process: it reconnects for ever and fails fast where it may not do its work."""
 
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -64,13 +63,13 @@ class BrokerClock:
 
     def observe(self, timestamp: str) -> None:
         """Take a server's RFC 3339 time stamp that was made just now."""
-        self._offset = datetime.fromisoformat(timestamp).timestamp() - time.monotonic()
+        self._offset = datetime.fromisoformat(timestamp).timestamp() - anyio.current_time()
 
     def now(self) -> float:
         """Raises RuntimeError before the first answer."""
         if self._offset is None:
             raise RuntimeError("the broker has not told its time yet")
-        return time.monotonic() + self._offset
+        return anyio.current_time() + self._offset
 
 
 class Connection:
@@ -81,7 +80,7 @@ class Connection:
         self.name = name
         self.clock = BrokerClock()
         self._exchange = Exchange(client)
-        self._reconnect_hooks: set[Callable[[], None]] = set()
+        self._reconnect_hooks: dict[Callable[[], None], None] = {}
         self._refused: BaseException | None = None
         self._refusal = anyio.Event()
 
@@ -95,8 +94,8 @@ class Connection:
 
     def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` after each reconnect; returns a function that stops it."""
-        self._reconnect_hooks.add(hook)
-        return lambda: self._reconnect_hooks.discard(hook)
+        self._reconnect_hooks[hook] = None
+        return lambda: self._reconnect_hooks.pop(hook, None)
 
     async def publish(
         self, subject: str, body: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None

@@ -1,7 +1,5 @@
 """A breath between two batches under load: what gathers meanwhile shares the next requests to the broker."""
 
-import time
-
 import anyio
 
 BUSY_S = 0.01
@@ -16,7 +14,7 @@ class Pace:
 
     async def breathe(self) -> None:
         """Call when a batch has begun to gather; returns when it should be taken."""
-        since_s = time.monotonic() - self._began_at
+        since_s = anyio.current_time() - self._began_at
         if since_s < BUSY_S:
             await anyio.sleep(BUSY_S - since_s)
-        self._began_at = time.monotonic()
+        self._began_at = anyio.current_time()

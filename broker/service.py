@@ -8,8 +8,8 @@ import anyio
 import nats.errors
 import structlog
 from anyio.abc import TaskGroup
-from nats.micro import add_service
 from nats.micro.request import Request
+from nats.micro.service import Service, ServiceConfig
 
 from broker.connection import Connection
 
@@ -48,9 +48,10 @@ async def service(
     Those that serve under one `group` share the requests; a process that is frozen has its share too, until the
     broker finds out.
     """
-    running = await add_service(
-        connection.client, name=name, version=version, description=description, queue_group=group
-    )
+    about = ServiceConfig(name=name, version=version, description=description, queue_group=group)
+    running = Service(connection.client, about)
+    with suppress(nats.errors.Error):  # it flushes: a broker that does not answer now learns of the service later
+        await running.start()
     async with anyio.create_task_group() as tasks:
         try:
             for subject, handler in endpoints.items():

@@ -35,12 +35,15 @@ AFTER_TROUBLE_S = 1.0
 class Coordinator:
     """Leads by lease for as long as `run` runs; stands by otherwise."""
 
-    def __init__(self, connection: Connection, settings: Settings, holder: Holder) -> None:
+    def __init__(
+        self, connection: Connection, settings: Settings, holder: Holder, dice: random.Random | None = None
+    ) -> None:
+        """`dice` spread retries and back-offs; a simulation throws its own."""
         self._connection = connection
         self._settings = settings
         self._lease = Lease(connection, s.LEADER_KEY, holder, ttl_s=settings.coordinator.lease_ttl_s, checked=True)
         self._holder = holder
-        self._dice = random.Random()  # noqa: S311 - spreads retries, keeps no secrets
+        self._dice = dice or random.Random()  # noqa: S311 - spreads retries, keeps no secrets
         self.term: Term | None = None
         self.is_working = False
         """Leads, and the takeover is over."""

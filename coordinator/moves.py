@@ -91,8 +91,8 @@ def ended(row: TaskRow, outcome: Outcome, reason: str, code: str = "") -> End:
 def given_back(row: TaskRow, reason: str, size: int | None = None, *, delay_s: float = 0.0) -> Requeue | End:
     """The node released it, is leaving, or is lost: the attempt does not count against the task.
 
-    `size` is that of the file, in bytes, where the node came to know it; `delay_s`: how long the task waits before it is
-    placed again.
+    `size`: the file's, in bytes, where the node came to know it; `delay_s`: how long the task waits before it is placed
+    again.
     """
     reason = reason[:REASON_CHARS_MAX]
     if row.desired is Desired.CANCEL:

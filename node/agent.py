@@ -1,6 +1,5 @@
 """Keeps this node's downloads in step with the table: one session a task, one next step at a time."""
 
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -166,7 +165,7 @@ class Agent:
 
     async def publish_progress(self) -> None:
         """One message for each running transfer; what those that take long were begun from is kept."""
-        now = time.monotonic()
+        now = anyio.current_time()
         for session in tuple(self._sessions.values()):
             if session.phase is Phase.ACTIVE and session.started_at:
                 await self._publish_progress(session)
@@ -259,7 +258,7 @@ class Agent:
         """Take one step through the table and start what the new phase is."""
         session = after(session, signal)
         if signal is Signal.ADDED:
-            session = replace(session, added_at=time.monotonic())
+            session = replace(session, added_at=anyio.current_time())
         if signal is Signal.STARTED and not session.started_at:
             # It began somewhen after the look before: a small file may be whole when it is first seen to run.
             began_at = max(session.added_at, self.lanes[session.lane].looked_before)
@@ -352,14 +351,14 @@ class Agent:
         if self._workshop.has_doubts(session) and (verdict := await self._workshop.second_look(session)):
             self._finished(session, verdict)
             return
-        (result,) = await self._workshop.finish([(session, time.monotonic() - session.started_at)])
+        (result,) = await self._workshop.finish([(session, anyio.current_time() - session.started_at)])
         self._finished(session, result)
 
     async def finish_small(self) -> NoReturn:
         """Check and place small files, as many at a time as are whole, until cancelled."""
         while True:
             sessions = await self._whole.take(FINISH_MAX)
-            now = time.monotonic()
+            now = anyio.current_time()
             results = await self._workshop.finish([(session, now - session.started_at) for session in sessions])
             for session, result in zip(sessions, results, strict=True):
                 if isinstance(result, Placed):

@@ -27,14 +27,22 @@ RETRY_S = 0.5
 class Reader:
     """Feeds one agent from the table."""
 
-    def __init__(self, connection: Connection, node: str, assignments: Assignments, agent: Agent) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        node: str,
+        assignments: Assignments,
+        agent: Agent,
+        dice: random.Random | None = None,
+    ) -> None:
+        """`dice` spread the readings; a simulation throws its own."""
         self._connection = connection
         self._node = node
         self._assignments = assignments
         self._agent = agent
         self.has_read = False
         """Whether it is known what stands here."""
-        self._dice = random.Random()  # noqa: S311 - spreads readings, keeps no secrets
+        self._dice = dice or random.Random()  # noqa: S311 - spreads readings, keeps no secrets
 
     async def run(self) -> None:
         """Read until cancelled: at once, after each reconnect and every half minute."""

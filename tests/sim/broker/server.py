@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.sim.broker.clock import NS, ServerClock
 from tests.sim.broker.frames import Headers, Message, Ping, Pong, Pub, Sub, ToServer, Unsub
 from tests.sim.broker.jetstream import JetStream, Trouble, Write
-from tests.sim.broker.matching import has_wildcard, matches
+from tests.sim.broker.matching import has_wildcard, matches, tokens
 
 if TYPE_CHECKING:
     from random import Random
@@ -82,17 +82,18 @@ class Interest:
 
     def __init__(self) -> None:
         self._exact: dict[str, list[Subscription]] = {}
-        self._wild: list[Subscription] = []
+        self._wild: dict[str, list[Subscription]] = {}
+        """By how they begin, so that a message is compared with the few that may match."""
 
     def add(self, subscription: Subscription) -> None:
         if has_wildcard(subscription.subject):
-            self._wild.append(subscription)
+            self._wild.setdefault(_beginning(subscription.subject), []).append(subscription)
         else:
             self._exact.setdefault(subscription.subject, []).append(subscription)
 
     def remove(self, subscription: Subscription) -> None:
         if has_wildcard(subscription.subject):
-            self._wild.remove(subscription)
+            self._wild[_beginning(subscription.subject)].remove(subscription)
             return
         left = self._exact[subscription.subject]
         left.remove(subscription)
@@ -100,7 +101,15 @@ class Interest:
             del self._exact[subscription.subject]
 
     def of(self, subject: str) -> list[Subscription]:
-        return [*self._exact.get(subject, ()), *(one for one in self._wild if matches(one.subject, subject))]
+        beginning = _beginning(subject)
+        wild = [*self._wild.get("", ()), *(self._wild.get(beginning, ()) if beginning else ())]
+        return [*self._exact.get(subject, ()), *(one for one in wild if matches(one.subject, subject))]
+
+
+def _beginning(subject: str) -> str:
+    """The first two tokens; empty where one of them is a wildcard."""
+    first, second = (*tokens(subject), "*")[:2]
+    return "" if first in ("*", ">") or second in ("*", ">") else f"{first}.{second}"
 
 
 class SimServer:
