@@ -57,7 +57,8 @@ async def test_a_killed_node_that_is_back_in_time_goes_on_with_its_partial_files
         outcome = cluster.witness.outcome(task)
         assert (outcome.attempt, outcome.node) == (1, nodes[name])
     again = {name: cluster.origin.starts(name)[count:] for name, count in before.items()}
-    assert min(again["small"]) > 0, "one connection, which went on where the file ended"
+    # aria2 asks from 0 to learn the length, and then from where it goes on.
+    assert again["small"][-1] > 0, "one connection, which went on where the file ended"
     assert again["large"]
     fetched = cluster.origin.bodies["large"].sent
     assert fetched < LARGE + 8 * SAVED_UP_TO, "only what was not saved is fetched again"
