@@ -59,9 +59,13 @@ class Origin:
         for body in self.bodies.values():
             body.hurry()
 
+    def by_aria2(self, name: str) -> list[Asked]:
+        """What aria2 asked for of a body, oldest first."""
+        return [asked for asked in self.asked if asked.name == name and asked.agent.startswith("aria2/")]
+
     def starts(self, name: str) -> list[int]:
-        """From which byte aria2 went on, each time it asked for a body, oldest first."""
-        return [asked.start for asked in self.asked if asked.name == name and asked.agent.startswith("aria2/")]
+        """From which byte aria2 went on each time."""
+        return [asked.start for asked in self.by_aria2(name)]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

@@ -1,10 +1,12 @@
-"""How long it takes until somebody else does the work: the same steps for the tests and for the benchmark."""
+"""How long it takes until the work goes on: the same steps for the tests and for the benchmark."""
 
 import json
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import NamedTuple
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.process import Process
@@ -12,9 +14,68 @@ from tests.harness.waiting import eventually
 
 KILLED, FROZEN = "killed", "frozen"
 BREAKS = (KILLED, FROZEN)
+LARGE, SMALL = "large", "small"
+LANES = (LARGE, SMALL)
 TOOK_OVER = "took over"
 """What a coordinator logs when it begins to place."""
 GIVE_UP_AFTER_S = 60.0
+SIZES = {LARGE: 24 << 20, SMALL: 6 << 20}
+"""Files of up to 8 MiB go to the small lane."""
+BYTES_PER_S = 500_000
+ENOUGH = 2 << 20
+"""Bytes that aria2 has when it is broken: some whole MiB of them are saved."""
+
+
+async def node_lost_s(cluster: Cluster, name: str) -> float:
+    """Kill a node with a task: seconds from its last heartbeat to the task's start on another. Then it is back."""
+    task = await cluster.submit(name, SIZES[LARGE], bytes_per_s=BYTES_PER_S // 5)
+    node = await cluster.witness.runs_on(task)
+    cluster.node(node).kill(with_children=True)
+    last_beat = cluster.witness.last_beat(node)
+    started = await cluster.witness.sees(task, "started", attempt=2, within_s=GIVE_UP_AFTER_S)
+    cluster.origin.bodies[name].hurry()
+    await cluster.start(node)
+    await cluster.witness.sees(task, "finished")
+    return started.stored_at - last_beat
+
+
+class Resumed(NamedTuple):
+    took_s: float
+    """From the signal to aria2's next request."""
+    task: str
+    at_byte: int
+    """From where it went on."""
+
+
+async def aria2c_back_s(cluster: Cluster, how: str, lane: str, name: str) -> Resumed:
+    """Kill or freeze the aria2c of both lanes of a node while a file comes on one connection."""
+    options = {"split": "1"} if lane == LARGE else {}
+    task = await cluster.submit(name, SIZES[lane], bytes_per_s=BYTES_PER_S, options=options)
+    node = await cluster.witness.runs_on(task)
+    await cluster.witness.has_bytes(task, ENOUGH)
+    before = len(cluster.origin.starts(name))
+    broken_at = time.time()
+    for child in cluster.node(node).children():
+        child.send_signal(signal.SIGKILL if how == KILLED else signal.SIGSTOP)
+
+    def resumed() -> float | None:
+        """When it asked for the rest: without a control file it asks from 0 first, to learn the length."""
+        later = [asked for asked in cluster.origin.by_aria2(name)[before:] if asked.start > 0]
+        return later[0].at if later else None
+
+    resumed_at = await eventually(resumed, within_s=GIVE_UP_AFTER_S, what=f"aria2c asks for the rest of {name}")
+    cluster.origin.bodies[name].hurry()
+    await cluster.witness.sees(task, "finished")
+    return Resumed(resumed_at - broken_at, task, cluster.origin.starts(name)[-1])
+
+
+async def broker_back_s(cluster: Cluster, name: str) -> float:
+    """Kill the broker and start it: seconds from its own `Server is ready` to the end of a task submitted then."""
+    cluster.broker.kill()
+    await cluster.start(cluster.broker.name)
+    ready_at = time.time()
+    task = await cluster.submit(name, 1000)
+    return (await cluster.witness.sees(task, "finished")).stored_at - ready_at
 
 
 async def leads_after_s(cluster: Cluster, how: str) -> float:
