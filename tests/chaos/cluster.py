@@ -171,9 +171,17 @@ class Cluster:
         self.books.asked[prepared.task] = Wanted(digest)
         return prepared.task
 
-    async def submit_many(self, count: int, size: int, *, bytes_per_s: float = 0, prefix: str = "load") -> list[str]:
-        """So many bodies, one task each."""
-        return [await self.submit(f"{prefix}-{n}", size, bytes_per_s=bytes_per_s) for n in range(count)]
+    async def submit_burst(self, prefix: str, count: int, size: int) -> list[str]:
+        """So many bodies, one task each, submitted at once; all are stored."""
+        tasks: list[str] = []
+
+        async def one(name: str) -> None:
+            tasks.append(await self.submit(name, size))
+
+        async with anyio.create_task_group() as group:
+            for number in range(count):
+                group.start_soon(one, f"{prefix}-{number}")
+        return tasks
 
     async def downdraft(self, *arguments: str, within_s: float = 60.0) -> tuple[int, str]:
         """A command as an operator types it: its exit code and what it wrote."""

@@ -1,7 +1,9 @@
 """Coordinators that die, freeze and come back."""
 
+import random
 import statistics
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 
 import anyio
@@ -22,6 +24,10 @@ LEADS_WITHIN_S = 6.0
 PROGRESS_GAP_MAX_S = 5.0
 """About one a second is published; a crowded machine gets more."""
 LARGE = 24 << 20
+SMALL = 20_000
+BURST = 150
+MIDDLES = 5
+"""How often the leader is frozen in the middle."""
 TWO_MINUTES = 120.0
 
 
@@ -41,13 +47,19 @@ async def test_a_standby_leads_within_6_s_and_downloads_never_notice(pair: Clust
 
 
 async def test_a_leader_frozen_in_the_middle_of_its_work_does_no_harm_when_it_thaws(pair: Cluster) -> None:
-    async with steady_load(pair, every_s=0.0) as tasks:
-        for _ in range(3):
-            await until_longer(tasks, by=30)
+    """It is frozen while it claims and places a burst, and thaws when another has ended all of it."""
+    dice = random.Random(4)
+    for number in range(MIDDLES):
+        async with anyio.create_task_group() as group:
+            group.start_soon(pair.submit_burst, f"burst-{number}", BURST, SMALL)
+            claimed = count_of(pair, "queued") + dice.randrange(BURST)
+            await eventually(partial(has_claimed, pair, claimed), within_s=60, every_s=0.001)
             async with frozen_leader(pair):
-                await until_longer(tasks, by=30)
+                await eventually(lambda: pair.books.asked.keys() <= pair.witness.ended(), within_s=60)
     await pair.books.balance()
-    assert {pair.witness.outcome(task).attempt for task in tasks} == {1}
+    completed = [one.event for one in pair.witness.log if one.event.kind == "finished.completed"]
+    assert {event.attempt for event in completed} == {1}
+    assert pair.books.strays() == [], "nothing was fetched again"
 
 
 async def test_whoever_asks_while_an_ex_leader_is_frozen_is_answered_by_the_new_one(pair: Cluster) -> None:
@@ -84,9 +96,12 @@ async def answers(cluster: Cluster) -> bool:
     return False
 
 
-async def until_longer(tasks: list[str], *, by: int) -> None:
-    enough = len(tasks) + by
-    await eventually(lambda: len(tasks) >= enough, within_s=60, what=f"{by} more tasks")
+def has_claimed(cluster: Cluster, count: int) -> bool:
+    return count_of(cluster, "queued") >= count
+
+
+def count_of(cluster: Cluster, kind: str) -> int:
+    return sum(one.event.kind == kind for one in cluster.witness.log)
 
 
 def begun_among(cluster: Cluster, tasks: list[str], *, at_least: int) -> set[str]:

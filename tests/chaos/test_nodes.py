@@ -59,16 +59,19 @@ async def test_a_killed_node_that_is_back_in_time_goes_on_with_its_partial_files
     assert fetched < LARGE + 8 * SAVED_UP_TO, "only what was not saved is fetched again"
 
 
-async def test_a_frozen_node_s_late_work_is_dropped(cluster: Cluster) -> None:
-    """Frozen for a minute with its aria2c; meanwhile another node completes its tasks."""
+@pytest.mark.parametrize("with_children", [True, False], ids=["aria2c frozen too", "aria2c went on"])
+async def test_a_frozen_node_s_late_work_is_dropped(cluster: Cluster, with_children: bool) -> None:
+    """Frozen for a minute; meanwhile another node completes its tasks. Its own aria2c may have whole files too."""
     tasks = [await cluster.submit(f"large-{n}", LARGE, bytes_per_s=SLOW) for n in range(4)]
     nodes = {task: await cluster.witness.runs_on(task) for task in tasks}
     lost = nodes[tasks[0]]
     theirs = [task for task, node in nodes.items() if node == lost]
-    async with frozen(cluster, lost, with_children=True):
+    async with frozen(cluster, lost, with_children=with_children):
         for task in theirs:
             await cluster.witness.sees(task, "started", attempt=2)
         cluster.origin.hurry()
+        for task in theirs:
+            await cluster.witness.sees(task, "finished")
     await cluster.books.balance()
     for task in theirs:
         assert cluster.witness.outcome(task).attempt == 2
