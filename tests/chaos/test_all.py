@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from schemas.event import Released
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import steady_load
 from tests.chaos.process import Process
@@ -40,7 +41,9 @@ async def test_a_rolling_restart_under_load_loses_nothing(pair: Cluster) -> None
     await pair.books.balance()
     assert all(pair.witness.outcome(task) for task in [*large, *tasks])
     failures = [one.event for one in pair.witness.log if one.event.kind == "attempt_failed"]
-    assert failures == [], "told to stop, a node gives back what it holds"
+    assert failures == []
+    released = {one.event.node for one in pair.witness.log if isinstance(one.event, Released)}
+    assert released == {node.name for node in pair.nodes}, "told to stop, a node gives back what it holds"
 
 
 async def restarted(process: Process) -> None:
