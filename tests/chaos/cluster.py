@@ -46,6 +46,9 @@ QUICK: Mapping[str, str] = {
 class Cluster:
     """The processes by name, and what a test needs to look at them."""
 
+    replicas = 1
+    """Copies of each stream."""
+
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.downloads = folder / "downloads"
@@ -100,12 +103,14 @@ class Cluster:
         conf = embedded.lay_out(folder)
         command = [str(find_nats_server("")), "-c", str(conf), "-a", "127.0.0.1", "-p", str(self.port), "-m", "-1"]
         log = self.folder / "logs" / "nats-server.log"
+        log.parent.mkdir(exist_ok=True)
         process = Process("nats-server", [*command, "-l", str(log)], folder, ready="Server is ready")
         process.log_file = log
         return self._add(process)
 
-    def add_coordinator(self, name: str, **more: Any) -> Process:
-        arguments = ["coordinator", "--name", name, "--server", self.url, "--creds", self.creds(Role.COORDINATOR)]
+    def add_coordinator(self, name: str, *, url: str = "", **more: Any) -> Process:
+        arguments = ["coordinator", "--name", name, "--server", url or self.url]
+        arguments += ["--creds", self.creds(Role.COORDINATOR)]
         return self._add(self._downdraft(name, arguments, ready="standing by", **more))
 
     def add_node(
@@ -219,7 +224,10 @@ async def chaos_cluster(
     slots: int = 8,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Cluster]:
-    """A ready cluster for the length of the block; whatever is left of it is killed after it."""
+    """A ready cluster for the length of the block; whatever is left of it is killed after it.
+
+    Without coordinators it is not ready yet: the test adds what it needs and starts that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(folder, settings or {})
     cluster.add_broker()
@@ -231,7 +239,8 @@ async def chaos_cluster(
         await cluster.start("nats-server")
         async with looking_on(cluster):
             await cluster.start()
-            await cluster.until_ready()
+            if coordinators:
+                await cluster.until_ready()
             yield cluster
     finally:
         cluster.kill_all()
@@ -253,4 +262,4 @@ async def looking_on(cluster: Cluster) -> AsyncIterator[None]:
 async def _until_streams(cluster: Cluster) -> None:
     """Make the streams, as the first coordinator would: the witness is to see everything, from the beginning."""
     async with connect(cluster.url, cluster.creds(Role.COORDINATOR), name="streams", timeout_s=20) as connection:
-        await topology.ensure_patiently(connection, BrokerSettings())
+        await topology.ensure_patiently(connection, BrokerSettings(replicas=cluster.replicas))
