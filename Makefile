@@ -50,7 +50,7 @@ test-all: lint ## … and what needs long, gigabytes or a Docker engine
 # Tests mostly wait for processes: three files at a time keep two cores busy.
 BESIDE := -n 3 --dist loadfile
 
-bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about ten minutes on two idle cores
+bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about twenty minutes on two idle cores
 	@$(BIN)/python -m benchmarks
 
 # Versions that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest of everything.

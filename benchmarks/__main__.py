@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks import durability, large_file, latency, noop, small_files, startup
+from benchmarks import durability, large_file, latency, noop, recovery, small_files, startup
 from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
@@ -17,6 +17,7 @@ from tools.logs import configure
 
 Measure = Callable[[Bench, int, bool], Awaitable[list[Row]]]
 
+ROUNDS = 3
 BENCHES: dict[str, Measure] = {
     "small_files": lambda bench, rounds, quick: small_files.measure(bench, rounds=rounds, files=200 if quick else 2000),
     "large_file": lambda bench, rounds, quick: large_file.measure(
@@ -25,13 +26,16 @@ BENCHES: dict[str, Measure] = {
     "latency": lambda bench, rounds, quick: latency.measure(bench, rounds=rounds, tasks=10 if quick else 100),
     "startup": lambda bench, rounds, quick: startup.measure(bench, rounds=rounds, runs=3 if quick else 15),
     "noop": lambda bench, rounds, quick: noop.measure(bench, rounds=rounds, tasks=500 if quick else 5000),
+    "recovery": lambda bench, rounds, quick: recovery.measure(bench, rounds=rounds, quick=quick),
     "durability": lambda bench, rounds, quick: durability.measure(bench, rounds=rounds, tasks=200 if quick else 5000),
 }
 
 
 def main(
     only: Annotated[list[str] | None, typer.Argument(metavar="[BENCH]…", help=f"Of {', '.join(BENCHES)}.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 3,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="How often each is measured; the median counts. Default: 3, recovery 10.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="Small numbers: to see that it runs, not how fast.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a row.")] = False,
 ) -> None:
@@ -52,14 +56,14 @@ def main(
         raise typer.Exit(1)
 
 
-async def _measure(names: list[str], rounds: int, quick: bool) -> list[Row]:
+async def _measure(names: list[str], rounds: int | None, quick: bool) -> list[Row]:
     rows: list[Row] = []
     for name in names:
         # A cluster of its own for each, so that none inherits another's log and caches.
         with tempfile.TemporaryDirectory(prefix="downdraft-bench-") as folder:
             async with bench_cluster(Path(folder)) as bench:
                 sys.stderr.write(f"{name} …\n")
-                rows += await BENCHES[name](bench, rounds, quick)
+                rows += await BENCHES[name](bench, rounds or (recovery.ROUNDS if name == "recovery" else ROUNDS), quick)
     return rows
 
 

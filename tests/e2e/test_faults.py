@@ -43,33 +43,6 @@ async def check_whole(cluster: Up, task: str, body: bytes, within_s: float = 40)
     return view
 
 
-async def test_a_killed_aria2c_is_replaced_and_its_task_resumed_within_5_s(cluster: Up, origin: Origin) -> None:
-    task, body = await start_large(cluster, origin)
-    node = (await cluster.show(task))["node"]
-    before = cluster.aria2c(node)
-    killed_at = anyio.current_time()
-    for child in before:
-        child.send_signal(signal.SIGKILL)
-    await eventually(lambda: resumed_at(origin) > 0, within_s=5, what="asked for the rest")
-    assert anyio.current_time() - killed_at < 5
-    view = await check_whole(cluster, task, body)
-    assert view["attempt"] == 1, "the same attempt went on"
-    assert {child.pid for child in cluster.aria2c(node)}.isdisjoint(child.pid for child in before)
-    assert resumed_at(origin) > 2_000_000, "what was saved is not fetched again"
-
-
-async def test_a_frozen_aria2c_is_replaced_and_its_task_resumed_within_20_s(cluster: Up, origin: Origin) -> None:
-    task, body = await start_large(cluster, origin)
-    node = (await cluster.show(task))["node"]
-    before = cluster.aria2c(node)
-    for child in before:
-        child.send_signal(signal.SIGSTOP)
-    await eventually(lambda: resumed_at(origin) > 0, within_s=20, what="asked for the rest")
-    view = await check_whole(cluster, task, body)
-    assert view["attempt"] == 1
-    assert not any(child.is_running() and child.status() != "zombie" for child in before)
-
-
 async def test_a_node_that_is_told_to_stop_gives_its_task_back_and_exits_within_10_s(
     cluster: Up, origin: Origin
 ) -> None:

@@ -1,0 +1,30 @@
+"""Clusters of real processes for one test each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schemas.settings import LogSettings
+from tests.chaos.cluster import Cluster, chaos_cluster
+from tools.logs import configure
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Two nodes and one coordinator, with default settings."""
+    async with chaos_cluster(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Two nodes and two coordinators, with default settings."""
+    async with chaos_cluster(tmp_path, coordinators=2) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> None:
+    """The test's own connections lose their broker all the time: what they say of it is noise."""
+    configure(LogSettings(level="error"))
