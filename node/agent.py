@@ -4,28 +4,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from node.admission import admit
-from node.aria2 import Transfer
-from node.assignments import Assigned, Assignments, Change
+from node.assignments import Assigned, Change
+from node.closing import Closer
 from node.daemon import Lane
 from node.disk import Disk
-from node.failures import HTTP_ASKS_TO_WAIT, Verdict
+from node.extents import Extents
+from node.failures import Verdict
 from node.files import Placed
 from node.gathering import Gathering
 from node.lane import LaneDriver, News
-from node.reporter import Reporter, named, shown
+from node.reporter import Reporter, shown
 from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of
 from node.workshop import Workshop, disk_trouble
 from schemas.heartbeat import Held
-from schemas.lifecycle import Desired
-from schemas.task import FailureClass
-
-log = structlog.get_logger()
 
 PREFETCH_TIMES = 4
 """So many times the slots may wait inside the small lane: the coordinator never sends more, and mostly far less."""
@@ -34,7 +30,6 @@ FINISH_MAX = 16
 REPORT_MAX = 64
 DOWNLOADING = frozenset({Phase.WAITING, Phase.PROBING, Phase.ADDING, Phase.ACTIVE})
 """Not yet whole: these take more of the disk."""
-ASKS_TO_WAIT = frozenset(f"http-{status}" for status in HTTP_ASKS_TO_WAIT)
 CONNECTION_BROKE = frozenset({"aria2-1", "aria2-2", "aria2-6"})
 KEPT_AFTER_S = 2.0
 """A small file that takes longer may be interrupted: what it was begun from is written down."""
@@ -49,7 +44,7 @@ class Agent:
         slots: int,
         *,
         reporter: Reporter,
-        assignments: Assignments,
+        closer: Closer,
         workshop: Workshop,
         disk: Disk,
         tasks: TaskGroup,
@@ -60,15 +55,14 @@ class Agent:
         self._reporter = reporter
         self._workshop = workshop
         self._disk = disk
-        self._assignments = assignments
+        self._closer = closer
         self._tasks = tasks
         self._sessions: dict[str, Session] = {}
         self._next: dict[str, Assigned] = {}
         self._results: dict[str, Placed | Verdict | None] = {}
         self._carried: set[str] = set()
         """Sessions that a task of this process works on."""
-        self._sizes: dict[str, int] = {}
-        """Bytes of files, as the origin or aria2 told; 0 where neither did."""
+        self._extents = Extents(self.lanes)
         self._reasons: dict[str, str] = {}
         """Why tasks are given back, where it is the disk."""
         self._fresh: set[str] = set()
@@ -102,7 +96,7 @@ class Agent:
     def unfinished(self) -> list[Download]:
         """Downloads that take, or will take, room on the disk, in the order in which they came."""
         return [
-            Download(one.task, not self._workshop.is_fresh(one.task), self._left(one))
+            Download(one.task, not self._workshop.is_fresh(one.task), self._extents.left(one))
             for one in sorted(self._sessions.values(), key=lambda one: one.sequence)
             if one.wanted is Wanted.RUN and one.phase in DOWNLOADING
         ]
@@ -111,7 +105,8 @@ class Agent:
         """These can't stay: what runs is stopped first. What the disk kept from beginning is looked at anew."""
         self._slots_changed = True
         for task in tasks:
-            self._reasons[task], self._sizes[task] = reason, self._size(self._sessions[task])
+            self._reasons[task] = reason
+            self._extents.keep(self._sessions[task])
             self._put(replace(self._sessions[task], wanted=Wanted.GIVE_BACK))
         self._pump()
 
@@ -144,7 +139,7 @@ class Agent:
                 continue
             if verdict is not None:
                 self._results[task] = verdict
-                self._sizes[task] = self._size(session)
+                self._extents.keep(session)
             self._advance(session, signal)
         self._pump()
 
@@ -232,7 +227,9 @@ class Agent:
             return self._disk.room.is_writable  # what lies here in part may go on where nothing new begins
         # Small ones come and go too fast to be added up, and take little.
         running = [one for one in self._sessions.values() if one.holds_slot] if session.lane == Lane.LARGE else []
-        return fits(self._disk.room, self._left(session), sum(map(self._left, running)), self._disk.marks)
+        return fits(
+            self._disk.room, self._extents.left(session), sum(map(self._extents.left, running)), self._disk.marks
+        )
 
     def _do(self, session: Session, step: Step) -> None:
         self._put(session)
@@ -278,7 +275,7 @@ class Agent:
     def _end(self, session: Session) -> None:
         self._sessions.pop(session.task, None)
         self._results.pop(session.task, None)
-        self._sizes.pop(session.task, None)
+        self._extents.forget(session.task)
         self._reasons.pop(session.task, None)
         self._fresh.discard(session.task)
         self._workshop.forget(session.task)
@@ -316,7 +313,7 @@ class Agent:
         looked = await self._workshop.look(session)
         if looked.is_fresh:
             self._fresh.add(session.task)
-        self._sizes[session.task] = looked.size
+        self._extents.told(session.task, looked.size)
         if looked.lane is not None:
             self._put(replace(self._sessions[session.task], lane=str(looked.lane)))
         self._results[session.task] = looked.placed or looked.verdict
@@ -373,80 +370,36 @@ class Agent:
         """Report whole files, as many at a time as are placed, until cancelled."""
         while True:
             placed = [(session, self._what_was_placed(session)) for session in await self._placed.take(REPORT_MAX)]
-            first = await self._reporter.completed(placed)
+            first = await self._closer.completed(placed)
             for (session, result), was_first in zip(placed, first, strict=True):
                 if was_first:
-                    self._settle(session, result)
+                    self._over(session)
                 else:
-                    self._tasks.start_soon(self._settle_second, session, result)
+                    self._tasks.start_soon(self._close_second, session, result)
 
     def _what_was_placed(self, session: Session) -> Placed:
         placed = self._results[session.task]
         assert isinstance(placed, Placed)
         return placed
 
-    async def _settle_second(self, session: Session, placed: Placed) -> None:
-        """An outcome is stored already: this node's own, by a try whose answer was lost, or another attempt's."""
-        if not await self._reporter.is_own_completion(session.task):
-            log.info("another attempt was first, its file counts", **named(session))
-            await self._workshop.unplace(session.task)
-        self._settle(session, placed)
+    async def _close_second(self, session: Session, placed: Placed) -> None:
+        await self._closer.came_second(session, placed)
+        self._over(session)
 
-    def _settle(self, session: Session, placed: Placed) -> None:
-        """The task has ended: nothing staged of it is needed any more."""
-        log.debug("download completed", **named(session), path=placed.path, bytes=placed.bytes)
-        if placed.path:
-            self._workshop.wipe_sometime(session.task)
-        self._assignments.settle_for_ever(session.task)
-        self._next.pop(session.task, None)  # it has ended: no further attempt begins here
+    def _over(self, session: Session) -> None:
+        """Its task has ended: no further attempt begins here."""
+        self._next.pop(session.task, None)
         self.signal(session.task, Signal.STORED)
 
     async def _report(self, session: Session) -> None:
         """Report an attempt that is over without a file."""
-        result = self._results.get(session.task)
+        task = session.task
+        result, size = self._results.get(task), self._extents.known(task)
         if isinstance(result, Verdict):
-            await self._report_failed(session, result)
+            await self._closer.failed(session, result, size)
         else:
-            await self._report_released(session)
-        self.signal(session.task, Signal.STORED)
-
-    async def _report_failed(self, session: Session, verdict: Verdict) -> None:
-        is_useless = verdict.failure in (FailureClass.DAMAGED, FailureClass.PERMANENT)
-        if verdict.failure is FailureClass.NODE:
-            # First it is told that nothing more should come here, if the disk is to blame; then the failure.
-            is_useless = (await self._disk.look()).wants_room
-        if is_useless:
-            await self._workshop.wipe(session.task)
-        asked = verdict.retry_after_s
-        if asked is None and verdict.code in ASKS_TO_WAIT:
-            asked = await self._workshop.retry_after_s(session)
-        await self._reporter.failed(session, verdict, asked, self._sizes.get(session.task, 0))
-        self._assignments.settle(session.task, session.row.attempt)
-
-    async def _report_released(self, session: Session) -> None:
-        desired = session.row.desired
-        if desired is Desired.CANCEL:
-            await self._workshop.wipe(session.task)
-        reason = f"{self.node} is leaving" if self._leaving else f"{self.node} was asked to {desired}"
-        if desired is Desired.RUN and not self._leaving:
-            reason = f"{self.node}: {self._reasons.get(session.task, self._disk.room.trouble)}"
-        await self._reporter.released(session, reason, self._sizes.get(session.task, 0))
-        self._assignments.settle(session.task, session.row.attempt)
-
-    def _transfer(self, session: Session) -> Transfer | None:
-        lane = self.lanes.get(session.lane)
-        return lane.transfers.get(session.task) if lane else None
-
-    def _size(self, session: Session) -> int:
-        """Bytes of the whole file; 0 while unknown."""
-        transfer, request = self._transfer(session), session.row.request
-        asked = request.size_bytes if request else None
-        return (transfer.total if transfer else 0) or self._sizes.get(session.task, 0) or asked or session.row.size
-
-    def _left(self, session: Session) -> int:
-        """Bytes still to come; 0 while unknown."""
-        transfer = self._transfer(session)
-        return max(0, self._size(session) - (transfer.done if transfer else 0))
+            await self._closer.given_back(session, self._reasons.get(task, ""), size, leaving=self._leaving)
+        self.signal(task, Signal.STORED)
 
     async def _publish_progress(self, session: Session) -> None:
-        await self._reporter.progress(session, self._transfer(session))
+        await self._reporter.progress(session, self._extents.transfer(session))

@@ -14,6 +14,7 @@ from node.addresses import parse_nets
 from node.agent import Agent
 from node.assignments import Assignments
 from node.clearing import keep_room, sweep
+from node.closing import Closer
 from node.daemon import Daemon, Lane
 from node.disk import Disk
 from node.files import Store
@@ -78,11 +79,12 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         hands.start(tasks)
         workshop = Workshop(store, http, parse_nets(node.allow_nets), hands)
         reporter = Reporter(connection, node.id)
+        closer = Closer(node.id, reporter=reporter, assignments=assignments, workshop=workshop, disk=disk)
         agent = Agent(
             node.id,
             node.slots,
             reporter=reporter,
-            assignments=assignments,
+            closer=closer,
             workshop=workshop,
             disk=disk,
             tasks=tasks,

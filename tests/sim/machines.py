@@ -13,6 +13,7 @@ from coordinator.lead import Coordinator
 from node.agent import Agent
 from node.assignments import Assignments
 from node.clearing import keep_room
+from node.closing import Closer
 from node.daemon import Lane
 from node.heart import Heart
 from node.lock import NodeIdTaken, NodeLock
@@ -161,11 +162,12 @@ class NodeMachine(Machine):
         async with anyio.create_task_group() as tasks:
             workshop = SimWorkshop(self.disk, around.origins, around.dice)
             reporter = Reporter(connection, self.node)
+            closer = Closer(self.node, reporter=reporter, assignments=assignments, workshop=workshop, disk=looks)
             agent = self.agent = Agent(
                 self.node,
                 slots,
                 reporter=reporter,
-                assignments=assignments,
+                closer=closer,
                 workshop=workshop,
                 disk=looks,
                 tasks=tasks,

@@ -17,7 +17,7 @@ from coordinator import claim, desk, follow, intake, moves
 from coordinator.fleet import Fleet
 from coordinator.snapshot import Placement
 from coordinator.term import Term
-from node.agent import Agent
+from node.closing import Closer
 from schemas import subjects as s
 from schemas.event import Finished
 from schemas.task import StoredRow, TaskRow
@@ -153,14 +153,12 @@ def lost_is_defeated() -> None:
 
 def own_completion_undone() -> None:
     """Rule 3: a refused completion may be one's own earlier try; its file is not deleted before that is known."""
-    right = Agent._settle_second
 
-    async def settle(self: Agent, session: Any, placed: Any) -> None:
+    async def undone(self: Closer, session: Any, placed: Any) -> None:
         await self._workshop.unplace(session.task)
-        self._settle(session, placed)
+        self._ended(session, placed)
 
-    del right
-    Agent._settle_second = settle  # type: ignore[method-assign]
+    Closer.came_second = undone  # type: ignore[method-assign]
 
 
 def full_is_stored() -> None:

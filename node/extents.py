@@ -1,0 +1,49 @@
+"""How large each download is and how much of it is still to come, as far as the origin, aria2 or the request told."""
+
+from collections.abc import Mapping
+
+from node.aria2 import Transfer
+from node.lane import LaneDriver
+from node.session import Session
+
+
+class Extents:
+    """Sizes of the sessions of one agent, in bytes; 0 while unknown."""
+
+    def __init__(self, lanes: Mapping[str, LaneDriver]) -> None:
+        self._lanes = lanes
+        self._known: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Extents of {len(self._known)} tasks>"
+
+    def transfer(self, session: Session) -> Transfer | None:
+        """What aria2 said of it last."""
+        lane = self._lanes.get(session.lane)
+        return lane.transfers.get(session.task) if lane else None
+
+    def told(self, task: str, size: int) -> None:
+        """The origin told."""
+        self._known[task] = size
+
+    def keep(self, session: Session) -> None:
+        """Remember the size: aria2 is about to forget the download."""
+        self._known[session.task] = self.size(session)
+
+    def known(self, task: str) -> int:
+        """The size as told or kept."""
+        return self._known.get(task, 0)
+
+    def size(self, session: Session) -> int:
+        """Of the whole file."""
+        transfer, request = self.transfer(session), session.row.request
+        asked = request.size_bytes if request else None
+        return (transfer.total if transfer else 0) or self.known(session.task) or asked or session.row.size
+
+    def left(self, session: Session) -> int:
+        """Still to come."""
+        transfer = self.transfer(session)
+        return max(0, self.size(session) - (transfer.done if transfer else 0))
+
+    def forget(self, task: str) -> None:
+        self._known.pop(task, None)
