@@ -127,12 +127,20 @@ class EventLog:
         ]
 
     async def is_own_completion(self, task: str) -> bool:
-        """Whether the stored outcome is this node's own completion.
+        """Whether the stored outcome is this node's own completion."""
+        return await self._stands(task, s.own_completion(task, self._writer))
 
-        A node may not read the log, and a replica could lag. So it makes a write that can't succeed, on its own
-        subject alone: the stream's leader refuses it and names the sequence that stands there, 0 for none.
+    async def has_ended(self, task: str) -> bool:
+        """Whether any outcome is stored, whoever wrote it."""
+        return await self._stands(task, s.outcome_of(task))
+
+    async def _stands(self, task: str, pattern: str) -> bool:
+        """Whether an event of the task is stored under a subject.
+
+        A node may not read the log, and a replica could lag. So it makes a write that can't succeed: the stream's
+        leader refuses it and names the sequence that stands there, 0 for none.
         """
-        headers = {s.EXPECTED_SEQUENCE: NEVER, s.EXPECTED_SUBJECT: s.own_completion(task, self._writer)}
+        headers = {s.EXPECTED_SEQUENCE: NEVER, s.EXPECTED_SUBJECT: pattern}
         while True:
             try:
                 await self._connection.store(s.event_write(task, "finished.completed", self._writer), b"{}", headers)

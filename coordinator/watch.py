@@ -116,7 +116,10 @@ class Watch:
         """Tell a node again of what it holds but does not stand there: the first hint may have been lost."""
         term = self._term
         claimed = {
-            (seen.heartbeat.node, held.task, held.attempt) for seen in term.fleet for held in seen.heartbeat.held
+            (seen.heartbeat.node, held.task, held.attempt)
+            for seen in term.fleet
+            if term.fleet.is_online(seen.heartbeat.node, now, term.settings.node_lost_after_s)  # the others are deaf
+            for held in seen.heartbeat.held
         }
         wrong = {(node, task) for node, task, attempt in claimed if not self._stands(node, task, attempt)}
         self._surplus = {key: self._surplus.get(key, now) for key in wrong}

@@ -1,6 +1,7 @@
 """Keeps a node in step with its disk: gives back what can't stay, and deletes partial files that nobody needs."""
 
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 
 import anyio
@@ -10,7 +11,8 @@ from node.agent import Agent
 from node.disk import Disk
 from node.heart import Heart
 from node.reader import Reader
-from node.room import leaving, missing_bytes, strays
+from node.reporter import Reporter
+from node.room import Partial, leaving, missing_bytes, strays
 from node.workshop import Workshop
 
 log = structlog.get_logger()
@@ -19,6 +21,10 @@ LOOK_EVERY_S = 2.0
 """With each heartbeat of the usual kind: what it tells is as new."""
 WEIGH_EVERY_S = 30.0
 """How often partials are added up while there is room."""
+SETTLED_MAX = 64
+"""Placed files whose tasks' fates are asked for in one sweep."""
+SETTLE_WITHIN_S = 5.0
+"""For all of them: a broker that is away must not keep the disk from being swept."""
 NO_ROOM = "its disk has no room for this file"
 
 
@@ -39,13 +45,15 @@ async def keep_room(disk: Disk, agent: Agent, heart: Heart) -> NoReturn:
         agent.give_back(away, room.trouble or NO_ROOM)
 
 
-async def sweep(disk: Disk, agent: Agent, heart: Heart, workshop: Workshop, reader: Reader) -> NoReturn:
+async def sweep(
+    disk: Disk, agent: Agent, heart: Heart, workshop: Workshop, reader: Reader, reporter: Reporter
+) -> NoReturn:
     """Add up the partials of tasks that are not here, and delete what is old or what room is needed of."""
     while True:
         # Before the first reading it is not known what is to be resumed here.
         if reader.has_read and disk.room.is_writable:
             try:
-                heart.partial_bytes = await _sweep_once(disk, agent, workshop)
+                heart.partial_bytes = await _sweep_once(disk, agent, workshop, reporter)
             except OSError as error:
                 log.warning("partial files could not be looked at", problem=str(error))
         with anyio.move_on_after(WEIGH_EVERY_S):
@@ -54,12 +62,27 @@ async def sweep(disk: Disk, agent: Agent, heart: Heart, workshop: Workshop, read
                 await anyio.sleep(LOOK_EVERY_S)
 
 
-async def _sweep_once(disk: Disk, agent: Agent, workshop: Workshop) -> int:
+async def _sweep_once(disk: Disk, agent: Agent, workshop: Workshop, reporter: Reporter) -> int:
     """Bytes of unowned partials that are left. Raises OSError."""
     held = agent.tasks()
     unowned = [one for one in await workshop.partials() if one.task not in held]
+    with anyio.move_on_after(SETTLE_WITHIN_S):
+        await _settle([one for one in unowned if one.is_journalled][:SETTLED_MAX], workshop, reporter)
     going = strays(unowned, now=time.time(), missing_bytes=missing_bytes(disk.room, disk.marks))
     await workshop.sweep(going, agent.tasks)
     await workshop.forget_missing(agent.tasks())
     gone = {one.task for one in going}
     return sum(one.bytes for one in unowned if one.task not in gone)
+
+
+async def _settle(placed: Sequence[Partial], workshop: Workshop, reporter: Reporter) -> None:
+    """Files that got their places by a process that died, and whose tasks did not come back here.
+
+    Where another's outcome stands the file is surplus; where it is this node's own, only the journal is.
+    """
+    for one in placed:
+        if await reporter.is_own_completion(one.task):
+            await workshop.wipe(one.task)
+        elif await reporter.has_ended(one.task):
+            log.info("a surplus file goes: its task ended elsewhere", task=one.task)
+            await workshop.unplace(one.task)

@@ -33,6 +33,12 @@ class NodeIdTaken(DowndraftError):
     exit_code = 3
 
 
+class DownloadsTaken(DowndraftError):
+    """Another node uses this download folder."""
+
+    exit_code = 3
+
+
 class StateUnusable(DowndraftError):
     """The node's state folder can't be written."""
 
@@ -60,6 +66,29 @@ def own_state_folder(state: Path, node: str, instance: str) -> Iterator[frozense
             before = frozenset(record.read_text().split()) if record.exists() else frozenset[str]()
             record.write_text("\n".join([*sorted(before)[-INSTANCES_KEPT:], instance]))
         yield before
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def own_downloads(downloads: Path) -> Iterator[None]:
+    """Hold the download folder for the length of the block: each node sweeps partial files that it does not know.
+
+    The folder itself is locked, not a file in it, for it may be read-only just now. Where its file system knows no
+    locks nobody is turned away. Raises DownloadsTaken.
+    """
+    descriptor = os.open(downloads, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DownloadsTaken(
+                f"another node of this machine downloads into {str(downloads)!r}: each needs a folder of its own, "
+                "give this one another --downloads (node.downloads)"
+            ) from error
+        except OSError as error:
+            log.info("the download folder can't be locked", folder=str(downloads), problem=error.strerror)
+        yield
     finally:
         os.close(descriptor)
 

@@ -22,7 +22,7 @@ from node.finished import Finished
 from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
-from node.lock import NodeLock, own_state_folder
+from node.lock import NodeLock, own_downloads, own_state_folder
 from node.probe import new_session
 from node.reader import Reader
 from node.reporter import Reporter
@@ -41,7 +41,7 @@ DISK_THREADS = 4
 
 
 async def run_node(settings: Settings, stop: anyio.Event) -> None:
-    """Run until `stop` is set, then give everything back. Raises NodeIdTaken, BinaryMissing, SettingInvalid."""
+    """Run until `stop` is set, then give everything back. Raises NodeIdTaken, DownloadsTaken and their like."""
     node = settings.node.id
     instance = uuid4().hex[:12]
     with own_state_folder(Path(settings.node.state), node, instance) as predecessors:
@@ -54,7 +54,9 @@ async def run_node(settings: Settings, stop: anyio.Event) -> None:
                 await lock.acquire(predecessors)
                 waiting.cancel()
                 try:
-                    await _work(connection, settings, instance, lock, stop)
+                    store = Store(Path(settings.node.downloads))
+                    with own_downloads(store.downloads):
+                        await _work(connection, settings, store, instance, lock, stop)
                 finally:
                     with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                         await lock.release()
@@ -68,9 +70,10 @@ async def _cancel_when(stop: anyio.Event, unless: anyio.CancelScope, scope: anyi
         scope.cancel()
 
 
-async def _work(connection: Connection, settings: Settings, instance: str, lock: NodeLock, stop: anyio.Event) -> None:
+async def _work(
+    connection: Connection, settings: Settings, store: Store, instance: str, lock: NodeLock, stop: anyio.Event
+) -> None:
     node = settings.node
-    store = Store(Path(node.downloads))
     disk = Disk(store.downloads, Path(node.state), Marks.of(node))
     await disk.look()
     assignments = Assignments(node.id)
@@ -101,7 +104,7 @@ async def _work(connection: Connection, settings: Settings, instance: str, lock:
         tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)
         tasks.start_soon(_publish_progress, agent)
         tasks.start_soon(keep_room, disk, agent, heart)
-        tasks.start_soon(sweep, disk, agent, heart, workshop, reader)
+        tasks.start_soon(sweep, disk, agent, heart, workshop, reader, reporter)
         log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))
         await stop.wait()
         log.info("leaving", held=len(agent.tasks()))

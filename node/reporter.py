@@ -62,6 +62,10 @@ class Reporter:
         """Whether the outcome that stands is this node's, by a try whose answer was lost."""
         return await self._events.is_own_completion(task)
 
+    async def has_ended(self, task: str) -> bool:
+        """Whether an outcome of the task is stored."""
+        return await self._events.has_ended(task)
+
     async def failed(self, session: Session, verdict: Verdict, retry_after_s: float | None, size: int = 0) -> None:
         """Report an attempt that is over without a file, of `size` bytes if known; returns when that is stored."""
         said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}

@@ -11,6 +11,8 @@ from schemas.sizes import format_size
 STRAY_AGE_S = 3600.0
 """Partial files of tasks that are not here, untouched for so long, are deleted: a task that comes back within the
 hour goes on with what is there."""
+JOURNAL_AGE_S = 30 * 86_400.0
+"""Longer than the log keeps outcomes by default: what became of a task can't be found out any more."""
 
 
 class Marks(NamedTuple):
@@ -133,7 +135,8 @@ def strays(partials: Iterable[Partial], *, now: float, missing_bytes: int) -> li
     """Which of the partials that nobody owns go now: the old ones, then the oldest until `missing_bytes` are won."""
     gone = []
     for one in sorted(partials, key=lambda one: one.touched):
-        if now - one.touched > STRAY_AGE_S or (missing_bytes > 0 and not one.is_journalled):
+        age_s = now - one.touched
+        if age_s > JOURNAL_AGE_S or (not one.is_journalled and (age_s > STRAY_AGE_S or missing_bytes > 0)):
             gone.append(one)
             missing_bytes -= one.bytes
     return gone

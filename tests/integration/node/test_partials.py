@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -12,7 +12,7 @@ from broker.listen import Heard, listening
 from broker.roles import Role
 from coordinator import moves
 from node import clearing
-from node.files import DATA_NAME, JOURNAL_NAME
+from node.files import DATA_NAME, JOURNAL_NAME, Store
 from node.room import STRAY_AGE_S
 from schemas import codec
 from schemas import subjects as s
@@ -96,6 +96,29 @@ async def test_partials_nobody_owns_are_told_kept_for_an_hour_and_then_deleted(b
         await eventually(lambda: not old.exists())
         await eventually(lambda: (beat := latest()) and 3 * MIB <= beat.partial_bytes < 4 * MIB)
         assert young.exists()
+
+
+def placed_by_an_earlier_process(folder: Path, task: str) -> tuple[Path, Path]:
+    """A whole file in its place whose process died before it could report it: the file, and its staging folder."""
+    store = Store(folder / "downloads")
+    store.prepare(task, split=False)
+    store.data(task).write_bytes(task.encode())
+    placed = store.place(task, PurePosixPath(f"{task}.bin"), digest="sha-256=00", seconds=0.1, attempt=1)
+    return folder / "downloads" / placed.path, store.staging(task)
+
+
+@pytest.mark.parametrize(("writer", "stays_there"), [("node-2", False), ("node-1", True)])
+async def test_a_file_that_was_never_reported_goes_where_its_task_ended_elsewhere(
+    broker: Broker, tmp_path: Path, writer: str, stays_there: bool
+) -> None:
+    ended, staged = placed_by_an_earlier_process(tmp_path, TASK)
+    living, _ = placed_by_an_earlier_process(tmp_path, a_task(2))
+    async with scripted_node(broker, writer) as node:
+        await node.complete(a_row())
+    async with working_node(broker, tmp_path):
+        await eventually(lambda: not staged.exists())
+        assert ended.exists() is stays_there
+        await stays(lambda: living.exists() and staged.parent.joinpath(a_task(2)).exists(), for_s=1.0)
 
 
 async def test_on_a_full_disk_partials_nobody_owns_go_at_once_but_none_that_is_owned(

@@ -3,7 +3,20 @@
 import pytest
 from msgspec.structs import replace
 
-from node.room import STRAY_AGE_S, Download, Look, Marks, Partial, Room, after, fits, leaving, missing_bytes, strays
+from node.room import (
+    JOURNAL_AGE_S,
+    STRAY_AGE_S,
+    Download,
+    Look,
+    Marks,
+    Partial,
+    Room,
+    after,
+    fits,
+    leaving,
+    missing_bytes,
+    strays,
+)
 from schemas.settings import NodeSettings
 from tests.examples import GIB
 
@@ -111,6 +124,11 @@ def test_partials_go_after_an_hour_and_not_before() -> None:
 def test_where_room_is_needed_the_oldest_go_at_once_until_there_is_enough() -> None:
     partials = [a_partial("b", 20), a_partial("c", 10), a_partial("a", 30)]
     assert gone(partials, missing=11) == ["a", "b"]
+
+
+def test_a_placed_file_waits_for_its_tasks_fate_as_long_as_the_log_may_tell() -> None:
+    partials = [a_partial("day", 86_400, is_journalled=True), a_partial("month", JOURNAL_AGE_S + 1, is_journalled=True)]
+    assert gone(partials) == ["month"]
 
 
 def test_the_journal_of_a_placed_file_is_not_deleted_for_room() -> None:

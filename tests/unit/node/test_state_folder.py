@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.lock import INSTANCE_FILE, StateUnusable, own_state_folder
+from node.lock import INSTANCE_FILE, DownloadsTaken, StateUnusable, own_downloads, own_state_folder
 from tests.harness.disks import small_disk
 
 
@@ -35,3 +35,11 @@ def test_trouble_of_the_node_itself_is_not_taken_for_the_state_folders(tmp_path:
     with pytest.raises(OSError, match="mine"), own_state_folder(tmp_path, "node-1", "i1"):
         assert (tmp_path / INSTANCE_FILE).exists()
         raise OSError("mine")
+
+
+def test_a_download_folder_that_another_node_uses_is_refused_in_words(tmp_path: Path) -> None:
+    refused = pytest.raises(DownloadsTaken, match=r"another node of this machine downloads into .* --downloads")
+    with own_downloads(tmp_path), refused, own_downloads(tmp_path):
+        pass
+    with own_downloads(tmp_path):
+        pass  # it was let go
