@@ -68,7 +68,7 @@ class Heart:
             disk_promised_bytes=sum(one.left for one in self._agent.unfinished()),
             disk_low_bytes=self._disk.marks.low,
             partial_bytes=self.partial_bytes,
-            trouble=room.trouble,
+            trouble=room.trouble or next((lane.trouble for lane in lanes if lane.trouble), ""),
             held=held,
             leaving=self.leaving,
         )

@@ -84,6 +84,8 @@ class LaneDriver:
         """Stalled, and being taken out of aria2."""
         self._crashes = Crashes()
         self._daemon_since = 0.0
+        self.trouble = ""
+        """Why nothing can be downloaded here now, for people."""
         self._wake = anyio.Event()
 
     def __repr__(self) -> str:
@@ -128,6 +130,7 @@ class LaneDriver:
                 except (DaemonFailed, OSError) as error:
                     log.warning("aria2c did not start", lane=str(self.lane), problem=str(error))
                     self._crashes.failed_to_start()
+                    self.trouble = f"aria2c for {self.lane} files does not start: {error}"
                     self._turn_away(str(error))
                 else:
                     verdicts = await self._use()
@@ -143,6 +146,7 @@ class LaneDriver:
         log.info("aria2c started", lane=str(self.lane), pid=self._daemon.pid)
         self._daemon_since = anyio.current_time()
         self._crashes.started()
+        self.trouble = ""
         self._stalls.moved(self._daemon_since)
         client = Aria2(self._daemon.port, self._daemon.secret, self._limiter)
         try:

@@ -51,6 +51,7 @@ class SimLane(LaneDriver):
         self.lane = lane
         self.transfers = {}
         self.bytes_per_s = 0
+        self.trouble = ""
         self.looked_before = 0.0
         self._slots = slots
         self._disk, self._origins, self._dice, self._tell = disk, origins, dice, listener

@@ -120,9 +120,8 @@ def _judge_disks(online: list[NodeView]) -> Finding:
     partials = sum(beat.partial_bytes for beat in beats)
     kept = f"; {format_size(partials)} in partial files without a task" if partials else ""
     if troubled:
-        return problem(
-            check, f"given no tasks: {listed(troubled)}{kept}", f"{remedy}; where it can't be written, mend it"
-        )
+        otherwise = "where it can't be written, mend it; where aria2c does not start, look into that node's log"
+        return problem(check, f"given no tasks: {listed(troubled)}{kept}", f"{remedy}; {otherwise}")
     if full:
         return problem(check, f"full, and given no more tasks: {listed(full)}{kept}", remedy)
     if low:

@@ -9,8 +9,13 @@ from pathlib import Path
 import anyio
 import pytest
 
+from broker.listen import listening
+from broker.roles import Role
 from node import lane as module
+from schemas import codec
+from schemas import subjects as s
 from schemas.event import AnyEvent, Completed
+from schemas.heartbeat import Heartbeat
 from schemas.ids import TaskId
 from schemas.task import FailureClass
 from tests.harness import standin
@@ -143,6 +148,14 @@ async def test_a_node_whose_aria2c_does_not_come_back_leaves_its_tasks_to_others
         failed = await node.failure(task)
         assert (failed.failure, failed.code) == (FailureClass.NODE, "aria2c")
         assert "can't be started" in failed.reason
+        heard: list[Heartbeat] = []
+        async with (
+            broker.connected(Role.VIEWER) as connection,
+            listening(connection, s.heartbeat(node.name), lambda one: heard.append(codec.decode(one.data, Heartbeat))),
+        ):
+            await eventually(lambda: heard and "aria2c for small files does not start" in heard[-1].trouble)
+            binary.symlink_to(aria2c)
+            await eventually(lambda: not heard[-1].trouble, within_s=15)
 
 
 @pytest.mark.parametrize("lane", ["small", pytest.param("large", marks=pytest.mark.slow)])
