@@ -4,6 +4,7 @@ The lease is for efficiency; what keeps tasks safe are the checked writes of `Te
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import anyio
@@ -12,7 +13,7 @@ import structlog
 
 from broker import topology
 from broker.connection import Connection
-from broker.errors import BrokerError
+from broker.errors import BrokerError, ConsumerGone, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
 from coordinator import claim, control, feed, follow, place
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 TRY_EVERY_S = 0.25
 """A standby asks so often: it is part of the time in which nobody leads."""
 AFTER_TROUBLE_S = 1.0
+BROKER_WAIT_S = 0.25
 
 
 class Coordinator:
@@ -140,9 +142,9 @@ class Coordinator:
 async def take_over(term: Term) -> None:
     """Rule 4 to 6, in this order: fence the earlier leader, read the table, drain the facts, finish what was ending."""
     started = anyio.current_time()
-    await claim.open_consumer(term)
+    await _patiently(claim.open_consumer, term)
     await feed.audit(term)
-    await follow.drain(term)
+    await _patiently(follow.drain, term)
     unfinished = [
         top
         async for top in feed.unhurried(term.book.tops())
@@ -158,6 +160,21 @@ async def take_over(term: Term) -> None:
             log.error("a row could not be mended at takeover", task=top.row.task, problem=str(error))
     took_s = round(anyio.current_time() - started, 3)
     log.info("took over", tasks=len(term.book), seconds=took_s)
+
+
+async def _patiently(step: Callable[[Term], Awaitable[object]], term: Term) -> None:
+    """Repeat a step while the broker does not answer it: servers that elect a leader need some seconds.
+
+    A term that gave up instead would leave the next one the same work, with other names. The lease bounds the wait.
+    """
+    while True:
+        try:
+            await step(term)
+        except (Unanswered, ConsumerGone) as error:
+            log.info("the takeover waits for the broker", problem=str(error))
+            await anyio.sleep(BROKER_WAIT_S)
+        else:
+            return
 
 
 async def _listen(term: Term) -> None:
