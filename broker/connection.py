@@ -28,6 +28,8 @@ PING_INTERVAL_S = 3
 """Short: a dead peer, or a client whose read loop died, is noticed after two of these."""
 RECONNECT_WAIT_S = 0.3
 REQUEST_TIMEOUT_S = 5.0
+ASK_AGAIN_S = 1.5
+"""Servers that elect a leader drop what they are asked, without a word: who asks once more has the answer sooner."""
 API = "$JS.API"
 LATE_ANSWER = 'permissions violation for publish to "_inbox.'
 HEADERS_FRAME_BYTES = 16
@@ -114,11 +116,12 @@ class Connection:
         *,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        again_s: float | None = None,
     ) -> Msg:
-        """Ask and await the answer. Raises Unanswered, ApiRefused if too large."""
+        """Ask and await the answer. Raises Unanswered, ApiRefused if too large. `again_s`: see `Exchange.ask_all`."""
         self._check_size(subject, body, headers)
         ask = Ask(subject, body, dict(headers) if headers else None)
-        (reply,) = await self._exchange.ask_all((ask,), timeout_s)
+        (reply,) = await self._exchange.ask_all((ask,), timeout_s, again_s=again_s)
         if reply.msg is None:
             raise errors.Unanswered(f"{subject}: {reply.problem}")
         return reply.msg
@@ -126,8 +129,11 @@ class Connection:
     async def api(
         self, subject: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S
     ) -> dict[str, Any]:
-        """Call the JetStream API at `$JS.API.<subject>`. Raises ApiRefused, Unanswered and their like."""
-        answer = await self.request(f"{API}.{subject}", json.dumps(body or {}).encode(), timeout_s=timeout_s)
+        """Call the JetStream API at `$JS.API.<subject>`, again where it stays silent: whatever is asked there here may
+        be done twice. Raises ApiRefused, Unanswered and their like.
+        """
+        asked = json.dumps(body or {}).encode()
+        answer = await self.request(f"{API}.{subject}", asked, timeout_s=timeout_s, again_s=ASK_AGAIN_S)
         decoded: dict[str, Any] = json.loads(answer.data)
         if problem := decoded.get("error"):
             raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
@@ -138,9 +144,9 @@ class Connection:
     async def api_all(
         self, subject: str, bodies: Sequence[Mapping[str, Any]], decoder: msgspec.json.Decoder[A]
     ) -> list[A | errors.BrokerError]:
-        """Call one API subject many times at once: for each, in order, the answer or the error `api` would raise."""
+        """`api` many times at once on one subject: for each, in order, the answer or the error it would raise."""
         asks = [Ask(f"{API}.{subject}", msgspec.json.encode(body)) for body in bodies]
-        replies = await self._exchange.ask_all(asks, REQUEST_TIMEOUT_S)
+        replies = await self._exchange.ask_all(asks, REQUEST_TIMEOUT_S, again_s=ASK_AGAIN_S)
         return [_decoded(subject, reply, decoder) for reply in replies]
 
     async def store(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> int:
