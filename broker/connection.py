@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,10 @@ class BrokerClock:
         if self._offset is None:
             raise RuntimeError("the broker has not told its time yet")
         return anyio.current_time() + self._offset
+
+    def moment(self) -> datetime:
+        """The broker's time; this machine's own, which may be wrong, before the first answer."""
+        return datetime.now(UTC) if self._offset is None else datetime.fromtimestamp(self.now(), UTC)
 
 
 class Connection:
