@@ -18,8 +18,10 @@ from tests.harness.clocks import WrongClock, library
 from tests.harness.waiting import stays
 
 HOUR_S = 3600
-RIGHT_WITHIN_S = 5.0
-"""What a moment may be off beside the hour: processes of a crowded machine."""
+RIGHT_WITHIN_S = 15.0
+"""What may come late on a crowded machine; an hour would be too late, or too early."""
+TOLD_WITHIN_S = 5.0
+"""What an event's own time may differ from when it was stored."""
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -77,7 +79,7 @@ def wrong_times(cluster: Cluster) -> list[str]:
     return [
         f"{one.event.kind}: {one.event.time} stored {datetime.fromtimestamp(one.stored_at, UTC)}"
         for one in cluster.witness.log
-        if abs(one.event.time.timestamp() - one.stored_at) > RIGHT_WITHIN_S
+        if abs(one.event.time.timestamp() - one.stored_at) > TOLD_WITHIN_S
     ]
 
 

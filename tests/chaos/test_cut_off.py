@@ -1,15 +1,18 @@
 """A node, or the leading coordinator, that is cut off from NATS and comes back."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import msgspec
 import pytest
 
+from schemas.event import Completed
 from tests.chaos.cluster import Cluster, chaos_cluster
 from tests.chaos.process import Process
+from tests.harness.hosts import Network
 from tests.harness.link import Link, linked
 from tests.harness.waiting import eventually, stays
 
@@ -24,9 +27,20 @@ LEASE_S = 3.0
 Cut = Callable[[Link], None]
 
 
-async def two_nodes(cluster: Cluster, far_url: str) -> tuple[str, str, str]:
-    """Three downloads that `node-far`, reached at `far_url`, has begun; then `node-near` joins."""
-    cluster.add_node("node-far", url=far_url)
+class Line(NamedTuple):
+    """What lies between `node-far` and the others."""
+
+    url: str
+    """The nats-server as the node sees it."""
+    cut: Callable[[], None]
+    mend: Callable[[], Awaitable[None]]
+    within: Sequence[str] = ()
+    """Words before the node's command."""
+
+
+async def two_nodes(cluster: Cluster, line: Line) -> tuple[str, str, str]:
+    """Three downloads that `node-far` has begun; then `node-near` joins."""
+    cluster.add_node("node-far", url=line.url, within=line.within)
     await cluster.start("node-far")
     await cluster.until_ready()
     first, second, third = [await cluster.submit(name, SIZE, bytes_per_s=SLOW) for name in ("first", "second", "third")]
@@ -38,15 +52,26 @@ async def two_nodes(cluster: Cluster, far_url: str) -> tuple[str, str, str]:
     return first, second, third
 
 
+def linked_line(link: Link, cut: Cut) -> Line:
+    return Line(f"nats://{link.address}", lambda: cut(link), link.mend)
+
+
 def is_placed(folder: Path, name: str) -> bool:
     return (folder / name).is_file()
 
 
-async def check_a_cut(cluster: Cluster, link: Link, cut: Cut, *, for_s: float) -> None:
+def ended_by(cluster: Cluster, task: str) -> tuple[str, int]:
+    """Which node's file counts, and of which attempt."""
+    (outcome,) = cluster.witness.outcomes(task)
+    assert isinstance(outcome.event, Completed)
+    return outcome.event.node, outcome.event.attempt
+
+
+async def check_a_cut(cluster: Cluster, line: Line, *, for_s: float) -> None:
     """Cut `node-far` off with three downloads: it ends two of them meanwhile, of which one ends at `node-near` too."""
-    ended_twice, ended_far, moved = await two_nodes(cluster, f"nats://{link.address}")
+    ended_twice, ended_far, moved = await two_nodes(cluster, line)
     far = cluster.downloads / "node-far"
-    cut(link)
+    line.cut()
     cut_at = anyio.current_time()
     for name in ("first", "second"):
         cluster.origin.bodies[name].hurry()
@@ -58,24 +83,22 @@ async def check_a_cut(cluster: Cluster, link: Link, cut: Cut, *, for_s: float) -
     await cluster.witness.sees(ended_twice, "finished.completed")
     await anyio.sleep(max(0.0, cut_at + for_s - anyio.current_time()))
 
-    await link.mend()
-    by_far = (await cluster.witness.sees(ended_far, "finished.completed", within_s=30)).event
-    assert (by_far.node, by_far.attempt) == ("node-far", 1), "the first whole file counts, whichever attempt it is of"
-    held = lambda: {one.task for one in cluster.witness.beats["node-far"][-1][1].held}  # noqa: E731
-    await eventually(lambda: not held(), within_s=30, what="it lets go of what was given away")
+    await line.mend()
+    await cluster.witness.sees(ended_far, "finished.completed", within_s=30)
+    assert ended_by(cluster, ended_far) == ("node-far", 1), "the first whole file counts, whichever attempt it is of"
+    await eventually(
+        lambda: not cluster.witness.beats["node-far"][-1][1].held, within_s=30, what="it lets go of what was given away"
+    )
     cluster.origin.hurry()
     await cluster.books.balance()
-    outcomes = {task: cluster.witness.outcomes(task)[0].event for task in (ended_twice, moved)}
-    assert {task: (event.node, event.attempt) for task, event in outcomes.items()} == {
-        ended_twice: ("node-near", 2),
-        moved: ("node-near", 2),
-    }
+    assert ended_by(cluster, ended_twice) == ("node-near", 2)
+    assert ended_by(cluster, moved) == ("node-near", 2)
     await eventually(lambda: not cluster.books.strays(), what="a file that lost is removed")
 
 
 async def test_a_node_cut_off_goes_on_and_what_was_given_away_ends_once(tmp_path: Path) -> None:
     async with chaos_cluster(tmp_path, nodes=0) as cluster, linked(cluster.port) as link:
-        await check_a_cut(cluster, link, Link.silence, for_s=LOST_AFTER_S + 2)
+        await check_a_cut(cluster, linked_line(link, Link.silence), for_s=LOST_AFTER_S + 2)
 
 
 @pytest.mark.slow
@@ -85,7 +108,24 @@ async def test_a_node_cut_off_for_two_minutes_goes_on_and_what_was_given_away_en
     tmp_path: Path, cut: Cut
 ) -> None:
     async with chaos_cluster(tmp_path, nodes=0) as cluster, linked(cluster.port) as link:
-        await check_a_cut(cluster, link, cut, for_s=120)
+        await check_a_cut(cluster, linked_line(link, cut), for_s=120)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_host_whose_packets_are_all_lost_for_two_minutes_goes_on_and_what_was_given_away_ends_once(
+    tmp_path: Path, hosts: Network
+) -> None:
+    async with chaos_cluster(tmp_path, nodes=0) as cluster:
+        port = cluster.origin.port
+        gate, far = hosts.host(), hosts.host()
+        async with linked(cluster.port, listen=gate.listen) as link, linked(port, listen=far.listen_inside, at=port):
+
+            async def heal() -> None:
+                far.heal()
+
+            line = Line(f"nats://{gate.address}:{link.port}", far.cut, heal, far.command([]))
+            await check_a_cut(cluster, line, for_s=120)
 
 
 async def far_leader(cluster: Cluster, link: Link) -> tuple[Process, Process]:

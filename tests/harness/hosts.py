@@ -14,7 +14,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests.harness.link import Dial, Ends
 NETNS = Path("/run/netns")
 PREFIX = "downdraft"
 CLONE_NEWNET = 0x40000000
+_IP = shutil.which("ip") or "ip"
 SUBNET = "10.77.9"
 """The same for every run: namespaces of different switches never meet."""
 _numbers = count(1)
@@ -34,8 +35,12 @@ def usable() -> str:
         return "network namespaces need root"
     if missing := [tool for tool in ("ip", "nft") if shutil.which(tool) is None]:
         return f"network namespaces need {' and '.join(missing)}"
-    done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else f"no network namespaces here: {done.stderr.strip()}"
+    try:
+        with network() as trial:
+            trial.host().lose(50)
+    except subprocess.CalledProcessError as error:
+        return f"no network namespaces here: {error.stderr.strip()}"
+    return ""
 
 
 class Host:
@@ -53,7 +58,7 @@ class Host:
 
     def command(self, command: Sequence[str]) -> list[str]:
         """The command that runs `command` on this host."""
-        return ["ip", "netns", "exec", self.name, *command]
+        return [_IP, "netns", "exec", self.name, *command]
 
     def dial(self, port: int) -> Dial:
         """For a `Link`: connects from outside to a port of this host, by the host's own loopback.
@@ -88,11 +93,18 @@ class Host:
             raise result
         return result
 
-    def listening(self, port: int = 0) -> socket.socket:
-        """A listening socket at this host's address."""
+    def listen(self, port: int) -> socket.socket:
+        """For a `Link`: a listening socket at this host's address, for the other hosts."""
+        return self._listening(self.address, port)
+
+    def listen_inside(self, port: int) -> socket.socket:
+        """For a `Link`: a listening socket on this host's loopback, which nothing cuts off."""
+        return self._listening("127.0.0.1", port)
+
+    def _listening(self, address: str, port: int) -> socket.socket:
         listener = self.open_socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self.address, port))
+        listener.bind((address, port))
         listener.listen(128)
         return listener
 
@@ -110,6 +122,7 @@ class Host:
                 _nft(namespace, f"table netdev {device} {{ chain lossy {{ {hook}; {chance}counter drop; }}; }}")
 
     def heal(self) -> None:
+        """Lose nothing any more."""
         self.lose(0)
 
 
@@ -150,10 +163,10 @@ def network() -> Iterator[Network]:
 
 def _remove(name: str) -> None:
     """A namespace and what runs in it: a process would keep it alive unseen."""
-    pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout.split()
-    for pid in pids:
-        os.kill(int(pid), signal.SIGKILL)
-    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+    for pid in _ip("netns", "pids", name, check=False).split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    _ip("netns", "delete", name, check=False)
 
 
 def _remove_leftovers() -> None:
@@ -164,12 +177,13 @@ def _remove_leftovers() -> None:
             _remove(file.name)
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], capture_output=True, check=True)
+def _ip(*arguments: str, check: bool = True) -> str:
+    done = subprocess.run([_IP, *arguments], capture_output=True, text=True, check=check)
+    return done.stdout
 
 
 def _nft(namespace: str, rules: str) -> None:
-    subprocess.run(["ip", "netns", "exec", namespace, "nft", rules], capture_output=True, check=True)
+    _ip("netns", "exec", namespace, "nft", rules)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -21,6 +21,8 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Block = tuple[float, bytes]
 """What was read, and when it is due at the other end."""
 Dial = Callable[[], Awaitable[Ends]]
+Listen = Callable[[int], socket.socket]
+"""Opens a listening socket at a port; 0: any."""
 
 
 class Link:
@@ -30,7 +32,7 @@ class Link:
     neither; after `mend` what was held goes on. A cut one breaks all connections and refuses new ones.
     """
 
-    def __init__(self, dial: Dial, tasks: TaskGroup, seed: int) -> None:
+    def __init__(self, dial: Dial, listen: Listen, tasks: TaskGroup, seed: int) -> None:
         self.delay_s = 0.0
         """One way."""
         self.jitter_s = 0.0
@@ -41,7 +43,7 @@ class Link:
         self.passed_bytes = 0
         self.opened = 0
         """Connections so far."""
-        self._dial = dial
+        self._dial, self._listen = dial, listen
         self._tasks = tasks
         self._dice = random.Random(seed)
         self._heard = anyio.Event()
@@ -63,7 +65,7 @@ class Link:
             self._heard = anyio.Event()
 
     def cut(self) -> None:
-        """Break what is open, as a machine that is switched off and answers for its address no more; refuse the rest."""
+        """Break what is open and refuse the rest."""
         self._serving.cancel()
         for writer in tuple(self._open):
             _reset(writer)
@@ -77,7 +79,7 @@ class Link:
     async def serve(self) -> None:
         """Accept connections; returns once they are accepted."""
         self._serving = anyio.CancelScope()
-        listener = socket.create_server(("127.0.0.1", self.port))
+        listener = self._listen(self.port)
         self.port = listener.getsockname()[1]
         await self._tasks.start(self._accept, listener, self._serving)
 
@@ -132,9 +134,7 @@ class Link:
                     _reset(writer)
             both.cancel()
 
-    async def _read(
-        self, source: asyncio.StreamReader, send: MemoryObjectSendStream[Block]
-    ) -> None:
+    async def _read(self, source: asyncio.StreamReader, send: MemoryObjectSendStream[Block]) -> None:
         with send:
             while block := await source.read(BLOCK_BYTES):
                 late_s = self.delay_s + self._dice.random() * self.jitter_s
@@ -167,15 +167,25 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+def _listen_here(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
+
+
 @asynccontextmanager
-async def linked(port: int, host: str = "127.0.0.1", *, dial: Dial | None = None, seed: int = 1) -> AsyncIterator[Link]:
-    """A good link to `host:port`, or to wherever `dial` connects, until it is made bad."""
+async def linked(
+    port: int, *, dial: Dial | None = None, listen: Listen = _listen_here, at: int = 0, seed: int = 1
+) -> AsyncIterator[Link]:
+    """A good link to `port` of this machine, or to wherever `dial` connects, until it is made bad.
+
+    It listens at port `at` (0: any) of this machine, or wherever `listen` does.
+    """
 
     async def dial_target() -> Ends:
-        return await asyncio.open_connection(host, port)
+        return await asyncio.open_connection("127.0.0.1", port)
 
     async with anyio.create_task_group() as tasks:
-        link = Link(dial or dial_target, tasks, seed)
+        link = Link(dial or dial_target, listen, tasks, seed)
+        link.port = at
         await link.serve()
         try:
             yield link
