@@ -105,7 +105,7 @@ async def test_a_coordinator_an_hour_behind_and_a_node_an_hour_ahead_do_everythi
 async def test_clocks_that_jump_lose_no_node_and_move_no_task(tmp_path: Path) -> None:
     async with wrong_clocks(tmp_path) as (cluster, of_coordinator, of_node):
         running = await cluster.submit("running", 4 << 20, bytes_per_s=20_000)
-        later = await cluster.submit("later", 1000, not_before=datetime.now(UTC) + timedelta(seconds=25))
+        later = await cluster.submit("later", 1000, not_before=datetime.now(UTC) + timedelta(seconds=60))
         begun = datetime.now(UTC).timestamp()
         assert await cluster.witness.runs_on(running) == "node-1"
         for clock in (of_coordinator, of_node):
@@ -113,7 +113,8 @@ async def test_clocks_that_jump_lose_no_node_and_move_no_task(tmp_path: Path) ->
                 clock.jump(offset_s)
                 await stays(lambda: not cluster.witness.events(running, "retrying"), for_s=3.5)
         assert not cluster.witness.events(later, "assigned")
-        assert 24 < (await cluster.witness.sees(later, "assigned", within_s=30)).stored_at - begun < 25 + RIGHT_WITHIN_S
+        waited_s = (await cluster.witness.sees(later, "assigned", within_s=90)).stored_at - begun
+        assert 59 < waited_s < 60 + RIGHT_WITHIN_S
         leader = cluster.leader
         of_coordinator.jump(HOUR_S)
         await anyio.sleep(5)
