@@ -115,7 +115,7 @@ class Coordinator:
     async def _keep_lease(self, term: Term, scope: anyio.CancelScope) -> None:
         """Renew, and step down on our own clock where that can't be done in time."""
         while True:
-            await anyio.sleep(self._settings.coordinator.lease_ttl_s / 3)
+            await anyio.sleep(self._lease.renew_in_s)
             with anyio.move_on_after(max(0.0, self._lease.valid_until - anyio.current_time())):
                 if await self._lease.renew():
                     if self._lease.is_refused:

@@ -18,6 +18,8 @@ SMALL = 20_000
 LONG = 4 << 20
 WORKS_AGAIN_WITHIN_S = 30.0
 """Up to 6 s without a stream's leader are usual, those of its consumers follow; the rest is for a crowded machine."""
+NOTICED_WITHIN_S = 60.0
+"""A frozen server's connections stay open: its clients and its peers miss its answers first."""
 
 
 @pytest.fixture
@@ -36,10 +38,10 @@ async def load(cluster: ThreeBrokers, count: int, prefix: str = "load") -> None:
     await cluster.submit_many(count, SMALL, prefix=prefix)
 
 
-async def works_on(cluster: ThreeBrokers, name: str) -> None:
+async def works_on(cluster: ThreeBrokers, name: str, *, within_s: float = WORKS_AGAIN_WITHIN_S) -> None:
     """A small task goes all the way."""
     task = await cluster.submit(name, SMALL)
-    await cluster.witness.sees(task, "finished.completed", within_s=WORKS_AGAIN_WITHIN_S)
+    await cluster.witness.sees(task, "finished.completed", within_s=within_s)
 
 
 async def test_killing_each_leader_in_turn_under_load_loses_and_doubles_nothing(three: ThreeBrokers) -> None:
@@ -84,7 +86,7 @@ async def test_a_frozen_server_is_left_behind_and_lets_go_of_nothing_when_it_tha
         await three.witness.runs_on(task)
     frozen = three.server(await three.leader_of(stream))
     frozen.freeze()
-    await works_on(three, "meanwhile")
+    await works_on(three, "meanwhile", within_s=NOTICED_WITHIN_S)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(load, three, 100)
         await anyio.sleep(15)
@@ -138,7 +140,7 @@ async def test_a_server_cut_off_with_a_node_on_its_side_loses_and_doubles_nothin
         cut_off.cut()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load, cluster, 300)
-            await works_on(cluster, "meanwhile")
+            await works_on(cluster, "meanwhile", within_s=NOTICED_WITHIN_S)
             for task in there:
                 await cluster.witness.sees(task, "started", attempt=2, within_s=60)
         last_beat = cluster.witness.last_beat("node-3")

@@ -2,11 +2,13 @@
 
 import anyio
 
+from broker.connection import connect
 from broker.lease import Holder, Lease
 from broker.roles import Role
 from schemas import subjects as s
 from tests.harness.broker import Broker
 from tests.harness.leader import coordinator
+from tests.harness.link import linked
 from tests.harness.waiting import eventually
 
 
@@ -71,3 +73,38 @@ async def test_a_standby_leads_when_the_leader_stops(broker: Broker) -> None:
         leader.stop()
         term = await standby.until_leading()
         assert term.epoch > epoch
+
+
+async def test_a_lease_lasts_longer_where_its_answers_take_long(broker: Broker) -> None:
+    """A line on which an answer takes two seconds, and a lease of three."""
+    creds = broker.creds(Role.COORDINATOR)
+    async with (
+        linked(broker.server.port) as link,
+        connect(f"nats://{link.address}", creds, name="afar", timeout_s=10) as afar,
+        broker.connected(Role.COORDINATOR) as near,
+    ):
+        await afar.api(f"STREAM.INFO.{s.TASKS_STREAM}")
+        link.delay_s = 1.0
+        lease = Lease(afar, s.LEADER_KEY, Holder("one", "i1"), ttl_s=3, checked=True)
+        other = Lease(near, s.LEADER_KEY, Holder("two", "i2"), ttl_s=3, checked=True)
+        assert await other.acquire() is None
+        assert await lease.acquire() is not None, "a standby learns how long answers take"
+        await other.release()
+
+        async def taken() -> bool:
+            return await lease.acquire() is None
+
+        await eventually(taken, within_s=15)
+        for _ in range(3):
+            await anyio.sleep(lease.renew_in_s)
+            with anyio.fail_after(max(0.0, lease.valid_until - anyio.current_time())):
+                assert await lease.renew()
+            assert await other.acquire() is not None
+        assert lease.valid_until - anyio.current_time() > 3
+        link.delay_s = 0.0
+        await eventually(lambda: _renewed_for(lease, 3), within_s=10, what="as short as ever on a good line")
+
+
+async def _renewed_for(lease: Lease, seconds: float) -> bool:
+    assert await lease.renew()
+    return lease.valid_until - anyio.current_time() <= seconds
