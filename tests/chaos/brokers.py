@@ -47,7 +47,7 @@ class ThreeBrokers(Cluster):
         super().__init__(folder, {"DOWNDRAFT_BROKER_REPLICAS": str(SERVERS)} | dict(settings))
         self.hosts = hosts
         addresses = [host.address for host in hosts] or ["127.0.0.1"] * SERVERS
-        ports = [CLIENTS_PORT if hosts else free_port() for _ in range(SERVERS)]
+        self.ports = ports = [CLIENTS_PORT if hosts else free_port() for _ in range(SERVERS)]
         routes = [f"{address}:{SERVERS_PORT if hosts else free_port()}" for address in addresses]
         self.addresses = [f"nats://{address}:{port}" for address, port in zip(addresses, ports, strict=True)]
         self.url = self.inner_url = ",".join(self.addresses)
