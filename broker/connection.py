@@ -32,6 +32,8 @@ ASK_AGAIN_S = 1.5
 """Servers that elect a leader drop what they are asked, without a word: who asks once more has the answer sooner."""
 API = "$JS.API"
 LATE_ANSWER = 'permissions violation for publish to "_inbox.'
+TOO_SLOW = "authentication timeout"
+"""What a server says to whom it waited for in vain to say who it is: a matter of the line, tried again."""
 HEADERS_FRAME_BYTES = 16
 """`NATS/1.0` and the blank line that ends the headers."""
 
@@ -198,6 +200,8 @@ class Connection:
         if LATE_ANSWER in text:
             # The leave to answer runs out, and the broker forgets it when it restarts; nobody waits for it any more.
             log.debug("an answer came too late", problem=str(error))
+        elif TOO_SLOW in text:
+            log.debug("the line is too slow to connect, trying again", problem=str(error))
         elif "permissions violation" in text or "authorization violation" in text or "authentication" in text:
             self._refused = self._refused or errors.PermissionRefused(
                 f"the broker refused {self.name}: {error}; check that --creds names the file for this role"
