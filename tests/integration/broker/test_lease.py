@@ -1,10 +1,14 @@
 """A key that one process holds while it lives."""
 
 import anyio
+import pytest
 
 from broker.connection import connect
+from broker.errors import Unanswered
 from broker.lease import Holder, Lease
 from broker.roles import Role
+from coordinator import claim
+from coordinator.term import Term
 from schemas import subjects as s
 from tests.harness.broker import Broker
 from tests.harness.leader import coordinator
@@ -108,3 +112,22 @@ async def test_a_lease_lasts_longer_where_its_answers_take_long(broker: Broker) 
 async def _renewed_for(lease: Lease, seconds: float) -> bool:
     assert await lease.renew()
     return lease.valid_until - anyio.current_time() <= seconds
+
+
+async def test_a_takeover_waits_for_a_broker_that_does_not_answer(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within one term: the next one would have the same to do, and its consumers another name."""
+    tries: list[int] = []
+    opened = claim.open_consumer
+
+    async def unanswered_at_first(term: Term) -> str:
+        tries.append(term.epoch)
+        if len(tries) < 3:
+            raise Unanswered("no leader yet")
+        return await opened(term)
+
+    monkeypatch.setattr(claim, "open_consumer", unanswered_at_first)
+    async with coordinator(broker) as running:
+        await running.until_leading()
+    assert tries[:3] == [tries[0]] * 3
