@@ -87,7 +87,10 @@ class Lease:
         if found is None:
             return Found(Holder("somebody", "?"), 0)
         if found.holder.instance == self._holder.instance and not found.holder.released:
-            return None if await self._write(expected=found.revision) else found
+            if await self._write(expected=found.revision):
+                return None
+            # Nobody else's yet: a write of our own that was not answered came in between.
+            raise Unanswered("an earlier write of this process is still under way")
         if found.holder.released or found.holder.instance in predecessors:
             return None if await self._write(expected=found.revision) else found
         return found

@@ -5,7 +5,7 @@ import pytest
 
 from broker.connection import connect
 from broker.errors import Unanswered
-from broker.lease import Holder, Lease
+from broker.lease import Found, Holder, Lease
 from broker.roles import Role
 from coordinator import claim
 from coordinator.term import Term
@@ -131,3 +131,24 @@ async def test_a_takeover_waits_for_a_broker_that_does_not_answer(
     async with coordinator(broker) as running:
         await running.until_leading()
     assert tries[:3] == [tries[0]] * 3
+
+
+async def test_a_holder_is_not_turned_away_by_its_own_late_write(broker: Broker) -> None:
+    """On a slow line an unanswered renewal arrives between the look at the key and the next write."""
+    async with broker.connected(Role.COORDINATOR) as connection:
+        holder = Holder("one", "i1")
+        late = Lease(connection, s.LEADER_KEY, holder, ttl_s=5, checked=True)
+        assert await late.acquire() is None
+        lease = Lease(connection, s.LEADER_KEY, holder, ttl_s=5, checked=True)
+        look = lease.read
+
+        async def overtaken() -> Found | None:
+            found = await look()
+            assert await late.renew()
+            return found
+
+        lease.read = overtaken  # type: ignore[method-assign]
+        with pytest.raises(Unanswered):
+            await lease.acquire()
+        lease.read = look  # type: ignore[method-assign]
+        assert await lease.acquire() is None
