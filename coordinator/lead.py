@@ -4,7 +4,7 @@ The lease is for efficiency; what keeps tasks safe are the checked writes of `Te
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn
 
 import anyio
@@ -104,7 +104,7 @@ class Coordinator:
                     await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:
-                log.warning("this term ended in trouble", problems=[str(error) for error in group.exceptions])
+                log.warning("this term ended in trouble", problems=sorted(set(_said(group))))
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await self._lease.release()
                 await anyio.sleep(AFTER_TROUBLE_S)
@@ -139,6 +139,15 @@ class Coordinator:
             await topology.ensure_patiently(self._connection, self._settings.broker)
 
 
+def _said(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
+    """What each error of a group says, however deep it lies."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _said(error)
+        else:
+            yield str(error)
+
+
 async def take_over(term: Term) -> None:
     """Rule 4 to 6, in this order: fence the earlier leader, read the table, drain the facts, finish what was ending."""
     started = anyio.current_time()
@@ -168,13 +177,15 @@ async def _patiently(step: Callable[[Term], Awaitable[object]], term: Term) -> N
     A term that gave up instead would leave the next one the same work, with other names. The lease bounds the wait.
     """
     while True:
+        trouble = ""
         try:
             await step(term)
-        except (Unanswered, ConsumerGone) as error:
-            log.info("the takeover waits for the broker", problem=str(error))
-            await anyio.sleep(BROKER_WAIT_S)
-        else:
+        except* (Unanswered, ConsumerGone) as group:
+            trouble = next(_said(group))
+        if not trouble:
             return
+        log.info("the takeover waits for the broker", problem=trouble)
+        await anyio.sleep(BROKER_WAIT_S)
 
 
 async def _listen(term: Term) -> None:
