@@ -22,8 +22,10 @@ log = structlog.get_logger()
 
 RELEASED_TTL_S = 1
 """How long the mark of a released key stands: the server's minimum."""
-SLOW_TIMES = 6
+SLOW_TIMES = 8
 """A key lives for so many times what its last writes took, where that is more than its usual life."""
+FADES = 0.9
+"""What is left, with each further write, of the memory of a slow one: a lost packet is rarely the last."""
 STRETCH_MAX = 5
 """… but for no more than so many times that: if its holder dies, it is waited for so long."""
 
@@ -61,7 +63,7 @@ class Lease:
         self.valid_until = 0.0
         """On our own monotonic clock, counted from before the write was sent."""
         self._slow_s = 0.0
-        """How long the last writes took, halved with each later one."""
+        """How long the last writes took, the slower ones remembered for a while."""
 
     def __repr__(self) -> str:
         return f"<Lease {self._subject} {'held' if self.is_held else 'not held'} revision {self.revision}>"
@@ -154,7 +156,7 @@ class Lease:
         except SequenceConflict:
             return False
         finally:
-            self._slow_s = max(self._slow_s / 2, anyio.current_time() - started)
+            self._slow_s = max(self._slow_s * FADES, anyio.current_time() - started)
         self.valid_until = started + ttl_s
         return True
 
