@@ -110,11 +110,12 @@ class Host:
 
     def cut(self) -> None:
         """Every packet from and to this host is lost from now on; nobody is told."""
-        self.lose(100)
+        self.lose(100, sent=100)
 
-    def lose(self, percent: int) -> None:
-        """Lose so many of its packets, each way. 0 heals."""
-        for namespace, device in ((self.name, "eth0"), (self._network.name, self._port)):
+    def lose(self, received: int, *, sent: int = 0) -> None:
+        """Lose so many percent of what it receives, and of what it sends; 0: none any more."""
+        inward, outward = (self.name, "eth0", received), (self._network.name, self._port, sent)
+        for namespace, device, percent in (inward, outward):
             _nft(namespace, f"table netdev {device}\ndelete table netdev {device}")
             if percent:
                 chance = "" if percent >= 100 else f"numgen random mod 100 < {percent} "
