@@ -16,13 +16,15 @@ LOSS_PERCENT = 30
 DELAY_S = 0.1
 """Each way: an answer takes 200 ms."""
 TASKS = 60
+SMALL = 20_000
 LARGE = 1 << 19
 """Over such a line a connection brings some ten kilobytes a second."""
 
 
 async def work(cluster: Cluster) -> None:
     """Small and larger downloads; all of them end, and right."""
-    await cluster.submit_many(TASKS, 20_000)
+    for number in range(TASKS):
+        await cluster.submit(f"small-{number}", SMALL)
     for number in range(4):
         await cluster.submit(f"large-{number}", LARGE)
     await cluster.books.balance(within_s=600)

@@ -35,7 +35,9 @@ def moved(witness: Witness) -> list[str]:
 
 
 async def load(cluster: ThreeBrokers, count: int, prefix: str = "load") -> None:
-    await cluster.submit_many(count, SMALL, prefix=prefix)
+    """So many small tasks, one after the other."""
+    for number in range(count):
+        await cluster.submit(f"{prefix}-{number}", SMALL)
 
 
 async def works_on(cluster: ThreeBrokers, name: str, *, within_s: float = WORKS_AGAIN_WITHIN_S) -> None:
@@ -109,7 +111,7 @@ async def test_a_lagging_copy_does_not_make_a_node_drop_its_tasks(three: ThreeBr
     long = [await three.submit(f"long-{n}", LONG, bytes_per_s=4_000) for n in range(6)]
     for task in long:
         await three.witness.runs_on(task)
-    await three.submit_many(300, SMALL)
+    await load(three, 300)
     await three.start(lagging.name)
     # Both nodes read their tasks at each reconnect: from a server that has only just begun to catch up, if it can be.
     for server in three.servers:
@@ -148,7 +150,7 @@ async def test_a_server_cut_off_with_a_node_on_its_side_loses_and_doubles_nothin
         await eventually(lambda: cluster.witness.last_beat("node-3") > last_beat, within_s=60, what="it is heard again")
         await cluster.until_in_step()
         cluster.origin.hurry()
-        await cluster.submit_many(60, SMALL, prefix="after")
+        await load(cluster, 60, "after")
         await cluster.books.balance(within_s=180)
         taken = moved(cluster.witness)
         assert set(there) <= {line.partition(":")[0] for line in taken}
