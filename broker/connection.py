@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,8 +28,12 @@ PING_INTERVAL_S = 3
 """Short: a dead peer, or a client whose read loop died, is noticed after two of these."""
 RECONNECT_WAIT_S = 0.3
 REQUEST_TIMEOUT_S = 5.0
+ASK_AGAIN_S = 1.5
+"""Servers that elect a leader drop what they are asked, without a word: who asks once more has the answer sooner."""
 API = "$JS.API"
 LATE_ANSWER = 'permissions violation for publish to "_inbox.'
+TOO_SLOW = "authentication timeout"
+"""What a server says to whom it waited for in vain to say who it is: a matter of the line, tried again."""
 HEADERS_FRAME_BYTES = 16
 """`NATS/1.0` and the blank line that ends the headers."""
 
@@ -70,6 +74,10 @@ class BrokerClock:
         if self._offset is None:
             raise RuntimeError("the broker has not told its time yet")
         return anyio.current_time() + self._offset
+
+    def moment(self) -> datetime:
+        """The broker's time; this machine's own, which may be wrong, before the first answer."""
+        return datetime.now(UTC) if self._offset is None else datetime.fromtimestamp(self.now(), UTC)
 
 
 class Connection:
@@ -114,11 +122,12 @@ class Connection:
         *,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        again_s: float | None = None,
     ) -> Msg:
-        """Ask and await the answer. Raises Unanswered, ApiRefused if too large."""
+        """Ask and await the answer. Raises Unanswered, ApiRefused if too large. `again_s`: see `Exchange.ask_all`."""
         self._check_size(subject, body, headers)
         ask = Ask(subject, body, dict(headers) if headers else None)
-        (reply,) = await self._exchange.ask_all((ask,), timeout_s)
+        (reply,) = await self._exchange.ask_all((ask,), timeout_s, again_s=again_s)
         if reply.msg is None:
             raise errors.Unanswered(f"{subject}: {reply.problem}")
         return reply.msg
@@ -126,8 +135,11 @@ class Connection:
     async def api(
         self, subject: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S
     ) -> dict[str, Any]:
-        """Call the JetStream API at `$JS.API.<subject>`. Raises ApiRefused, Unanswered and their like."""
-        answer = await self.request(f"{API}.{subject}", json.dumps(body or {}).encode(), timeout_s=timeout_s)
+        """Call the JetStream API at `$JS.API.<subject>`, again where it stays silent: whatever is asked there here may
+        be done twice. Raises ApiRefused, Unanswered and their like.
+        """
+        asked = json.dumps(body or {}).encode()
+        answer = await self.request(f"{API}.{subject}", asked, timeout_s=timeout_s, again_s=ASK_AGAIN_S)
         decoded: dict[str, Any] = json.loads(answer.data)
         if problem := decoded.get("error"):
             raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
@@ -138,9 +150,9 @@ class Connection:
     async def api_all(
         self, subject: str, bodies: Sequence[Mapping[str, Any]], decoder: msgspec.json.Decoder[A]
     ) -> list[A | errors.BrokerError]:
-        """Call one API subject many times at once: for each, in order, the answer or the error `api` would raise."""
+        """`api` many times at once on one subject: for each, in order, the answer or the error it would raise."""
         asks = [Ask(f"{API}.{subject}", msgspec.json.encode(body)) for body in bodies]
-        replies = await self._exchange.ask_all(asks, REQUEST_TIMEOUT_S)
+        replies = await self._exchange.ask_all(asks, REQUEST_TIMEOUT_S, again_s=ASK_AGAIN_S)
         return [_decoded(subject, reply, decoder) for reply in replies]
 
     async def store(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> int:
@@ -188,6 +200,8 @@ class Connection:
         if LATE_ANSWER in text:
             # The leave to answer runs out, and the broker forgets it when it restarts; nobody waits for it any more.
             log.debug("an answer came too late", problem=str(error))
+        elif TOO_SLOW in text:
+            log.debug("the line is too slow to connect, trying again", problem=str(error))
         elif "permissions violation" in text or "authorization violation" in text or "authentication" in text:
             self._refused = self._refused or errors.PermissionRefused(
                 f"the broker refused {self.name}: {error}; check that --creds names the file for this role"

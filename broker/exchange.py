@@ -4,6 +4,7 @@ A request of its own costs a future, a timer and a random inbox each; here a bat
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
 
@@ -65,8 +66,12 @@ class Exchange:
                 await self._client.subscribe(f"{prefix}*", cb=self._answered)
                 self._prefix = prefix
 
-    async def ask_all(self, asks: Sequence[Ask], timeout_s: float) -> list[Reply]:
-        """Send all, wait for all answers at most so long; one reply each, in their order."""
+    async def ask_all(self, asks: Sequence[Ask], timeout_s: float, *, again_s: float | None = None) -> list[Reply]:
+        """Send all, wait for all answers at most so long; one reply each, in their order.
+
+        `again_s`: what has no answer by then is sent once more, and so on: for what may safely be done twice, and is
+        lost where a server dies or elects a leader. The first answer counts, whichever try it is to.
+        """
         if not asks:
             return []
         if not self._prefix:
@@ -82,13 +87,20 @@ class Exchange:
                     del self._waiting[token]
                     batch.answer(index, Reply(None, str(error) or type(error).__name__))
             with anyio.move_on_after(timeout_s):
-                if batch.left:
-                    await batch.done.wait()
+                while batch.left:
+                    with anyio.move_on_after(again_s):
+                        await batch.done.wait()
+                    await self._send_again([(t, a) for t, a in zip(tokens, asks, strict=True) if t in self._waiting])
         finally:
             if batch.left:
                 for token in tokens:
                     self._waiting.pop(token, None)
         return [reply or Reply(None, "no answer in time") for reply in batch.replies]
+
+    async def _send_again(self, unanswered: Sequence[tuple[str, Ask]]) -> None:
+        for token, ask in unanswered:
+            with suppress(nats.errors.Error):  # an earlier try may still be answered
+                await self._client.publish(ask.subject, ask.body, self._prefix + token, ask.headers)
 
     async def _answered(self, msg: Msg) -> None:
         found = self._waiting.pop(msg.subject[len(self._prefix) :], None)

@@ -4,6 +4,7 @@ Written by compare-and-set with a time to live, so that it vanishes with its hol
 on it (the table's rules do that); it keeps two processes from doing the same work.
 """
 
+import math
 from typing import NamedTuple
 
 import anyio
@@ -21,6 +22,12 @@ log = structlog.get_logger()
 
 RELEASED_TTL_S = 1
 """How long the mark of a released key stands: the server's minimum."""
+SLOW_TIMES = 8
+"""A key lives for so many times what its last writes took, where that is more than its usual life."""
+FADES = 0.9
+"""What is left, with each further write, of the memory of a slow one: a lost packet is rarely the last."""
+STRETCH_MAX = 5
+"""… but for no more than so many times that: if its holder dies, it is waited for so long."""
 
 
 class Holder(Struct, frozen=True, omit_defaults=True):
@@ -55,6 +62,8 @@ class Lease:
         """Of our last write; 0 while we do not hold it."""
         self.valid_until = 0.0
         """On our own monotonic clock, counted from before the write was sent."""
+        self._slow_s = 0.0
+        """How long the last writes took, the slower ones remembered for a while."""
 
     def __repr__(self) -> str:
         return f"<Lease {self._subject} {'held' if self.is_held else 'not held'} revision {self.revision}>"
@@ -63,6 +72,11 @@ class Lease:
     def is_held(self) -> bool:
         """Whether we may still believe that nobody else holds it."""
         return self.revision > 0 and anyio.current_time() < self.valid_until
+
+    @property
+    def renew_in_s(self) -> float:
+        """When to renew, so that two more tries fit in before it runs out."""
+        return max(0.0, min(float(self._ttl_s), self.valid_until - anyio.current_time()) / 3)
 
     async def acquire(self, predecessors: frozenset[str] = frozenset()) -> Found | None:
         """Try once. None: it is ours; else who holds it.
@@ -75,7 +89,10 @@ class Lease:
         if found is None:
             return Found(Holder("somebody", "?"), 0)
         if found.holder.instance == self._holder.instance and not found.holder.released:
-            return None if await self._write(expected=found.revision) else found
+            if await self._write(expected=found.revision):
+                return None
+            # Nobody else's yet: a write of our own that was not answered came in between.
+            raise Unanswered("an earlier write of this process is still under way")
         if found.holder.released or found.holder.instance in predecessors:
             return None if await self._write(expected=found.revision) else found
         return found
@@ -129,14 +146,18 @@ class Lease:
         return Found(codec.decode(answer.data, Holder), int(headers[s.SEQUENCE]))
 
     async def _write(self, expected: int) -> bool:
+        """Over a line that loses packets an answer may take longer than a key lives: then it is given a longer life."""
         started = anyio.current_time()
+        ttl_s = min(STRETCH_MAX * self._ttl_s, max(self._ttl_s, math.ceil(SLOW_TIMES * self._slow_s)))
         try:
             self.revision = await self._connection.store(
-                self._subject, codec.encode(self._holder), self._headers(expected, self._ttl_s)
+                self._subject, codec.encode(self._holder), self._headers(expected, ttl_s)
             )
         except SequenceConflict:
             return False
-        self.valid_until = started + self._ttl_s
+        finally:
+            self._slow_s = max(self._slow_s * FADES, anyio.current_time() - started)
+        self.valid_until = started + ttl_s
         return True
 
     def _headers(self, expected: int, ttl_s: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ The lease is for efficiency; what keeps tasks safe are the checked writes of `Te
 """
 
 import random
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn
 
 import anyio
@@ -12,7 +13,7 @@ import structlog
 
 from broker import topology
 from broker.connection import Connection
-from broker.errors import BrokerError
+from broker.errors import BrokerError, ConsumerGone, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
 from coordinator import claim, control, feed, follow, place
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 TRY_EVERY_S = 0.25
 """A standby asks so often: it is part of the time in which nobody leads."""
 AFTER_TROUBLE_S = 1.0
+BROKER_WAIT_S = 0.25
 
 
 class Coordinator:
@@ -102,7 +104,7 @@ class Coordinator:
                     await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:
-                log.warning("this term ended in trouble", problems=[str(error) for error in group.exceptions])
+                log.warning("this term ended in trouble", problems=sorted(set(_said(group))))
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await self._lease.release()
                 await anyio.sleep(AFTER_TROUBLE_S)
@@ -113,7 +115,7 @@ class Coordinator:
     async def _keep_lease(self, term: Term, scope: anyio.CancelScope) -> None:
         """Renew, and step down on our own clock where that can't be done in time."""
         while True:
-            await anyio.sleep(self._settings.coordinator.lease_ttl_s / 3)
+            await anyio.sleep(self._lease.renew_in_s)
             with anyio.move_on_after(max(0.0, self._lease.valid_until - anyio.current_time())):
                 if await self._lease.renew():
                     if self._lease.is_refused:
@@ -137,12 +139,21 @@ class Coordinator:
             await topology.ensure_patiently(self._connection, self._settings.broker)
 
 
+def _said(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
+    """What each error of a group says, however deep it lies."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _said(error)
+        else:
+            yield str(error)
+
+
 async def take_over(term: Term) -> None:
     """Rule 4 to 6, in this order: fence the earlier leader, read the table, drain the facts, finish what was ending."""
     started = anyio.current_time()
-    await claim.open_consumer(term)
+    await _patiently(claim.open_consumer, term)
     await feed.audit(term)
-    await follow.drain(term)
+    await _patiently(follow.drain, term)
     unfinished = [
         top
         async for top in feed.unhurried(term.book.tops())
@@ -158,6 +169,23 @@ async def take_over(term: Term) -> None:
             log.error("a row could not be mended at takeover", task=top.row.task, problem=str(error))
     took_s = round(anyio.current_time() - started, 3)
     log.info("took over", tasks=len(term.book), seconds=took_s)
+
+
+async def _patiently(step: Callable[[Term], Awaitable[object]], term: Term) -> None:
+    """Repeat a step while the broker does not answer it: servers that elect a leader need some seconds.
+
+    A term that gave up instead would leave the next one the same work, with other names. The lease bounds the wait.
+    """
+    while True:
+        trouble = ""
+        try:
+            await step(term)
+        except* (Unanswered, ConsumerGone) as group:
+            trouble = next(_said(group))
+        if not trouble:
+            return
+        log.info("the takeover waits for the broker", problem=trouble)
+        await anyio.sleep(BROKER_WAIT_S)
 
 
 async def _listen(term: Term) -> None:

@@ -46,16 +46,21 @@ class Reader:
 
     async def run(self) -> None:
         """Read until cancelled: at once, after each reconnect and every half minute."""
+        interrupted = False
         async with listening(self._connection, s.node_tasks(self._node), self._hear):
             while True:
                 reconnected = anyio.Event()
                 stop_watching = self._connection.on_reconnect(reconnected.set)
                 try:
                     await self._read()
+                    interrupted = False
                     with anyio.move_on_after(self._dice.uniform(*READ_EVERY_S)):
                         await reconnected.wait()
                 except BrokerError as error:
-                    log.warning("reading the table was interrupted, trying again", problem=str(error))
+                    # Said once: a broker may be away for long.
+                    say = log.debug if interrupted else log.warning
+                    say("reading the table was interrupted, trying again", problem=str(error))
+                    interrupted = True
                     await anyio.sleep(RETRY_S)
                 finally:
                     stop_watching()

@@ -1,7 +1,6 @@
 """What a node tells of its downloads: events into the log, progress to whoever listens. It decides nothing."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import structlog
@@ -40,13 +39,13 @@ class Reporter:
 
     def say_started(self, session: Session) -> None:
         log.debug("download started", **named(session), lane=session.lane)
-        self._unsaid.put(Started(**_about(session), node=self._node, lane=session.lane))
+        self._unsaid.put(Started(**self._about(session), node=self._node, lane=session.lane))
 
     def say_paused(self, session: Session) -> None:
-        self._unsaid.put(Paused(**_about(session), node=self._node))
+        self._unsaid.put(Paused(**self._about(session), node=self._node))
 
     def say_resumed(self, session: Session) -> None:
-        self._unsaid.put(Resumed(**_about(session), node=self._node))
+        self._unsaid.put(Resumed(**self._about(session), node=self._node))
 
     async def speak(self) -> NoReturn:
         """Write what was said, which nobody's correctness needs, in its order, until cancelled."""
@@ -72,7 +71,7 @@ class Reporter:
         log.warning("attempt failed", **named(session), **said)
         await self._events.report(
             AttemptFailed(
-                **_about(session),
+                **self._about(session),
                 node=self._node,
                 failure=verdict.failure,
                 reason=verdict.reason,
@@ -85,7 +84,7 @@ class Reporter:
     async def released(self, session: Session, reason: str, size: int = 0) -> None:
         """Report a task that is given back, its file of `size` bytes if known; returns when that is stored."""
         fact = Released(
-            **_about(session), node=self._node, reason=reason, desired=session.row.desired, size=size or None
+            **self._about(session), node=self._node, reason=reason, desired=session.row.desired, size=size or None
         )
         await self._events.report(fact)
         log.info("task released", **named(session), reason=reason)
@@ -108,9 +107,21 @@ class Reporter:
         except Unanswered:
             log.debug("progress not sent", task=session.task)
 
+    def _about(self, session: Session) -> dict[str, Any]:
+        """What every event says of its task."""
+        row = session.row
+        return {
+            "task": row.task,
+            "owner": row.owner,
+            "time": self._connection.clock.moment(),
+            "attempt": row.attempt,
+            "name": row.request.title if row.request else "",
+            "labels": row.request.labels if row.request else {},
+        }
+
     def _completed(self, session: Session, placed: Placed) -> Completed:
         return Completed(
-            **_about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
+            **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
             **told_of(session.row.request),
@@ -132,16 +143,3 @@ def shown(session: Session) -> str:
     if session.phase is Phase.WAITING and session.said_paused:
         return "paused"
     return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)
-
-
-def _about(session: Session) -> dict[str, Any]:
-    """What every event says of its task."""
-    row = session.row
-    return {
-        "task": row.task,
-        "owner": row.owner,
-        "time": datetime.now(UTC),
-        "attempt": row.attempt,
-        "name": row.request.title if row.request else "",
-        "labels": row.request.labels if row.request else {},
-    }

@@ -12,7 +12,7 @@ from schemas.task import AttemptRecord, FailureClass
 
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type"):
-    """What all events carry. `time` is the writer's clock; order is the stream's."""
+    """What all events carry. `time` is the broker's, as the writer follows it; order is the stream's."""
 
     task: str
     owner: str

@@ -124,8 +124,8 @@ class Client:
             raise NotSubmitted(str(error)) from error
         except Unanswered as error:
             raise NotSubmitted(
-                "the broker did not say whether it has the request; submitting it again with "
-                f"--id {prepared.request.id} is safe"
+                "the broker did not say whether it has the request (is it electing a leader, or its disk full?); "
+                f"submitting it again with --id {prepared.request.id} is safe"
             ) from error
 
     async def ask(self, verb: str, query: Struct, reply: type[R]) -> R:

@@ -1,12 +1,14 @@
 """Clusters of real processes for one test each."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.settings import LogSettings
 from tests.chaos.cluster import Cluster, chaos_cluster
+from tests.conftest import required
+from tests.harness.hosts import Network, network, usable
 from tools.logs import configure
 
 
@@ -28,3 +30,12 @@ async def pair(tmp_path: Path) -> AsyncIterator[Cluster]:
 def quiet_log() -> None:
     """The test's own connections lose their broker all the time: what they say of it is noise."""
     configure(LogSettings(level="error"))
+
+
+@pytest.fixture
+def hosts() -> Iterator[Network]:
+    """A network of hosts, where this machine allows one."""
+    if (why := usable()) and not required("netns"):
+        pytest.skip(why)
+    with network() as made:
+        yield made
