@@ -156,7 +156,9 @@ class Lease:
         except SequenceConflict:
             return False
         finally:
-            self._slow_s = max(self._slow_s * FADES, anyio.current_time() - started)
+            # No more than counts: a process that slept in the middle of a write shall not remember that for minutes.
+            took_s = min(anyio.current_time() - started, STRETCH_MAX * self._ttl_s / SLOW_TIMES)
+            self._slow_s = max(self._slow_s * FADES, took_s)
         self.valid_until = started + ttl_s
         return True
 
