@@ -1,5 +1,6 @@
 """One connection to NATS per process: it reconnects for ever and fails fast where it may not do its work."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -78,6 +79,15 @@ class BrokerClock:
     def moment(self) -> datetime:
         """The broker's time; this machine's own, which may be wrong, before the first answer."""
         return datetime.now(UTC) if self._offset is None else datetime.fromtimestamp(self.now(), UTC)
+
+
+class _Client(Client):
+    """nats-py's client, whose read loop does not end where a PONG comes for one who has stopped waiting for it."""
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():  # its `flush` was cancelled, or gave up
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
 
 class Connection:
@@ -237,7 +247,7 @@ async def connect(
     """
     servers = split_servers(url)
     identity = read_identity(Path(creds)) if creds else None
-    client = Client()
+    client = _Client()
     connection = Connection(client, name)
     options: dict[str, Any] = {"user_credentials": str(creds)} if creds else {}
     if identity is not None:

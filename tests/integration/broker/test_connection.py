@@ -62,3 +62,13 @@ async def test_what_jetstream_leaves_unanswered_is_asked_again(broker: Broker) -
         with anyio.fail_after(4):
             assert await connection.api("SOMETHING.NEW") == {"found": "late"}
         assert len(asked) == 2
+
+
+async def test_who_stops_waiting_for_a_flush_does_not_end_the_connection(broker: Broker) -> None:
+    async with broker.connected(Role.ADMIN) as connection:
+        for _ in range(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(connection.client.flush)
+                await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+        assert (await connection.api("INFO"))["limits"]
