@@ -124,4 +124,5 @@ async def test_clocks_that_jump_lose_no_node_and_move_no_task(tmp_path: Path) ->
         await anyio.sleep(5)
         assert cluster.leader is leader
         assert "the lease is lost" not in leader.log
+        cluster.origin.hurry()
         await check_moments(cluster)
