@@ -22,7 +22,10 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("benches", [SPEEDS, {"recovery"}], ids=["speeds", "recovery"])
+@pytest.mark.parametrize(
+    "benches",
+    [pytest.param(SPEEDS, id="speeds"), pytest.param({"recovery"}, id="recovery", marks=pytest.mark.slow)],
+)
 def test_every_bench_prints_rows_as_json_lines(benches: set[str]) -> None:
     done = run(*sorted(benches), "--quick", "--rounds", "1", "--json")
     assert done.returncode == 0, done.stderr
