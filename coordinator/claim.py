@@ -56,7 +56,11 @@ async def claim_requests(term: Term) -> None:
     async def claim_what_fits(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
         full = [headroom.spend(len(delivery.data)) for delivery in deliveries]
         fitting = [delivery for delivery, refusal in zip(deliveries, full, strict=True) if refusal is None]
-        fates = iter(await claim(term, fitting))
+        try:
+            fates = iter(await claim(term, fitting))
+        finally:
+            for delivery in fitting:
+                headroom.settle(len(delivery.data))
         return [refusal or next(fates) for refusal in full]
 
     await take_in(term, s.REQUESTS_STREAM, open_consumer, claim_what_fits, ready=headroom.wait)

@@ -22,6 +22,8 @@ class Headroom:
     def __init__(self, term: Term) -> None:
         self._term = term
         self._left: float = 0.0
+        self._in_hand = 0
+        """Bytes of what is being claimed: the broker may not have it yet."""
         self._looked_at = -LOOK_EVERY_S
 
     def __repr__(self) -> str:
@@ -38,7 +40,7 @@ class Headroom:
         """Ask the broker how many bytes are left. Raises Unanswered."""
         info = await self._term.connection.api(f"STREAM.INFO.{s.TASKS_STREAM}")
         limit, used = info["config"]["max_bytes"], info["state"]["bytes"]
-        self._left = FULL_SHARE * limit - used if limit > 0 else float("inf")
+        self._left = FULL_SHARE * limit - used - self._in_hand if limit > 0 else float("inf")
         self._looked_at = anyio.current_time()
         if self._left <= 0:
             log.warning("the table is nearly full, claiming waits", used_bytes=used, limit_bytes=limit)
@@ -49,4 +51,9 @@ class Headroom:
         if self._left <= 0:
             return StoreFull("the table is nearly full, claiming waits")
         self._left -= request_bytes + ROW_EXTRA_BYTES
+        self._in_hand += request_bytes + ROW_EXTRA_BYTES
         return None
+
+    def settle(self, request_bytes: int) -> None:
+        """One request that room was taken for has its row, or gets none."""
+        self._in_hand -= request_bytes + ROW_EXTRA_BYTES
