@@ -105,9 +105,11 @@ class Agent:
         """These can't stay: what runs is stopped first. What the disk kept from beginning is looked at anew."""
         self._slots_changed = True
         for task in tasks:
+            if (session := self._sessions.get(task)) is None or session.wanted is not Wanted.RUN:
+                continue  # it ended meanwhile, or has to go for another reason
             self._reasons[task] = reason
-            self._extents.keep(self._sessions[task])
-            self._put(replace(self._sessions[task], wanted=Wanted.GIVE_BACK))
+            self._extents.keep(session)
+            self._put(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
 
     def take(self, changes: list[Change]) -> None:

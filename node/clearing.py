@@ -67,7 +67,7 @@ async def _sweep_once(disk: Disk, agent: Agent, workshop: Workshop, reporter: Re
     held = agent.tasks()
     unowned = [one for one in await workshop.partials() if one.task not in held]
     with anyio.move_on_after(SETTLE_WITHIN_S):
-        await _settle([one for one in unowned if one.is_journalled][:SETTLED_MAX], workshop, reporter)
+        await _settle([one for one in unowned if one.is_journalled][:SETTLED_MAX], agent, workshop, reporter)
     going = strays(unowned, now=time.time(), missing_bytes=missing_bytes(disk.room, disk.marks))
     await workshop.sweep(going, agent.tasks)
     await workshop.forget_missing(agent.tasks())
@@ -75,14 +75,17 @@ async def _sweep_once(disk: Disk, agent: Agent, workshop: Workshop, reporter: Re
     return sum(one.bytes for one in unowned if one.task not in gone)
 
 
-async def _settle(placed: Sequence[Partial], workshop: Workshop, reporter: Reporter) -> None:
+async def _settle(placed: Sequence[Partial], agent: Agent, workshop: Workshop, reporter: Reporter) -> None:
     """Files that got their places by a process that died, and whose tasks did not come back here.
 
     Where another's outcome stands the file is surplus; where it is this node's own, only the journal is.
     """
     for one in placed:
+        # In this order: an outcome that stands never changes, while one that does not may come at any moment.
+        if one.task in agent.tasks() or not await reporter.has_ended(one.task):
+            continue
         if await reporter.is_own_completion(one.task):
             await workshop.wipe(one.task)
-        elif await reporter.has_ended(one.task):
+        else:
             log.info("a surplus file goes: its task ended elsewhere", task=one.task)
             await workshop.unplace(one.task)

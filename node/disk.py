@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import anyio
-import anyio.to_thread
+import anyio.from_thread
+import anyio.lowlevel
 import structlog
-from anyio import CapacityLimiter
 
 from node.files import NO_ROOM
 from node.room import Look, Marks, Room, after
@@ -41,7 +42,8 @@ class Disk:
         self.tell: Callable[[], Awaitable[None]] = _nobody
         """Called when there is something new to say."""
         self._device = downloads.stat().st_dev
-        self._thread = CapacityLimiter(1)
+        self._under_way: _UnderWay | None = None
+        """One look at a time: many would pile up in a disk that hangs, and be in each other's way when it answers."""
         self._answered_at = anyio.current_time()
         self._asked = downloads
         """The folder whose disk is looked at just now."""
@@ -51,10 +53,12 @@ class Disk:
 
     async def look(self) -> Room:
         """Look, for LOOK_WITHIN_S at most; one that does not answer is as it was, for SILENT_AFTER_S."""
-        found: Look | None = None
+        if self._under_way is None or self._under_way.done.is_set():
+            self._under_way = _UnderWay(self._look)
+        looking = self._under_way
         with anyio.move_on_after(LOOK_WITHIN_S):
-            found = await anyio.to_thread.run_sync(self._look, limiter=self._thread, abandon_on_cancel=True)
-        now = anyio.current_time()
+            await looking.done.wait()
+        found, now = looking.found, anyio.current_time()
         if found is not None:
             self._answered_at = now
         elif now - self._answered_at > SILENT_AFTER_S:
@@ -95,6 +99,22 @@ class Disk:
             staging.mkdir(parents=True, exist_ok=True)
         _write(staging)
         self._device = staging.stat().st_dev
+
+
+class _UnderWay:
+    """A look in a thread of its own, which the end of the process does not wait for."""
+
+    def __init__(self, look: Callable[[], Look]) -> None:
+        self.done = anyio.Event()
+        self.found: Look | None = None
+        self._look = look
+        self._token = anyio.lowlevel.current_token()
+        Thread(target=self._run, name="look at the disk", daemon=True).start()
+
+    def _run(self) -> None:
+        self.found = self._look()
+        with suppress(anyio.RunFinishedError):  # nobody waits any more
+            anyio.from_thread.run_sync(self.done.set, token=self._token)
 
 
 def _log(before: Room, room: Room) -> None:

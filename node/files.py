@@ -24,6 +24,8 @@ DATA_NAME = "data"
 """aria2's `out` in every staging folder; the file gets its own name when it is placed."""
 CONTROL_NAME = f"{DATA_NAME}.aria2"
 JOURNAL_NAME = "placed.json"
+SPLIT_NAME = "split"
+"""Lies beside a partial on which more than one connection worked: without its control file it may have holes."""
 BLOCK_BYTES = 1 << 20
 EMPTY_DIGEST = f"sha-256={hashlib.sha256().hexdigest()}"
 BLOCK_UNIT_BYTES = 512
@@ -123,10 +125,12 @@ class Store:
         """Make the staging folder fit to be downloaded into; `split`: by more than one connection."""
         folder = self.staging(task)
         folder.mkdir(parents=True, exist_ok=True)
-        data, control = folder / DATA_NAME, folder / CONTROL_NAME
-        if split and not control.exists():
+        data, control, marker = folder / DATA_NAME, folder / CONTROL_NAME, folder / SPLIT_NAME
+        if (split or marker.exists()) and not control.exists():
             # aria2 would take the partial's holes for data and report a corrupt file as complete.
             data.unlink(missing_ok=True)
+        if split:
+            marker.touch()
         if data.exists() and data.stat().st_nlink > 1:
             # A crash came between the two halves of a move: to write on here would change the finished file.
             data.unlink()

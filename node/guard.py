@@ -40,6 +40,8 @@ NOTICED_FOR_S = 10.0
 """A look that is older is taken anew before a download begins: it may have waited for a slot."""
 AFTERWARDS_S = 10.0
 """For a second try of the look after the last byte: a whole file hangs on it."""
+ASKED = ("http://", "https://")
+"""FTP and SFTP origins tell nothing of their files."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -120,8 +122,10 @@ class Guard:
         `is_one_answer`: since it was added last, one connection alone was used, and once.
         """
         state = self._states.get(task)
-        if request.checksum or state is None or state.kept is None or not state.kept.seen:
+        if request.checksum or state is None or state.kept is None:
             return False
+        if not state.kept.seen:  # an origin that did not answer, or one that can't be asked
+            return state.is_resumed and any(uri.lower().startswith(ASKED) for uri in request.uris)
         return state.is_resumed or not is_one_answer
 
     async def after(self, task: str, request: Request) -> Verdict | None:

@@ -10,8 +10,11 @@ from typing import Any, NoReturn, TypeVar
 
 import anyio
 import anyio.to_thread
+import structlog
 from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ class Hands:
         return result
 
     def do_sometime(self, work: Callable[[], object]) -> None:
-        """Run `work` with the next trip, or within ERRANDS_WITHIN_S; nobody waits for it, and it must not raise."""
+        """Run `work` with the next trip, or within ERRANDS_WITHIN_S; nobody waits for it. What it raises is logged."""
         self._errands.append(work)
         if len(self._errands) >= ERRANDS_MAX:
             self._call_one()
@@ -105,4 +108,7 @@ def _run(jobs: list[_Job], errands: list[Callable[[], object]]) -> None:
     for job in jobs:
         job.run()
     for errand in errands:
-        errand()
+        try:
+            errand()
+        except Exception:  # nobody waits for it: a mistake in one must not end the node
+            log.exception("an errand failed")

@@ -138,8 +138,17 @@ class LaneDriver:
                 with anyio.move_on_after(KILLED_WITHIN_S):
                     await self._daemon.wait()
                 self._forget_all(verdicts)
-                await self._daemon.wait()
+                await self._until_ended()
                 await anyio.sleep(self._crashes.pause_s)
+
+    async def _until_ended(self) -> None:
+        """A killed aria2c that hangs in its disk ends when the disk answers: nobody's task waits here for that."""
+        while self._daemon.running:
+            with anyio.move_on_after(KILLED_WITHIN_S):
+                await self._daemon.wait()
+            if self._daemon.running:
+                self.trouble = f"a killed aria2c for {self.lane} files does not end: does its disk hang?"
+                self._turn_away("the last one has not ended")
 
     async def _use(self) -> dict[str, Verdict]:
         """Drive the daemon until it has to be replaced. Verdicts on tasks that are not to be added to the next one."""

@@ -179,11 +179,16 @@ def _read(answer: aiohttp.ClientResponse, now: float) -> Probed:
     return Probed(
         size=_size(answer),
         status=answer.status,
-        etag=headers.get("ETag", "")[:VALIDATOR_CHARS_MAX],
-        last_modified=headers.get("Last-Modified", "")[:VALIDATOR_CHARS_MAX],
+        etag=_text(headers.get("ETag", "")),
+        last_modified=_text(headers.get("Last-Modified", "")),
         retry_after_s=retry_after_s(headers.get("Retry-After", ""), now),
         final_uri=str(answer.url),
     )
+
+
+def _text(header: str) -> str:
+    """A header that can be written down: any byte may stand in one, and those beyond ASCII come as surrogates."""
+    return header.encode(errors="surrogateescape").decode("latin-1")[:VALIDATOR_CHARS_MAX]
 
 
 def _size(answer: aiohttp.ClientResponse) -> int | None:

@@ -71,6 +71,8 @@ def why_not_resumed(kept: Kept | None, now: Mapping[str, Seen], *, size: int, bo
     """
     if kept is None:
         return "nobody knows what it was begun from"
+    if now and not kept.seen:
+        return "the origin said nothing of the file when it was begun"
     if boot != kept.boot:
         return "the system was restarted since: what the disk has of it is not certain"
     if any(seen.length is not None and size > seen.length for seen in now.values()):

@@ -159,6 +159,7 @@ class Workshop:
 
     async def wipe(self, task: str) -> None:
         """Delete what is staged; where the disk hangs that is left to a later sweep."""
+        self._guard.forget(task)  # else what it was begun from might be written down once more
         with anyio.move_on_after(DISK_WITHIN_S):
             await self._hands.do(partial(self._wipe, task))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from broker.table import MARKER
 from schemas import subjects as s
 from schemas.event import Finished
+from schemas.ids import TASK_ID
 from schemas.request import STAGING_NAME
 from tools.client import Client
 from tools.drill.books import Disk, Entry
@@ -43,7 +44,7 @@ def disk(downloads: Path, nodes: Iterable[str]) -> Disk:
         for file in folder.rglob("*"):
             relative = file.relative_to(folder)
             if relative.parts[0] == STAGING_NAME:
-                partials += len(relative.parts) == 2  # one folder for each task
+                partials += len(relative.parts) == 2 and bool(TASK_ID.fullmatch(file.name))
             elif file.is_file():
                 with file.open("rb", buffering=0) as opened:
                     digests[f"{node}/{relative.as_posix()}"] = hashlib.file_digest(opened, "sha256").hexdigest()
