@@ -114,6 +114,9 @@ class Lease:
             return self.is_held
         except StoreFull:
             self.is_refused = True
+            if await self._is_anothers():
+                self.revision = 0
+                return False
             # Nobody else's write is taken either, and who holds it may be the one who makes room.
             self.valid_until = started + self._ttl_s
             return True
@@ -122,6 +125,14 @@ class Lease:
             return self.is_held
         self.revision = 0
         return False
+
+    async def _is_anothers(self) -> bool:
+        """Whether somebody else got it while there was room for a moment."""
+        try:
+            found = await self.read()
+        except Unanswered:
+            return False
+        return found is not None and found.holder.instance != self._holder.instance and not found.holder.released
 
     async def release(self) -> None:
         """Let it go at once, so that nobody has to wait for its time to run out."""

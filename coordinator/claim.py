@@ -122,13 +122,13 @@ async def _admit_all(term: Term, rows: Sequence[TaskRow]) -> list[bool | BrokerE
         admitted = await _admit_held(term, [rows[index] for index in free.values()])
     for index, fate in zip(free.values(), admitted, strict=True):
         fates[index] = fate
-    if rejected := [row for row in rows if row.state is State.ENDING]:
-        async with anyio.create_task_group() as tasks:
-            for row in rejected:
-                tasks.start_soon(_finish_rejected, term, row)
     for index in sorted(set(range(len(rows))) - set(free.values())):
         async with term.only(rows[index].task):
             (fates[index],) = await _admit_held(term, [rows[index]])
+    if rejected := [row for row, fate in zip(rows, fates, strict=True) if row.state is State.ENDING and fate is True]:
+        async with anyio.create_task_group() as tasks:
+            for row in rejected:
+                tasks.start_soon(_finish_rejected, term, row)
     return fates
 
 

@@ -85,12 +85,15 @@ class Desk:
         seen, top = self._fleet.get(placement.node), self._book.top(placement.task)
         if seen is not None and top is not None:
             beat = seen.heartbeat
-            self._promises.make(beat.node, beat.instance, beat.beat, size_of(top.row))
+            self._promises.make(beat.node, beat.instance, beat.beat, placement.task, size_of(top.row))
 
     def release(self, placement: Placement) -> None:
         """The write's fate is known: the reservation is the row itself now, or nothing."""
         self._reserved[placement.node] -= 1
         self._placing.discard(placement.task)
+        top = self._book.top(placement.task)
+        if top is None or top.row.place != placement.node:
+            self._promises.drop(placement.node, placement.task)
         self.row_changed(placement.task)
 
     def due_in_s(self, stored: StoredRow) -> float:
@@ -114,7 +117,7 @@ class Desk:
                     tags=frozenset(beat.tags),
                     capabilities=frozenset(beat.capabilities),
                     disk_free_bytes=beat.disk_free_bytes - promised,
-                    disk_low_bytes=beat.disk_low_bytes or DISK_LOW_BYTES,
+                    disk_low_bytes=DISK_LOW_BYTES if beat.disk_low_bytes is None else beat.disk_low_bytes,
                     trouble=beat.trouble,
                 )
             )

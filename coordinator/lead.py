@@ -13,7 +13,7 @@ import structlog
 
 from broker import topology
 from broker.connection import Connection
-from broker.errors import BrokerError, ConsumerGone, Unanswered
+from broker.errors import BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
 from coordinator import claim, control, feed, follow, place
@@ -164,6 +164,10 @@ async def take_over(term: Term) -> None:
             async with term.only(top.row.task):
                 await term.tidy(top.row.task)
                 await term.finish(top.row.task)
+        except (StoreFull, Unanswered) as error:
+            # The log takes nothing now, so each further row would only cost time; the watch comes back to them all.
+            log.error("rows could not be mended at takeover", rows=len(unfinished), problem=str(error))
+            break
         except BrokerError as error:
             # One row must not keep every leader from leading; the watch comes back to it.
             log.error("a row could not be mended at takeover", task=top.row.task, problem=str(error))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from msgspec.structs import replace
 
+from broker.errors import BrokerError
 from coordinator import moves
 from coordinator.claim import admit
 from coordinator.listing import Listing, Reaches
@@ -65,7 +66,10 @@ class Steering:
 
         async def one(task: str) -> None:
             async with limiter:
-                done = await self._one(task, asked, reaches, step, ended_step or over_already)
+                try:
+                    done = await self._one(task, asked, reaches, step, ended_step or over_already)
+                except BrokerError as error:  # of this task alone: the others may fare better
+                    done = Steered(task, False, f"the broker is in trouble, ask again: {error}")
             # Who named the very task asked for it to be done; who gave a condition, only where it holds.
             results[task] = done if asked.where is not None else replace(done, matched=True)
 
@@ -141,7 +145,13 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steere
             return _left_alone(row.task, "it is ending already")
         return Steered(row.task, row.desired is asked, f"it is to {row.desired} already")
     if isinstance(change, moves.End):
-        return Steered(row.task, True, "cancelled") if await term.apply(top, change) else None
+        try:
+            return Steered(row.task, True, "cancelled") if await term.apply(top, change) else None
+        except BrokerError:
+            ending = term.book.top(row.task)
+            if ending is None or ending.row.state is not State.ENDING:
+                raise
+            return Steered(row.task, True, "being cancelled")  # it is decided; the watch writes it down
     if await term.cas(change, top.sequence) is None:
         return None
     if row.state is State.QUEUED and asked in (Desired.PAUSE, Desired.RUN):

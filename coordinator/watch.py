@@ -1,6 +1,7 @@
 """What nobody reports: silent nodes, assignments that did not arrive, deadlines, rows left by a crash."""
 
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import anyio
 import structlog
@@ -19,6 +20,7 @@ COMPARE_EVERY_S = 2.0
 MISSING_AFTER_S = 35.0
 """Longer than a node's re-read interval: it may have learned of the row from there."""
 SURPLUS_AFTER_S = 5.0
+AWAKE_EVERY_S = 0.5
 IN_FLIGHT = 64
 ENDINGS_IN_FLIGHT = 16
 """Apart from the rest: while the log is full or does not answer, nothing else waits behind them."""
@@ -34,6 +36,9 @@ class Watch:
         self._holdings = Holdings(term.fleet)
         self._missing: dict[str, tuple[int, float]] = {}
         self._surplus: dict[tuple[str, str], float] = {}
+        self._dismissing: set[tuple[str, str]] = set()
+        self._awake_at = 0.0
+        """When this process last showed that it runs, monotonic seconds."""
         self._doing: set[str] = set()
         """Tasks whose repair is under way or waits for its turn."""
         self._log_refused = False
@@ -42,20 +47,14 @@ class Watch:
     async def run(self) -> None:
         """Watch for the length of the term. Silence counts from now: the takeover is over."""
         term, settings = self._term, self._term.settings
-        term.fleet.start_afresh(anyio.current_time())
+        self._awake_at = anyio.current_time()
+        term.fleet.start_afresh(self._awake_at)
         others, endings = anyio.CapacityLimiter(IN_FLIGHT), anyio.CapacityLimiter(ENDINGS_IN_FLIGHT)
         async with anyio.create_task_group() as tasks:
-            every_s = min(COMPARE_EVERY_S, settings.heartbeat_interval_s)
-            looked_at = anyio.current_time()
+            tasks.start_soon(self._stay_awake)
             while True:
-                await anyio.sleep(every_s)
-                now = anyio.current_time()
-                # From round to round, not only over the sleep: it may have stood still at any line.
-                if now - looked_at > every_s + 2 * settings.heartbeat_interval_s + 0.5:
-                    gap_s = round(now - looked_at, 1)
-                    log.warning("this coordinator stood still, node silence counts afresh", gap_s=gap_s)
-                    term.fleet.start_afresh(now)
-                looked_at = now
+                await anyio.sleep(min(COMPARE_EVERY_S, settings.heartbeat_interval_s))
+                now = self._is_awake()
                 if settings.forget_offline_after_s:
                     term.fleet.forget_offline(now, settings.forget_offline_after_s)
                     term.desk.turnover.forget({seen.heartbeat.node for seen in term.fleet})
@@ -63,8 +62,26 @@ class Watch:
                 for stored, step in await self._due(now):
                     self._doing.add(stored.row.task)
                     tasks.start_soon(self._do, stored, step, endings if step is _finish else others)
-                await self._dismiss_surplus(now)
+                for node, task in self._surplus_due(now):
+                    self._dismissing.add((node, task))
+                    tasks.start_soon(self._dismiss, node, task, others)
                 term.desk.wake()
+
+    async def _stay_awake(self) -> NoReturn:
+        """Beside the rounds, which may take long: only a process that stood still misses these."""
+        while True:
+            self._is_awake()
+            await anyio.sleep(AWAKE_EVERY_S)
+
+    def _is_awake(self) -> float:
+        """Judge no node by a time in which this process stood still, at whatever line. The time, monotonic seconds."""
+        term, now = self._term, anyio.current_time()
+        gap_s = now - self._awake_at
+        if gap_s > AWAKE_EVERY_S + 2 * term.settings.heartbeat_interval_s:
+            log.warning("this coordinator stood still, node silence counts afresh", gap_s=round(gap_s, 1))
+            term.fleet.start_afresh(now)
+        self._awake_at = now
+        return now
 
     async def _due(self, now: float) -> list[tuple[StoredRow, Step]]:
         """What needs doing now, decided before any of it is done."""
@@ -112,8 +129,8 @@ class Watch:
         del self._missing[row.task]
         return True
 
-    async def _dismiss_surplus(self, now: float) -> None:
-        """Tell a node again of what it holds but does not stand there: the first hint may have been lost."""
+    def _surplus_due(self, now: float) -> list[tuple[str, str]]:
+        """Nodes and tasks that they hold but that do not stand there: the hint that said so may have been lost."""
         term = self._term
         claimed = {
             (seen.heartbeat.node, held.task, held.attempt)
@@ -122,23 +139,27 @@ class Watch:
             for held in seen.heartbeat.held
         }
         wrong = {(node, task) for node, task, attempt in claimed if not self._stands(node, task, attempt)}
-        self._surplus = {key: self._surplus.get(key, now) for key in wrong}
-        for (node, task), since in tuple(self._surplus.items()):
-            if now - since <= SURPLUS_AFTER_S or task in term.locks:
-                continue
-            try:
-                await self._dismiss(node, task)
-            except BrokerError as error:
-                log.warning("could not dismiss a surplus task", task=task, node=node, problem=str(error))
-            self._surplus.pop((node, task), None)
+        self._surplus = {key: self._surplus.get(key, now) for key in wrong - self._dismissing}
+        due = [
+            key for key, since in self._surplus.items() if now - since > SURPLUS_AFTER_S and key[1] not in term.locks
+        ]
+        for key in due:
+            del self._surplus[key]
+        return due
 
-    async def _dismiss(self, node: str, task: str) -> None:
+    async def _dismiss(self, node: str, task: str, limiter: anyio.CapacityLimiter) -> None:
+        """Tell a node again that a task does not stand there."""
         term = self._term
-        async with term.only(task):
-            top = await term.refresh(task)
-            if top is None or top.row.place != node:
-                # Everything written so far is at or below the marker: nothing newer is dismissed by it.
-                await term.table.hint(node, task, top.sequence if top else await term.table.mark())
+        try:
+            async with limiter, term.only(task):
+                top = await term.refresh(task)
+                if top is None or top.row.place != node:
+                    # Everything written so far is at or below the marker: nothing newer is dismissed by it.
+                    await term.table.hint(node, task, top.sequence if top else await term.table.mark())
+        except BrokerError as error:
+            log.warning("could not dismiss a surplus task", task=task, node=node, problem=str(error))
+        finally:
+            self._dismissing.discard((node, task))
 
     def _stands(self, node: str, task: str, attempt: int) -> bool:
         top = self._term.book.top(task)

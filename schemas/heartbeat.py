@@ -32,7 +32,7 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """As the file system tells: partial files count as used, whoever they belong to."""
     disk_promised_bytes: int = 0
     """What the tasks it holds will still take, as far as their sizes are known."""
-    disk_low_bytes: int = 0
+    disk_low_bytes: int | None = None
     """Its low mark: never filled beyond by plan. 0 where an older version does not say."""
     partial_bytes: int = 0
     """On the disk in partial files of tasks that it does not hold: kept a while in case they come back."""

@@ -114,8 +114,8 @@ def _judge_disks(online: list[NodeView]) -> Finding:
     check = "nodes.disk"
     beats = [view.heartbeat for view in online]
     troubled = [f"{beat.node}: {beat.trouble}" for beat in beats if beat.trouble]
-    full = [_free(beat) for beat in beats if beat.disk_free_bytes < (beat.disk_low_bytes or DISK_LOW_BYTES)]
-    low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(beat.disk_low_bytes, DISK_HIGH_BYTES)]
+    full = [_free(beat) for beat in beats if beat.disk_free_bytes < _low_mark(beat)]
+    low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(_low_mark(beat), DISK_HIGH_BYTES)]
     remedy = "delete or move finished files there (`downdraft rm --files`), or add disk"
     partials = sum(beat.partial_bytes for beat in beats)
     kept = f"; {format_size(partials)} in partial files without a task" if partials else ""
@@ -127,6 +127,10 @@ def _judge_disks(online: list[NodeView]) -> Finding:
     if low:
         return warning(check, f"nearly full: {listed(low)}{kept}", remedy)
     return ok(check, f"at least {format_size(min(beat.disk_free_bytes for beat in beats))} free on each{kept}")
+
+
+def _low_mark(beat: Heartbeat) -> int:
+    return DISK_LOW_BYTES if beat.disk_low_bytes is None else beat.disk_low_bytes
 
 
 def _free(beat: Heartbeat) -> str:

@@ -34,6 +34,24 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "KEEP_S", 0.0)
 
 
+async def test_many_are_cancelled_while_the_log_is_full_and_end_when_there_is_room(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        broker.connected(Role.ADMIN) as admin,
+        recording(broker) as seen,
+        coordinator(broker, settings=STEADY) as leader,
+        open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
+    ):
+        await answering(leader, client)
+        ids = [await ann.submit() for _ in range(30)]
+        await eventually(lambda: len(leader.term.book) == 30)
+        await fill_up(admin, s.EVENTS_STREAM)
+        results = (await client.steer("cancel", tuple(ids))).results
+        assert {(one.ok, one.said) for one in results} == {(True, "being cancelled")}
+        await limit(admin, s.EVENTS_STREAM, 4 * MIB)
+        await eventually(lambda: len(seen.outcomes()) == 30, within_s=20)
+
+
 async def test_one_end_that_waits_for_the_log_holds_nobody_else_up(broker: Broker) -> None:
     async with (
         producer(broker) as ann,

@@ -3,38 +3,49 @@
 from types import SimpleNamespace
 from typing import Any
 
+from coordinator import moves
 from coordinator.desk import Desk, waiting
 from coordinator.fleet import Fleet
 from coordinator.promises import BEATS, Promises
 from coordinator.rowbook import RowBook
+from schemas.task import StoredRow
 from tests.examples import GIB, a_heartbeat, a_request, a_row, a_stored, a_task
 
 
 def test_what_was_placed_under_a_heartbeat_counts_until_the_node_counts_it() -> None:
     promises = Promises()
-    promises.make("a", "i1", 5, 100)
-    promises.make("a", "i1", 5, 10)
-    promises.make("a", "i1", 6, 1)
+    promises.make("a", "i1", 5, "t1", 100)
+    promises.make("a", "i1", 5, "t2", 10)
+    promises.make("a", "i1", 6, "t3", 1)
     assert [promises.at("a", "i1", beat) for beat in (5, 6, 5 + BEATS, 6 + BEATS)] == [111, 111, 1, 0]
 
 
 def test_each_node_has_its_own() -> None:
     promises = Promises()
-    promises.make("a", "i1", 5, 100)
+    promises.make("a", "i1", 5, "t4", 100)
     assert promises.at("b", "i1", 5) == 0
     assert promises.at("a", "i1", 5) == 100
 
 
 def test_a_new_process_counts_for_itself() -> None:
     promises = Promises()
-    promises.make("a", "i1", 500, 100)
+    promises.make("a", "i1", 500, "t5", 100)
     assert promises.at("a", "i2", 1) == 0
     assert repr(promises) == "<Promises to 0 nodes>"
 
 
+def test_a_task_that_is_placed_again_or_not_at_all_is_promised_once_or_never() -> None:
+    promises = Promises()
+    for _ in range(8):
+        promises.make("a", "i1", 5, "task", 100)
+    assert promises.at("a", "i1", 5) == 100
+    promises.drop("a", "task")
+    assert promises.at("a", "i1", 5) == 0
+
+
 def test_an_unknown_size_promises_nothing() -> None:
     promises = Promises()
-    promises.make("a", "i1", 5, 0)
+    promises.make("a", "i1", 5, "t6", 0)
     assert repr(promises) == "<Promises to 0 nodes>"
 
 
@@ -50,6 +61,8 @@ def test_the_desk_counts_a_promise_before_the_nodes_next_heartbeat() -> None:
         desk.row_changed(a_task(number))
         placements = desk.plan(0.0, 10.0, 9)
         for placement in placements:
+            row = moves.placed(a_row(task=a_task(number), request=a_request(**request)), placement.node, "i")
+            book.learn(StoredRow(100 + number, row, 0.0))
             desk.release(placement)
         return bool(placements)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,26 @@ async def test_a_disk_that_hangs_blocks_nobody_and_is_said(downloads: Path, monk
         return (await disk.look()).is_open
 
     await eventually(is_open)
+
+
+async def test_a_disk_that_hangs_is_looked_at_by_one_thread_however_often_it_is_asked(
+    downloads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "LOOK_WITHIN_S", 0.02)
+    disk, answers = a_disk(downloads), threading.Event()
+    await disk.look()
+    right = disk._write_downloads
+    looks: list[int] = []
+
+    def hang() -> None:
+        looks.append(1)
+        answers.wait(10)
+        right()
+
+    monkeypatch.setattr(disk, "_write_downloads", hang)
+    for _ in range(10):
+        assert (await disk.look()).is_open, "a disk that is busy for a moment is as it was"
+    assert len(looks) == 1
+    answers.set()
+    monkeypatch.setattr(disk_module, "LOOK_WITHIN_S", 5.0)
+    assert (await disk.look()).is_open

@@ -296,6 +296,13 @@ def test_a_partial_is_kept_for_a_download_by_one_connection(store: Store) -> Non
     assert staged.read_bytes() == b"whole"
 
 
+def test_a_partial_of_several_connections_is_not_continued_by_one_without_its_control_file(store: Store) -> None:
+    store.prepare(TASK, split=True)
+    store.data(TASK).write_bytes(b"with holes")
+    store.prepare(TASK, split=False)
+    assert not store.data(TASK).exists()
+
+
 def test_a_control_file_without_data_is_deleted(store: Store) -> None:
     store.prepare(TASK, split=True)
     control = store.staging(TASK) / CONTROL_NAME

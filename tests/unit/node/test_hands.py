@@ -88,3 +88,16 @@ async def test_errands_are_run_though_nobody_waits_for_them() -> None:
             hands.do_sometime(partial(done.append, number))
         await eventually(lambda: sorted(done) == list(range(5)), within_s=5)
         tasks.cancel_scope.cancel()
+
+
+async def test_an_errand_that_fails_is_told_to_nobody_and_ends_nothing() -> None:
+    def planted() -> None:
+        raise ValueError("planted")
+
+    async with anyio.create_task_group() as tasks:
+        hands = Hands(1)
+        hands.start(tasks)
+        hands.do_sometime(planted)
+        assert await hands.do(lambda: "fine") == "fine"
+        assert await hands.do(lambda: "still fine") == "still fine"
+        tasks.cancel_scope.cancel()

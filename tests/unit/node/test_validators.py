@@ -88,3 +88,11 @@ def test_a_file_that_changed_in_an_earlier_attempt_is_remembered() -> None:
     record = AttemptRecord(1, "n", "changed", FailureClass.DAMAGED, "changed")
     assert was_mixed([record])
     assert not was_mixed([replace(record, code="size-mismatch")])
+
+
+def test_a_partial_that_was_begun_while_its_origin_said_nothing_is_not_continued_once_it_speaks() -> None:
+    unseen = Kept({}, "boot")
+    assert why_not_resumed(unseen, {"a": FULL}, size=10, boot="boot") == (
+        "the origin said nothing of the file when it was begun"
+    )
+    assert why_not_resumed(unseen, {}, size=10, boot="boot") is None, "it is compared, or given up, when it is whole"
