@@ -14,7 +14,7 @@ from node.main import run_node
 from schemas.event import AnyEvent, AttemptFailed
 from schemas.ids import TaskId
 from schemas.request import STAGING_NAME
-from schemas.settings import NatsSettings, NodeSettings, Settings
+from schemas.settings import CoordinatorSettings, NatsSettings, NodeSettings, Settings
 from tests.harness.broker import QUICK, Broker
 from tests.harness.leader import coordinator
 from tests.harness.producing import Producer, producer
@@ -75,8 +75,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def running_node(broker: Broker, folder: Path, name: str = "node-1", **fields: Any) -> AsyncIterator[anyio.Event]:
-    """A node with these settings for the length of the block; set the event to have it leave in peace."""
+async def running_node(
+    broker: Broker, folder: Path, name: str = "node-1", *, clocks: CoordinatorSettings = PATIENT, **fields: Any
+) -> AsyncIterator[anyio.Event]:
+    """A node with these settings for the length of the block, cut short at its end unless the event is set."""
     node = NodeSettings(
         **{
             "id": name,
@@ -89,11 +91,23 @@ async def running_node(broker: Broker, folder: Path, name: str = "node-1", **fie
     nats = NatsSettings(url=broker.url, creds=broker.creds(Role.NODE, name))
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_node, Settings(nats=nats, coordinator=PATIENT, node=node), leave)
+        tasks.start_soon(run_node, Settings(nats=nats, coordinator=clocks, node=node), leave)
         try:
             yield leave
         finally:
-            tasks.cancel_scope.cancel()
+            if not leave.is_set():
+                tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def working_node(broker: Broker, folder: Path, name: str = "node-1", **fields: Any) -> AsyncIterator[None]:
+    """A node on short clocks with any room on its disk, that gives back what it holds at the end of the block."""
+    room = {"disk_low": 0, "disk_high": 0}
+    async with running_node(broker, folder, name, clocks=QUICK, **room | fields) as leave:
+        try:
+            yield
+        finally:
+            leave.set()
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The processes of a world: real coordinators, and nodes whose disk and aria2c alone are simulated."""
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -47,7 +48,7 @@ class Surroundings(NamedTuple):
     """Told where a process ends by an error that it should have stood."""
 
 
-class Machine:
+class Machine(ABC):
     """A place where one process at a time runs; it is started again after each end."""
 
     def __init__(self, around: Surroundings, name: str) -> None:
@@ -93,12 +94,13 @@ class Machine:
         # It ends by itself: nothing of it is left.
         process.die()
 
+    @abstractmethod
     def work(self, connection: Connection) -> Coroutine[Any, Any, None]:
-        raise NotImplementedError
+        """What the process does while it is connected."""
 
+    @abstractmethod
     def is_idle(self) -> str:
         """Empty where nothing is left to do; else what is."""
-        raise NotImplementedError
 
 
 class CoordinatorMachine(Machine):

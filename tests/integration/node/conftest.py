@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from broker.binaries import find_aria2c
+from tests.harness.bad_origin import BadOrigin, misbehaving
+from tests.harness.broker import Broker
+from tests.harness.node import Rig, rig
 from tests.integration.node.origin import Origin, serve
 
 
@@ -23,3 +26,15 @@ async def origin() -> AsyncIterator[Origin]:
 @pytest.fixture(scope="session")
 def aria2c() -> Path:
     return find_aria2c("")
+
+
+@pytest.fixture
+async def bad() -> AsyncIterator[BadOrigin]:
+    async with misbehaving() as origin:
+        yield origin
+
+
+@pytest.fixture
+async def node(broker: Broker, tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(broker, tmp_path) as running:
+        yield running

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from node import guard
 from node.guard import VALIDATORS_NAME
 from schemas.event import AnyEvent, Completed
-from tests.harness.bad_origin import BadOrigin, Manner, misbehaving
+from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
 from tests.harness.leader import coordinator
-from tests.harness.node import PATIENT, Rig, rig, running_node
+from tests.harness.node import PATIENT, Rig, running_node
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
 from tests.harness.waiting import eventually
@@ -38,18 +38,6 @@ def version(body: bytes, number: int, marks: dict[str, str], **fields: object) -
     """The file as its `number`th version."""
     named = {name: text.format(number) for name, text in marks.items()}
     return replace(Manner(body=body), **named, **fields)
-
-
-@pytest.fixture
-async def bad() -> AsyncIterator[BadOrigin]:
-    async with misbehaving() as origin:
-        yield origin
-
-
-@pytest.fixture
-async def node(broker: Broker, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(broker, tmp_path) as running:
-        yield running
 
 
 def check(outcome: AnyEvent, body: bytes) -> None:

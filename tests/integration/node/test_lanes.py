@@ -39,12 +39,6 @@ async def bad() -> AsyncIterator[BadOrigin]:
         yield origin
 
 
-@pytest.fixture
-async def node(broker: Broker, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(broker, tmp_path) as running:
-        yield running
-
-
 def check(outcome: AnyEvent) -> None:
     assert isinstance(outcome, Completed), outcome
     assert outcome.digest == f"sha-256={hashlib.sha256(BODY).hexdigest()}"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from schemas.event import AttemptFailed, Completed, Failed
 from schemas.task import FailureClass
-from tests.harness.bad_origin import BadOrigin, Manner, misbehaving
+from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
 from tests.harness.node import Rig, rig
 
@@ -28,18 +28,6 @@ STALL_S = 2.0
 
 def sha256(body: bytes) -> str:
     return f"sha-256={hashlib.sha256(body).hexdigest()}"
-
-
-@pytest.fixture
-async def bad() -> AsyncIterator[BadOrigin]:
-    async with misbehaving() as origin:
-        yield origin
-
-
-@pytest.fixture
-async def node(broker: Broker, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(broker, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

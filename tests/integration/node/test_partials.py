@@ -23,11 +23,11 @@ from tests.examples import TASK, a_request, a_row, a_task
 from tests.harness.broker import Broker
 from tests.harness.disks import small_disk
 from tests.harness.leader import bare_term, coordinator
+from tests.harness.node import working_node
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
 from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually, stays
-from tests.harness.working import working_node
 from tests.integration.node.origin import Origin
 
 MIB = 1 << 20
