@@ -21,6 +21,17 @@ class RequestInvalid(DowndraftError):
         self.where = where
 
 
+class PolicyInvalid(DowndraftError):
+    """A policy that can't be set. `where` names the field, '' for the whole of it."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, message: str) -> None:
+        where, message = where[:SHOWN_CHARS_MAX], message[:SHOWN_CHARS_MAX]
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+
+
 class SettingInvalid(DowndraftError):
     """A setting that can't be used. The message names the setting and where its value came from."""
 

@@ -34,6 +34,12 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the tasks it holds will still take, as far as their sizes are known."""
     disk_low_bytes: int | None = None
     """Its low mark: never filled beyond by plan. 0 where an older version does not say."""
+    disk_capacity_bytes: int = 0
+    """What its downloads may take up in all: the file system, or as set; 0 where an older version does not say."""
+    bandwidth: int = 0
+    """Bytes a second it is said to have (`node.bandwidth`); 0: nobody said."""
+    limit_bytes_per_s: int | None = None
+    """What it keeps to now as its share of the cluster's bandwidth; None: no limit."""
     partial_bytes: int = 0
     """On the disk in partial files of tasks that it does not hold: kept a while in case they come back."""
     trouble: str = ""

@@ -18,6 +18,8 @@ from schemas.sizes import parse_size
 REQUEST_BYTES_MAX = 512 * 1024
 """What the inbox takes; larger things (torrents, metalinks) go through the object store."""
 URIS_MAX = 64
+TAGS_MAX = 64
+"""Of each kind: every placing of the task compares them with every node's."""
 LABELS_BYTES_MAX = 16 * 1024
 """Names and values together: every event of the task carries them."""
 URI_CHARS_MAX = 8192
@@ -34,6 +36,33 @@ LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}\Z")]
 Moment = Annotated[datetime, Meta(tz=True)]
 HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}\Z")]
 HeaderValue = Annotated[str, Meta(max_length=8192, pattern=r"^[^\r\n\x00]*\Z")]
+
+
+class Resources(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a download will take of its node: placed only where that is left."""
+
+    disk: Annotated[
+        int | str | None,
+        Meta(
+            description="Room on the disk, in bytes, where more is needed than `size`; K, M and G are accepted.",
+            examples=["10G"],
+        ),
+    ] = None
+    bandwidth: Annotated[
+        int | str | None,
+        Meta(
+            description="Bytes a second it needs of what its node has (`node.bandwidth`).",
+            examples=["20M"],
+        ),
+    ] = None
+
+    @property
+    def disk_bytes(self) -> int:
+        return self.disk if isinstance(self.disk, int) else 0
+
+    @property
+    def bytes_per_s(self) -> int:
+        return self.bandwidth if isinstance(self.bandwidth, int) else 0
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -76,6 +105,21 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
         tuple[Tag, ...],
         Meta(description="Only nodes that have all these tags may run it.", examples=[["eu", "disk=ssd"]]),
     ] = ()
+    avoid_tags: Annotated[
+        tuple[Tag, ...],
+        Meta(description="Nodes that have any of these tags may not run it.", examples=[["metered"]]),
+    ] = ()
+    prefer_tags: Annotated[
+        tuple[Tag, ...],
+        Meta(
+            description="Of the nodes that may run it, those with the most of these tags come first.",
+            examples=[["zone=eu"]],
+        ),
+    ] = ()
+    resources: Annotated[
+        Resources | None,
+        Meta(description="What it will take of its node.", examples=[{"disk": "10G", "bandwidth": "20M"}]),
+    ] = None
     priority: Annotated[
         Annotated[int, Meta(ge=-10, le=10)],
         Meta(description="From -10 to 10; higher goes first.", examples=[5]),
@@ -167,8 +211,11 @@ _WHOLLY = {
     "deadline": _MOMENT,
 }
 """What to say of a field, whatever was wrong with it."""
+_TAG = "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit"
 _PATTERNS = {
-    "tags": "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit",
+    "tags": _TAG,
+    "avoid_tags": _TAG,
+    "prefer_tags": _TAG,
     "labels": "a label's name is 1 to 64 letters, digits and any of _./- and begins with a letter or digit",
     "headers": "a header's name is made of letters, digits and !#$%&'*+.^_|~- and its value is one line",
 }
@@ -201,13 +248,32 @@ def normalise(request: Request) -> Request:
         size = None if request.size is None else parse_size(request.size)
     except ValueError as error:
         raise RequestInvalid("size", str(error)) from error
+    resources = _checked_resources(request.resources)
+    for wish in ("tags", "avoid_tags", "prefer_tags"):
+        if len(getattr(request, wish)) > TAGS_MAX:
+            raise RequestInvalid(wish, f"at most {TAGS_MAX} tags, not {len(getattr(request, wish))}")
+    if contrary := set(request.tags) & set(request.avoid_tags):
+        raise RequestInvalid("avoid_tags", f"{min(contrary)!r} is among the tags that a node must have, too")
     if sum(len(name.encode()) + len(value.encode()) for name, value in request.labels.items()) > LABELS_BYTES_MAX:
         raise RequestInvalid("labels", f"more than {LABELS_BYTES_MAX} bytes in all; keep notes of that size elsewhere")
     _check_path("out", request.out)
     _check_path("dir", request.dir)
     _check_checksum(request.checksum)
     checked = check_options(request.options)
-    return msgspec.structs.replace(request, uri=None, uris=uris, size=size, options=dict(checked))
+    return msgspec.structs.replace(request, uri=None, uris=uris, size=size, resources=resources, options=dict(checked))
+
+
+def _checked_resources(asked: Resources | None) -> Resources | None:
+    if asked is None:
+        return None
+    parsed: dict[str, int | None] = {}
+    for name in ("disk", "bandwidth"):
+        value = getattr(asked, name)
+        try:
+            parsed[name] = None if value is None else parse_size(value)
+        except ValueError as error:
+            raise RequestInvalid(f"resources.{name}", str(error)) from error
+    return Resources(**parsed) if any(parsed.values()) else None
 
 
 def _check_uri(where: str, uri: str) -> None:

@@ -65,6 +65,12 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     id: NodeId = "node-1"
     tags: tuple[NodeTag, ...] = ()
     slots: Annotated[int, Meta(ge=1, le=256)] = 8
+    capabilities: tuple[Literal["http", "ftp", "sftp"], ...] = ("http", "ftp", "sftp")
+    """What it takes; leave out what it shall not."""
+    bandwidth: Size = 0
+    """Bytes a second that this machine's line has; 0: not said, so that nothing is planned by it."""
+    disk: Size = 0
+    """Bytes that the download folder may grow to in all; 0: the whole disk."""
     downloads: str = "downloads"
     state: str = "downdraft-data/node"
     aria2_binary: str = ""

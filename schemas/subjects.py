@@ -156,6 +156,21 @@ FILE_SERVICE = "downdraft-files"
 LEADER_KEY = "leader"
 
 
+POLICY_KEY = "policy"
+PLACING_KEY = "placing"
+"""What the next leader must know of the last one's placing."""
+
+
+def node_settings_key(node: str) -> str:
+    """What an operator decided about a node at run time."""
+    return f"nodes.{node}"
+
+
+def node_share_key(node: str) -> str:
+    """A node's share of the cluster's bandwidth."""
+    return f"shares.{node}"
+
+
 def node_lock_key(node: str) -> str:
     return f"nodelocks.{node}"
 

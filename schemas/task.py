@@ -62,6 +62,9 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     avoid: tuple[str, ...] = ()
     """Nodes this task failed on."""
     history: tuple[AttemptRecord, ...] = ()
+    order: int = 0
+    """Among equals of one owner and priority the lowest goes first: when the inbox stored the request, in nanoseconds,
+    unless somebody moved it. 0 in rows of older versions: go by `submitted`."""
     submitted: datetime | None = None
     """When the inbox stored the request."""
     retry_of: str = ""

@@ -30,6 +30,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(base) is Literal:
         return st.sampled_from(get_args(base))
     if get_origin(base) is tuple:
+        inner = get_args(base)[0]
+        if get_origin(inner) is Literal:
+            return st.lists(values(inner), max_size=3)
         return st.lists(values(Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]{0,9}\Z")]), max_size=3)
     if base is str:
         return st.from_regex(meta.pattern, fullmatch=True) if meta.pattern else st.text(max_size=9)

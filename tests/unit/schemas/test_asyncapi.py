@@ -24,7 +24,7 @@ ALLOWED = {
     "parameter": {"description", "enum", "examples"},
 }
 """What this document uses of each object's fields in the specification."""
-KEYS = {"bucket_key", "node_lock_key"}
+KEYS = {"bucket_key", "node_lock_key", "node_settings_key", "node_share_key"}
 """The bucket is the cluster's own affair."""
 READERS = {"owner_of", "parse_task", "parse_event"}
 

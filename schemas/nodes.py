@@ -1,0 +1,35 @@
+"""What is decided about one node at run time: values of the bucket, followed by the leader and the node."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from schemas.settings import NodeTag
+
+REASON_CHARS_MAX = 200
+
+
+class NodeWishes(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Under `nodes.<id>`. What is None is left to the node's own settings."""
+
+    cordoned: bool = False
+    """Takes nothing new; what it holds goes on."""
+    draining: bool = False
+    """Takes nothing new and gives back what it has not begun; what runs is finished, unless `now`."""
+    now: bool = False
+    """Draining gives back what runs, too."""
+    reason: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
+    """Why, in the operator's words."""
+    slots: Annotated[int, Meta(ge=1, le=256)] | None = None
+    tags: tuple[NodeTag, ...] | None = None
+
+
+class NodeShare(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Under `shares.<id>`: what a node may download in a second, as its share of the cluster's limits."""
+
+    bytes_per_s: int | None = None
+    """Over all its downloads; None: no limit."""
+    origins: dict[str, int] = {}
+    """From each of these origins (`host:port`) together."""
+    epoch: int = 0
+    """The term of the leader that wrote it."""

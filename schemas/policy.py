@@ -1,0 +1,145 @@
+"""The cluster's policy: what operators decide at run time. Stored whole under one key; every part has a default."""
+
+import re
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from schemas import codec
+from schemas.errors import PolicyInvalid
+from schemas.ids import is_owner
+from schemas.request import Tag
+from schemas.sizes import parse_size
+from schemas.windows import Window, parse_window
+
+OTHERS = "*"
+"""Names every owner, or every origin, that has no entry of its own."""
+ENTRIES_MAX = 1000
+"""Owners, or origins, with an entry of their own: the policy is one message, read by every leader."""
+WINDOWS_MAX = 100
+RUNNING_MAX = 100_000
+QUEUED_MAX = 100_000_000
+
+Weight = Annotated[float, Meta(ge=0.01, le=1000)]
+Amount = int | str
+"""Bytes; written with K, M, G or T of 1024 where people type, stored as a number."""
+Running = Annotated[int, Meta(ge=1, le=RUNNING_MAX)]
+
+_ORIGIN = re.compile(r"(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
+
+
+class BinPackWeights(Struct, frozen=True, forbid_unknown_fields=True):
+    """What counts how much when a node is filled before the next."""
+
+    bandwidth: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    disk: Annotated[float, Meta(ge=0, le=1)] = 0.3
+
+
+class OwnerPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    weight: Weight = 1.0
+    """Owners share what is free in proportion to their weights."""
+    queued: Annotated[int, Meta(ge=0, le=QUEUED_MAX)] | None = None
+    """Tasks that may wait at once; a request beyond is rejected."""
+    running: Running | None = None
+    """Tasks that may stand at nodes at once; more wait."""
+
+
+class OriginPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    running: Running | None = None
+    """Tasks that may download from one origin at once, in the whole cluster."""
+    bytes_per_s: Amount | None = None
+    """What the whole cluster may download from one origin in a second."""
+
+
+class Policy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """An unknown field is an error: passing it over would leave something undone that an operator asked for."""
+
+    strategy: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")] = "least-loaded"
+    """Which of the nodes that could take a task should: a built-in one, or one that an installed package registers."""
+    bin_pack_weights: BinPackWeights = BinPackWeights()
+    spread_tag: Annotated[str, Meta(max_length=64)] = ""
+    """`spread` goes evenly over the values of this tag first: `zone` for nodes tagged `zone=…`."""
+    owners: Annotated[dict[str, OwnerPolicy], Meta(max_length=ENTRIES_MAX)] = {}
+    """By owner; `*` for all others."""
+    origins: Annotated[dict[str, OriginPolicy], Meta(max_length=ENTRIES_MAX)] = {}
+    """By `host`, `host:port` or `*.suffix`; `*` for all others. The most exact entry counts, and for each origin."""
+    bandwidth: Annotated[tuple[str, ...], Meta(max_length=WINDOWS_MAX)] = ()
+    """`Mon-Fri 08:00-18:00 20M`: what the whole cluster may download in a second then. Of several the least counts."""
+    time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
+    """Of the bandwidth windows."""
+
+    def owner(self, owner: str) -> OwnerPolicy:
+        return self.owners.get(owner) or self.owners.get(OTHERS) or _NO_OWNER_POLICY
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return tuple(parse_window(text) for text in self.bandwidth)
+
+
+_NO_OWNER_POLICY = OwnerPolicy()
+
+
+def decode_policy(body: bytes) -> Policy:
+    """Decode and check a policy. Raises PolicyInvalid, which names the field and says what to do."""
+    try:
+        return checked(codec.decode(body, Policy))
+    except msgspec.ValidationError as error:
+        where, what = codec.explain(error)
+        raise PolicyInvalid(where, what[:1].lower() + what[1:]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PolicyInvalid("", f"not JSON ({error})") from error
+
+
+def policy_of(values: Any) -> Policy:
+    """`decode_policy` for what is decoded already: a table of plain values."""
+    return decode_policy(msgspec.json.encode(values))
+
+
+def checked(policy: Policy) -> Policy:
+    """Check what types can't say and bring it into its one stored form. Raises PolicyInvalid."""
+    for owner in policy.owners:
+        if owner != OTHERS and not is_owner(owner):
+            raise PolicyInvalid(f"owners.{owner}", "is not an owner: use a-z, 0-9, '-' and '_', or '*' for all others")
+    origins = {}
+    for pattern, limits in policy.origins.items():
+        if pattern != OTHERS and not _ORIGIN.match(pattern.lower()):
+            said = "write a host, host:port, *.suffix, or '*' for all others"
+            raise PolicyInvalid(f"origins.{pattern}", said)
+        origins[pattern.lower()] = _with_number(f"origins.{pattern}.bytes_per_s", limits)
+    if policy.spread_tag and not msgspec_ok(policy.spread_tag, Tag):
+        raise PolicyInvalid("spread_tag", "write the part of a tag before its '=', such as zone")
+    for index, text in enumerate(policy.bandwidth):
+        try:
+            parse_window(text)
+        except ValueError as error:
+            raise PolicyInvalid(f"bandwidth[{index}]", str(error)) from error
+    try:
+        ZoneInfo(policy.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        said = f"there is no time zone {policy.time_zone!r}; write one such as Europe/Berlin or UTC"
+        raise PolicyInvalid("time_zone", said) from error
+    return replace(policy, origins=origins)
+
+
+def msgspec_ok(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind, as msgspec judges it."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _with_number(where: str, limits: OriginPolicy) -> OriginPolicy:
+    if limits.bytes_per_s is None:
+        return limits
+    try:
+        amount = parse_size(limits.bytes_per_s)
+    except ValueError as error:
+        raise PolicyInvalid(where, str(error)) from error
+    if amount < 1:
+        raise PolicyInvalid(where, "must be at least 1 byte a second; leave it out for no limit")
+    return replace(limits, bytes_per_s=amount)
