@@ -2,6 +2,7 @@
 
 import heapq
 from collections import Counter
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import anyio
@@ -16,7 +17,16 @@ from coordinator.rowbook import RowBook
 from coordinator.snapshot import NodeState, Placement, Waiting
 from coordinator.turnover import Turnover
 from schemas.lifecycle import Desired, State
+from schemas.nodes import NodeWishes
+from schemas.policy import Policy
 from schemas.task import StoredRow, TaskRow
+
+
+class Aside(NamedTuple):
+    """Why nothing is placed on a node for a while."""
+
+    until: float
+    why: str
 
 
 class Desk:
@@ -33,6 +43,10 @@ class Desk:
         self._reserved: Counter[str] = Counter()
         self._placing: set[str] = set()
         self._wake = anyio.Event()
+        self.policy = Policy()
+        self._wishes: dict[str, NodeWishes] = {}
+        self._aside: dict[str, Aside] = {}
+        self._cooling: dict[str, float] = {}
 
     def __repr__(self) -> str:
         return f"<Desk {self._pending!r}, {len(self._delayed)} delayed, {self._reserved.total()} reserved>"
@@ -52,6 +66,27 @@ class Desk:
             return
         self._pending.add(waiting(top))
         self.wake()
+
+    def policy_changed(self, policy: Policy) -> None:
+        """From now on place by this policy."""
+        self.policy = policy
+        self.wake()
+
+    def node_decided(self, node: str, wishes: NodeWishes | None) -> None:
+        """What is decided about a node at run time; None: nothing any more."""
+        if wishes is None:
+            self._wishes.pop(node, None)
+        else:
+            self._wishes[node] = wishes
+        self.wake()
+
+    def set_aside(self, node: str, until: float, why: str) -> None:
+        """Place nothing on a node until a moment of broker time (Unix seconds); `why` is a sentence for people."""
+        self._aside[node] = Aside(until, why)
+
+    def cool(self, origin: str, until: float) -> None:
+        """Begin nothing from an origin (`host:port`) before a moment of broker time (Unix seconds)."""
+        self._cooling[origin] = max(until, self._cooling.get(origin, 0.0))
 
     def wake(self) -> None:
         """Something changed that may let a task be placed."""
