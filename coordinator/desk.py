@@ -1,75 +1,109 @@
-"""The placing desk: which tasks wait, which are not due yet, what is promised to whom."""
+"""The placing desk: tells the planner what the book and the fleet know, and takes its placements."""
 
 import heapq
-from collections import Counter
+from collections import OrderedDict
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import anyio
+import structlog
+from msgspec.structs import replace
 
 from broker.connection import BrokerClock
 from coordinator.filters import DISK_LOW_BYTES
 from coordinator.fleet import Fleet
-from coordinator.pending import Pending
-from coordinator.plan import plan
+from coordinator.plan import Planner
 from coordinator.promises import Promises
 from coordinator.rowbook import RowBook
-from coordinator.snapshot import NodeState, Placement, Waiting
+from coordinator.snapshot import NodeFacts, Placement
+from coordinator.strategies import LEAST_LOADED, strategy_of
 from coordinator.turnover import Turnover
+from coordinator.wants import size_of, stand_of, task_of
+from schemas.errors import PolicyInvalid
 from schemas.lifecycle import Desired, State
 from schemas.nodes import NodeWishes
 from schemas.policy import Policy
-from schemas.task import StoredRow, TaskRow
+from schemas.task import StoredRow
+
+log = structlog.get_logger()
 
 
 class Aside(NamedTuple):
     """Why nothing is placed on a node for a while."""
 
     until: float
+    """Broker time."""
     why: str
 
 
 class Desk:
-    """Keeps `Pending` in step with the book, and reservations beside it."""
+    """Keeps the planner in step."""
 
-    def __init__(self, book: RowBook, fleet: Fleet, clock: BrokerClock) -> None:
+    def __init__(self, book: RowBook, fleet: Fleet, clock: BrokerClock, *, lost_after_s: float) -> None:
         self._book = book
         self._fleet = fleet
         self._clock = clock
+        self._lost_after_s = lost_after_s
+        self.planner = Planner()
         self.turnover = Turnover()
         self._promises = Promises()
-        self._pending = Pending()
         self._delayed: list[tuple[float, str, int]] = []
-        self._reserved: Counter[str] = Counter()
         self._placing: set[str] = set()
-        self._wake = anyio.Event()
-        self.policy = Policy()
+        self._online: OrderedDict[str, float] = OrderedDict()
+        """When each node was heard, the longest silent first."""
         self._wishes: dict[str, NodeWishes] = {}
         self._aside: dict[str, Aside] = {}
-        self._cooling: dict[str, float] = {}
+        self._now = 0.0
+        """Monotonic, when it was last told."""
+        self._wake = anyio.Event()
 
     def __repr__(self) -> str:
-        return f"<Desk {self._pending!r}, {len(self._delayed)} delayed, {self._reserved.total()} reserved>"
+        return f"<Desk {self.planner!r}, {len(self._delayed)} delayed, {len(self._placing)} being placed>"
+
+    @property
+    def policy(self) -> Policy:
+        return self.planner.policy
 
     def row_changed(self, task: str) -> None:
         """The book learned something of `task`."""
         if task in self._placing:
             return  # looked at again when the write's fate is known
-        top = self._book.top(task)
-        if top is None or top.row.state is not State.QUEUED or top.row.desired is not Desired.RUN:
-            self._pending.discard(task)
-            self.wake()  # room may have come free
+        top, planner = self._book.top(task), self.planner
+        if top is not None and top.row.state is State.ASSIGNED:
+            planner.withdraw(task)
+            planner.occupy(task, stand_of(top.row))
             return
-        if (due := due_at(top)) > self._clock.now():
-            self._pending.discard(task)
+        self._vacate(task)
+        if top is None or top.row.state is not State.QUEUED or top.row.desired is not Desired.RUN:
+            planner.withdraw(task)
+        elif (due := due_at(top)) > self._clock.now():
+            planner.withdraw(task)
             heapq.heappush(self._delayed, (due, task, top.sequence))
             return
-        self._pending.add(waiting(top))
+        else:
+            planner.add(task_of(top))
         self.wake()
 
+    def heard(self, node: str) -> None:
+        """The fleet learned something of a node."""
+        seen = self._fleet.get(node)
+        if seen is None or seen.heartbeat.leaving:
+            self._gone(node)
+            return
+        self._now = max(self._now, seen.heard_at)
+        self._online[node] = seen.heard_at
+        self._online.move_to_end(node)
+        self._look_at(node)
+
     def policy_changed(self, policy: Policy) -> None:
-        """From now on place by this policy."""
-        self.policy = policy
+        """From now on place by this policy; where its strategy is not installed here, by the default one."""
+        trouble = ""
+        try:
+            strategy = strategy_of(policy, self.planner.speeds)
+        except PolicyInvalid as error:
+            strategy, trouble = LEAST_LOADED, str(error)
+            log.error("the policy's strategy can't be followed", problem=trouble)
+        self.planner.follow(policy, strategy)
+        self.planner.trouble = trouble
         self.wake()
 
     def node_decided(self, node: str, wishes: NodeWishes | None) -> None:
@@ -78,15 +112,27 @@ class Desk:
             self._wishes.pop(node, None)
         else:
             self._wishes[node] = wishes
-        self.wake()
+        self._look_at(node)
+
+    def wishes(self, node: str) -> NodeWishes | None:
+        return self._wishes.get(node)
 
     def set_aside(self, node: str, until: float, why: str) -> None:
         """Place nothing on a node until a moment of broker time (Unix seconds); `why` is a sentence for people."""
         self._aside[node] = Aside(until, why)
+        self._look_at(node)
+
+    def aside(self, node: str) -> Aside | None:
+        """Why a node is set aside; None where it is not."""
+        return self._aside.get(node)
 
     def cool(self, origin: str, until: float) -> None:
         """Begin nothing from an origin (`host:port`) before a moment of broker time (Unix seconds)."""
-        self._cooling[origin] = max(until, self._cooling.get(origin, 0.0))
+        self.planner.cool(origin, until)
+
+    def measured(self, node: str, origin: str, size: int, seconds: float) -> None:
+        """A download from an origin took so long on a node."""
+        self.planner.measured(node, origin, size, seconds)
 
     def wake(self) -> None:
         """Something changed that may let a task be placed."""
@@ -98,33 +144,20 @@ class Desk:
             await self._wake.wait()
         self._wake = anyio.Event()
 
-    def plan(self, now: float, lost_after_s: float, limit: int) -> list[Placement]:
+    def plan(self, now: float, limit: int) -> list[Placement]:
         """Decide and reserve. `now` is monotonic. Each placement must be settled with `release`."""
-        broker_now = self._clock.now()
-        while self._delayed and self._delayed[0][0] <= broker_now:
-            _, task, sequence = heapq.heappop(self._delayed)
-            top = self._book.top(task)
-            if top is not None and top.sequence == sequence:
-                self.row_changed(task)
-        if not self._pending:
-            return []
-        placements = plan(self._pending, self._nodes(now, lost_after_s), limit=limit)
-        for placement in placements:
-            self._reserved[placement.node] += 1
+        broker_now, self._now = self._clock.now(), now
+        self._pass_time(now, broker_now)
+        plan = self.planner.plan(limit, broker_now)
+        for placement in plan.placements:
             self._placing.add(placement.task)
             self._promise(placement)
-        return placements
-
-    def _promise(self, placement: Placement) -> None:
-        """Its disk is spoken for until the node counts it itself."""
-        seen, top = self._fleet.get(placement.node), self._book.top(placement.task)
-        if seen is not None and top is not None:
-            beat = seen.heartbeat
-            self._promises.make(beat.node, beat.instance, beat.beat, placement.task, size_of(top.row))
+        if plan.is_cut:
+            self.wake()
+        return plan.placements
 
     def release(self, placement: Placement) -> None:
         """The write's fate is known: the reservation is the row itself now, or nothing."""
-        self._reserved[placement.node] -= 1
         self._placing.discard(placement.task)
         top = self._book.top(placement.task)
         if top is None or top.row.place != placement.node:
@@ -134,54 +167,79 @@ class Desk:
     def due_in_s(self, stored: StoredRow) -> float:
         return max(0.0, due_at(stored) - self._clock.now())
 
-    def _nodes(self, now: float, lost_after_s: float) -> list[NodeState]:
-        states = []
-        for seen in self._fleet:
+    def _pass_time(self, now: float, broker_now: float) -> None:
+        """What time alone brings about: delays that ran out, nodes gone silent, nodes set aside for long enough."""
+        while self._delayed and self._delayed[0][0] <= broker_now:
+            _, task, sequence = heapq.heappop(self._delayed)
+            top = self._book.top(task)
+            if top is not None and top.sequence == sequence:
+                self.row_changed(task)
+        while self._online and now - (silent := next(iter(self._online.items())))[1] > self._lost_after_s:
+            self._gone(silent[0])
+        for node in [node for node, aside in self._aside.items() if aside.until <= broker_now]:
+            del self._aside[node]
+            self._look_at(node)
+
+    def _promise(self, placement: Placement) -> None:
+        """Its disk is spoken for until the node counts it itself."""
+        seen, top = self._fleet.get(placement.node), self._book.top(placement.task)
+        if seen is not None and top is not None:
             beat = seen.heartbeat
-            if not self._fleet.is_online(beat.node, now, lost_after_s):
-                continue
-            assigned = self._book.count_at(beat.node) + self._reserved[beat.node]
-            promised = beat.disk_promised_bytes + self._promises.at(beat.node, beat.instance, beat.beat)
-            states.append(
-                NodeState(
-                    node=beat.node,
-                    instance=beat.instance,
-                    slots=beat.slots,
-                    room=beat.slots + self.turnover.prefetch(beat.node, beat.slots, now) - assigned,
-                    assigned=assigned,
-                    tags=frozenset(beat.tags),
-                    capabilities=frozenset(beat.capabilities),
-                    disk_free_bytes=beat.disk_free_bytes - promised,
-                    disk_low_bytes=DISK_LOW_BYTES if beat.disk_low_bytes is None else beat.disk_low_bytes,
-                    trouble=beat.trouble,
-                )
+            self._promises.make(beat.node, beat.instance, beat.beat, placement.task, size_of(top.row))
+
+    def _vacate(self, task: str) -> None:
+        stand = self.planner.stands(task)
+        if stand is None:
+            return
+        self.planner.vacate(task)
+        node = self.planner.node(stand.node)
+        if node is not None and (limit := self._limit(stand.node, node.slots)) != node.facts.limit:
+            self.planner.set_node(replace(node.facts, limit=limit, disk_left=node.disk_left))
+
+    def _gone(self, node: str) -> None:
+        self._online.pop(node, None)
+        self.planner.drop_node(node)
+
+    def _look_at(self, node: str) -> None:
+        """Tell the planner what a node is now."""
+        seen = self._fleet.get(node)
+        if seen is None or node not in self._online:
+            return
+        beat, wishes = seen.heartbeat, self._wishes.get(node)
+        slots = beat.slots if wishes is None or wishes.slots is None else wishes.slots
+        tags = beat.tags if wishes is None or wishes.tags is None else wishes.tags
+        promised = beat.disk_promised_bytes + self._promises.at(node, beat.instance, beat.beat)
+        self.planner.set_node(
+            NodeFacts(
+                node=node,
+                instance=beat.instance,
+                slots=slots,
+                limit=self._limit(node, slots),
+                tags=frozenset(tags),
+                capabilities=frozenset(beat.capabilities),
+                disk_left=beat.disk_free_bytes - promised,
+                disk_low=DISK_LOW_BYTES if beat.disk_low_bytes is None else beat.disk_low_bytes,
+                disk_capacity=beat.disk_capacity_bytes,
+                bandwidth=beat.bandwidth,
+                excluded=self.excluded(node, beat.trouble),
             )
-        return states
+        )
+        self.wake()
+
+    def excluded(self, node: str, trouble: str) -> str:
+        """Why a node takes no tasks, whatever they are; empty where it does. `trouble` is what it says itself."""
+        wishes = self._wishes.get(node)
+        if wishes is not None and (wishes.draining or wishes.cordoned):
+            said = "is being drained" if wishes.draining else "is cordoned"
+            return f"{said}: {wishes.reason}" if wishes.reason else said
+        if (aside := self._aside.get(node)) is not None:
+            return f"is set aside: {aside.why}"
+        return trouble
+
+    def _limit(self, node: str, slots: int) -> int:
+        return slots + self.turnover.prefetch(node, slots, self._now)
 
 
 def due_at(stored: StoredRow) -> float:
     """When a queued row may be placed: its store time plus its delay, all broker time."""
     return stored.stored_at + stored.row.delay_s
-
-
-def size_of(row: TaskRow) -> int:
-    """Bytes its file will take: as asked for, else as a node found out; 0 while unknown."""
-    asked = row.request.size_bytes if row.request else None
-    return asked or row.size
-
-
-def waiting(stored: StoredRow) -> Waiting:
-    """A queued row as the plan sees it."""
-    row = stored.row
-    assert row.request is not None, "a rejected request is never queued"
-    submitted = row.submitted.timestamp() if row.submitted else 0.0
-    scheme = urlsplit(row.request.uris[0]).scheme.lower()
-    return Waiting(
-        rank=(-row.request.priority, submitted, row.task),
-        task=row.task,
-        sequence=stored.sequence,
-        tags=frozenset(row.request.tags),
-        capability="http" if scheme == "https" else scheme,
-        size=size_of(row),
-        avoid=row.avoid,
-    )

@@ -2,43 +2,74 @@
 
 from collections.abc import Callable
 
-from coordinator.snapshot import NodeState, Waiting
+from coordinator.snapshot import NodeState, Wanted
 from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 
 DISK_LOW_BYTES = NodeSettings().disk_low
 """The low mark of a node of a version that does not tell its own."""
 
-Filter = Callable[[NodeState, Waiting], str | None]
+Filter = Callable[[NodeState, Wanted, int], str | None]
+"""Takes the node, what is wanted, and the bytes that the file needs (0 while unknown)."""
 
 
-def has_tags(node: NodeState, task: Waiting) -> str | None:
-    missing = task.tags - node.tags
+def takes_tasks(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    return node.facts.excluded or None
+
+
+def has_tags(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    missing = wanted.tags - node.facts.tags
     return f"lacks the tag {', '.join(sorted(missing))}" if missing else None
 
 
-def is_capable(node: NodeState, task: Waiting) -> str | None:
-    return None if task.capability in node.capabilities else f"can't do {task.capability}"
+def has_no_avoided_tag(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    avoided = wanted.avoid_tags & node.facts.tags
+    return f"has the tag {', '.join(sorted(avoided))}, which the task avoids" if avoided else None
 
 
-def has_room(node: NodeState, task: Waiting) -> str | None:
+def is_capable(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    return None if wanted.capability in node.facts.capabilities else f"can't do {wanted.capability}"
+
+
+def is_wide_enough(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    """Whether its line is as wide as is asked for, when nothing else uses it."""
+    line = node.facts.bandwidth
+    if not line or wanted.bandwidth <= line:
+        return None
+    return f"its line has {format_size(line)}/s, {format_size(wanted.bandwidth)}/s are asked for"
+
+
+def has_room(node: NodeState, wanted: Wanted, size: int) -> str | None:
     return None if node.room > 0 else f"all {node.slots} slots are taken"
 
 
-def has_disk(node: NodeState, task: Waiting) -> str | None:
-    """Room for what the task is known to need, above the low mark."""
-    if node.disk_free_bytes - task.size >= node.disk_low_bytes:
+def has_bandwidth(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    line = node.facts.bandwidth
+    if not wanted.bandwidth or not line or node.bandwidth_used + wanted.bandwidth <= line:
         return None
-    free, kept = format_size(max(0, node.disk_free_bytes)), format_size(node.disk_low_bytes)
-    asked = f"for a file of {format_size(task.size)}, " if task.size else ""
+    left = format_size(max(0, line - node.bandwidth_used))
+    return f"has {left}/s of its {format_size(line)}/s left, {format_size(wanted.bandwidth)}/s are asked for"
+
+
+def has_disk(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    """Room for what the task is known to need, above the low mark."""
+    if node.disk_left - size >= node.facts.disk_low:
+        return None
+    free, kept = format_size(max(0, node.disk_left)), format_size(node.facts.disk_low)
+    asked = f"for a file of {format_size(size)}, " if size else ""
     return f"has only {free} of disk left {asked}of which {kept} stay free"
 
 
-def takes_tasks(node: NodeState, task: Waiting) -> str | None:
-    return node.trouble or None
-
-
-CLASS_FILTERS: tuple[Filter, ...] = (takes_tasks, has_tags, is_capable)
-"""Depend on a task's class at most."""
-NODE_FILTERS: tuple[Filter, ...] = (has_room, has_disk)
+CLASS_FILTERS: tuple[Filter, ...] = (takes_tasks, has_tags, has_no_avoided_tag, is_capable, is_wide_enough)
+"""Depend on the node's facts and on a task's class alone."""
+LOAD_FILTERS: tuple[Filter, ...] = (has_room, has_bandwidth)
 """Change with every placement."""
+FILTERS: tuple[Filter, ...] = (*CLASS_FILTERS, *LOAD_FILTERS, has_disk)
+
+
+def excluded_by(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    """The first reason why a node can't take such a task now; None where it can."""
+    for check in FILTERS:
+        if (reason := check(node, wanted, size)) is not None:
+            return reason
+    return None

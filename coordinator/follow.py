@@ -13,6 +13,7 @@ from broker.pull import Delivery
 from coordinator import moves
 from coordinator.intake import ACK_WAIT_S, BATCH, InHand, settle, take_in
 from coordinator.term import Term
+from coordinator.wants import origins_of
 from schemas import subjects as s
 from schemas.event import AnyEvent, AttemptFailed, Completed, Fact, Released, decode_event
 from schemas.lifecycle import State
@@ -143,6 +144,7 @@ async def _complete(term: Term, facts: Sequence[Reported]) -> list[Reported]:
         is_plain = task in term.book and task not in term.locks and task not in completed
         if isinstance(reported.fact, Completed) and is_plain:
             completed[task] = reported.writer
+            _measure(term, reported.fact)
             _count(term, reported.fact)
         else:
             left.append(reported)
@@ -188,6 +190,13 @@ def _read(term: Term, index: int, delivery: Delivery) -> Reported | None:
     return Reported(index, nothing, about.writer)
 
 
+def _measure(term: Term, fact: Completed) -> None:
+    """How fast its node got the file from its origin, where one alone can have served it."""
+    top = term.book.top(fact.task)
+    if top is not None and top.row.request is not None and len(origins := origins_of(top.row.request)) == 1:
+        term.desk.measured(fact.node, origins[0], fact.bytes, fact.seconds)
+
+
 def _count(term: Term, fact: Completed) -> None:
     term.outcomes["completed"] += 1
     term.desk.turnover.left(fact.node, anyio.current_time())
@@ -198,6 +207,7 @@ async def act(term: Term, fact: Fact, *, writer: str) -> None:
     """Make the table say what a node reported. Repeats, and facts of attempts long over, change nothing."""
     async with term.only(fact.task):
         if isinstance(fact, Completed):
+            _measure(term, fact)
             if fact.task in term.book:
                 await term.clear_known({fact.task: writer})
             else:

@@ -206,7 +206,7 @@ async def _listen(term: Term) -> None:
             term.oddities[Oddity.HEARTBEAT_MISADDRESSED] += 1
             log.warning("a heartbeat names another node than its subject", subject=heard.subject, names=beat.node)
         elif term.fleet.hear(beat, anyio.current_time()):
-            term.desk.wake()
+            term.desk.heard(beat.node)
 
     async with listening(term.connection, s.HEARTBEATS_ALL, hear):
         await anyio.sleep_forever()

@@ -38,7 +38,7 @@ async def place_tasks(term: Term) -> None:
         while True:
             await pace.breathe()
             free = IN_FLIGHT - placing
-            placements = term.desk.plan(anyio.current_time(), term.settings.node_lost_after_s, free) if free else []
+            placements = term.desk.plan(anyio.current_time(), free) if free else []
             if placements:
                 placing += len(placements)
                 tasks.start_soon(place, placements)

@@ -63,7 +63,7 @@ class Term:
         self.events = EventLog(connection, name)
         self.fleet = Fleet(anyio.current_time())
         self.book = RowBook(self._row_changed)
-        self.desk = Desk(self.book, self.fleet, connection.clock)
+        self.desk = Desk(self.book, self.fleet, connection.clock, lost_after_s=settings.node_lost_after_s)
         self.outcomes: Counter[str] = Counter()
         self.oddities: Counter[Oddity] = Counter()
         """What was passed over, by kind."""

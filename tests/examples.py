@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from broker.pull import Delivery
-from coordinator.snapshot import NodeState, Waiting
+from coordinator.snapshot import NodeFacts, NodeState, Task, Wanted
 from node.session import Session
 from schemas import subjects as s
 from schemas.event import AttemptFailed, Released
@@ -69,35 +69,36 @@ def a_heartbeat(node: str = "node-a", beat: int = 1, **fields: Any) -> Heartbeat
     return replace(beating, **fields)
 
 
-def a_node(node: str = "node-a", **fields: Any) -> NodeState:
-    """An idle node with four slots."""
-    state = NodeState(
+def a_node(node: str = "node-a", *, slots: int = 4, **fields: Any) -> NodeFacts:
+    """A node with four slots and nobody waiting in line."""
+    facts = NodeFacts(
         node=node,
         instance="i1",
-        slots=4,
-        room=4,
-        assigned=0,
-        tags=frozenset(),
+        slots=slots,
+        limit=slots,
         capabilities=frozenset({"http"}),
-        disk_free_bytes=100 * GIB,
-        disk_low_bytes=64 << 20,
-        trouble="",
+        disk_left=100 * GIB,
+        disk_low=64 << 20,
     )
-    return replace(state, **fields)
+    return replace(facts, **fields)
 
 
-def a_waiting(number: int, *, priority: int = 0, at: float | None = None, **fields: Any) -> Waiting:
-    """Task `number` in the queue: later numbers were submitted later unless `at` says otherwise."""
-    waiting = Waiting(
-        rank=(-priority, float(number) if at is None else at, a_task(number)),
+def a_state(facts: NodeFacts, *, assigned: int = 0, bandwidth_used: int = 0, turn: int = 0) -> NodeState:
+    """A node with so many tasks."""
+    return NodeState(facts, assigned, facts.disk_left, bandwidth_used, turn)
+
+
+def a_waiting(number: int, *, wanted: Wanted | None = None, **fields: Any) -> Task:
+    """Task `number` in the queue: later numbers were submitted later unless `order` says otherwise."""
+    task = Task(
         task=a_task(number),
+        owner=DEFAULT_OWNER,
+        priority=0,
+        order=number,
         sequence=number,
-        tags=frozenset(),
-        capability="http",
-        size=0,
-        avoid=(),
+        wanted=wanted or Wanted("http"),
     )
-    return waiting._replace(**fields)
+    return replace(task, **fields)
 
 
 def a_session(number: int = 1, *, priority: int = 0, **fields: Any) -> Session:

@@ -126,8 +126,8 @@ class CoordinatorMachine(Machine):
         if term is None:
             return "no term"
         desk = term.desk
-        left = {"rows": len(term.book), "reserved": desk._reserved.total(), "placing": len(desk._placing)}
-        left |= {"pending": len(desk._pending), "locks": len(term.locks)}
+        left = {"rows": len(term.book), "placing": len(desk._placing)}
+        left |= {"pending": len(desk.planner.pending), "locks": len(term.locks)}
         return ", ".join(f"{count} {what}" for what, count in left.items() if count)
 
 

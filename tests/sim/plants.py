@@ -97,9 +97,11 @@ def reservations_forgotten() -> None:
     """Placing: what is placed is reserved at once, for the row is not there yet."""
     right = desk.Desk.plan
 
-    def plan(self: desk.Desk, now: float, lost_after_s: float, limit: int) -> list[Placement]:
-        self._reserved.clear()
-        return right(self, now, lost_after_s, limit)
+    def plan(self: desk.Desk, now: float, limit: int) -> list[Placement]:
+        placements = right(self, now, limit)
+        for placement in placements:
+            self.planner.vacate(placement.task)
+        return placements
 
     desk.Desk.plan = plan  # type: ignore[method-assign]
 

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from coordinator import moves
-from coordinator.desk import Desk, waiting
+from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.promises import BEATS, Promises
 from coordinator.rowbook import RowBook
+from coordinator.wants import task_of
 from schemas.task import StoredRow
 from tests.examples import GIB, a_heartbeat, a_request, a_row, a_stored, a_task
 
@@ -53,13 +54,15 @@ def test_the_desk_counts_a_promise_before_the_nodes_next_heartbeat() -> None:
     """Each plan looks at the same heartbeat: together they must not promise more than there is."""
     clock, fleet = SimpleNamespace(now=lambda: 0.0), Fleet(0.0)
     book = RowBook(lambda _: None)
-    desk = Desk(book, fleet, clock)  # type: ignore[arg-type]
+    desk = Desk(book, fleet, clock, lost_after_s=10.0)  # type: ignore[arg-type]
     fleet.hear(a_heartbeat(disk_free_bytes=10 * GIB, disk_low_bytes=GIB, capabilities=("http",)), 0.0)
+
+    desk.heard("node-a")
 
     def placed(number: int, **request: Any) -> bool:
         book.learn(a_stored(number, task=a_task(number), request=a_request(**request)))
         desk.row_changed(a_task(number))
-        placements = desk.plan(0.0, 10.0, 9)
+        placements = desk.plan(0.0, 9)
         for placement in placements:
             row = moves.placed(a_row(task=a_task(number), request=a_request(**request)), placement.node, "i")
             book.learn(StoredRow(100 + number, row, 0.0))
@@ -69,11 +72,11 @@ def test_the_desk_counts_a_promise_before_the_nodes_next_heartbeat() -> None:
     assert placed(1, size=6 * GIB)
     assert not placed(2, size=4 * GIB)
     fleet.hear(a_heartbeat(beat=3, disk_free_bytes=10 * GIB, disk_low_bytes=GIB, capabilities=("http",)), 2.0)
-    desk.row_changed(a_task(2))
-    assert desk.plan(2.0, 10.0, 9), "the node counts for itself now: it has ended there"
+    desk.heard("node-a")
+    assert desk.plan(2.0, 9), "the node counts for itself now: it has ended there"
 
 
 def test_a_size_that_only_a_node_knew_is_planned_with() -> None:
     row = a_row(size=7)
-    assert waiting(a_stored(1, row)).size == 7
-    assert waiting(a_stored(1, row, request=a_request(size=9))).size == 9
+    assert task_of(a_stored(1, row)).size == 7
+    assert task_of(a_stored(1, row, request=a_request(size=9))).size == 9
