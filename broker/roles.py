@@ -44,6 +44,11 @@ def _consumer(verb: str, stream: str, name: str, filtered: str = "") -> str:
     return f"{API}.CONSUMER.{verb}.{stream}.{name}" + (f".{filtered}" if filtered else "")
 
 
+def _value(key: str) -> str:
+    """Reading one key of the bucket, from whichever replica."""
+    return f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(key)}"
+
+
 WATCH = (s.EVENTS_ALL, s.PROGRESS_ALL, s.HEARTBEATS_ALL)
 
 NODE_EVENTS = ("started", "attempt_failed", "released", "paused", "resumed", "finished.completed")
@@ -58,7 +63,7 @@ _NODE = Permissions(
         s.progress("*", NAME),
         s.heartbeat(NAME),
         s.bucket_key(s.node_lock_key(NAME)),
-        f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(s.node_lock_key(NAME))}",
+        *(_value(key(NAME)) for key in (s.node_lock_key, s.node_settings_key, s.node_share_key)),
         _consumer("CREATE", s.TASKS_STREAM, NAME, s.node_tasks(NAME)),
         _consumer("DELETE", s.TASKS_STREAM, NAME),
         _consumer("MSG.NEXT", s.TASKS_STREAM, NAME),
@@ -66,11 +71,15 @@ _NODE = Permissions(
     subscribe=(
         s.node_tasks(NAME),
         s.node_verb(NAME, "*"),
+        *(s.bucket_news(key(NAME)) for key in (s.node_settings_key, s.node_share_key)),
         *(f"$SRV.{verb}{its}" for verb in ("PING", "INFO", "STATS") for its in _OWN_SERVICE),
         _own_inbox(Role.NODE),
     ),
     answers=True,
 )
+
+DECIDED_KEYS = (s.POLICY_KEY, s.PLACING_KEY, s.node_settings_key("*"), s.node_share_key("*"))
+"""What whoever leads writes into the bucket, and follows. Operators ask the coordinator for it."""
 
 _STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
 
@@ -79,7 +88,7 @@ _COORDINATOR = Permissions(
         s.TASKS_WRITE_ALL,
         s.EVENTS_WRITE_ALL,
         s.TASKS_ALL,  # hints only: an empty body with the superseding sequence
-        s.bucket_key(s.LEADER_KEY),
+        *(s.bucket_key(key) for key in (s.LEADER_KEY, *DECIDED_KEYS)),
         *(f"{API}.STREAM.{verb}.{stream}" for stream in _STREAMS for verb in ("CREATE", "INFO", "MSG.GET")),
         f"{API}.STREAM.MSG.DELETE.{s.TASKS_STREAM}",
         *(f"{API}.CONSUMER.NAMES.{stream}" for stream in _STREAMS[:3]),
@@ -91,6 +100,7 @@ _COORDINATOR = Permissions(
         f"{s.ROOT}.control.*.*",
         s.HEARTBEATS_ALL,
         s.EVENTS_ALL,
+        *map(s.bucket_news, DECIDED_KEYS),
         "$SRV.>",  # services are discovered by it
         _own_inbox(Role.COORDINATOR),
     ),
@@ -111,7 +121,7 @@ def _looks_at_streams() -> tuple[str, ...]:
     return (
         f"{API}.INFO",
         *(f"{API}.STREAM.INFO.{stream}" for stream in _STREAMS),
-        f"{API}.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(s.LEADER_KEY)}",
+        _value(s.LEADER_KEY),
     )
 
 

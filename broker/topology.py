@@ -65,6 +65,7 @@ def declared(settings: BrokerSettings) -> dict[str, dict[str, Any]]:
         s.BUCKET_STREAM: common
         | {
             "subjects": [s.bucket_key(">")],
+            "republish": {"src": s.bucket_key(">"), "dest": s.bucket_news(">")},
             "retention": "limits",
             "discard": "new",
             "max_msgs_per_subject": 1,

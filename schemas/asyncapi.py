@@ -11,6 +11,8 @@ from schemas import subjects as s
 from schemas.event import KINDS
 from schemas.heartbeat import Heartbeat, Progress
 from schemas.lifecycle import Outcome
+from schemas.nodes import NodeShare, NodeWishes
+from schemas.policy import Policy
 from schemas.request import Request
 from schemas.task import TaskRow
 
@@ -82,6 +84,13 @@ CHANNELS: dict[str, Channel] = {
         "The table as stored: where a live task stands, secrets included; an empty body says the row is gone.",
         (TaskRow,),
     ),
+    "policy": Channel(s.bucket_news(s.POLICY_KEY), "The cluster's policy, as it was set just now.", (Policy,)),
+    "wishes": Channel(
+        s.bucket_news(s.node_settings_key("{node}")), "What was decided about a node just now.", (NodeWishes,)
+    ),
+    "shares": Channel(
+        s.bucket_news(s.node_share_key("{node}")), "A node's share of the cluster's bandwidth.", (NodeShare,)
+    ),
     "writtenEvents": Channel(_events(True, "{type}"), "Where events are written; nobody hears it.", _of_events(False)),
     "writtenOutcomes": Channel(
         _events(True, f"{FINISHED}.{{outcome}}"), "Where outcomes are written; nobody hears it.", _of_events(True)
@@ -101,6 +110,9 @@ OPERATIONS: dict[str, Operation] = {
     "followProgress": Operation("progress", "receive", "viewer", "Hear how far transfers are."),
     "followNodes": Operation("heartbeats", "receive", "viewer", "Hear the nodes."),
     "takeRows": Operation("rows", "receive", "node", "Hear what is placed here, and what is wished of it."),
+    "takeWishes": Operation("wishes", "receive", "node", "Hear what is decided about it; an empty body: nothing more."),
+    "takeShare": Operation("shares", "receive", "node", "Hear how much it may download."),
+    "followPolicy": Operation("policy", "receive", "coordinator", "Hear what operators decide."),
     "report": Operation("writtenEvents", "send", "node", "Report what became of an attempt."),
     "complete": Operation("writtenOutcomes", "send", "node", "Report a whole file: a node writes `completed` only."),
     "tellProgress": Operation("progress", "send", "node", "Tell how far a transfer is."),
@@ -125,6 +137,7 @@ _HEADERS: dict[str, dict[str, str]] = {
         for kind in contract.EVENTS.values()
     },
     "TaskRow": {s.SEQUENCE: "Its sequence in TASKS."},
+    **{kind.__name__: {s.SEQUENCE: "Its revision."} for kind in (Policy, NodeWishes, NodeShare)},
 }
 
 

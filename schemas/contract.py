@@ -10,7 +10,9 @@ from msgspec import Struct
 
 from schemas import __version__, control, event, transfer
 from schemas.heartbeat import Heartbeat, Progress
+from schemas.nodes import NodeShare, NodeWishes
 from schemas.options import ALLOWED
+from schemas.policy import Policy
 from schemas.request import DIGEST_HEX, Request
 from schemas.task import TaskRow
 
@@ -53,6 +55,7 @@ FILES: dict[str, Verb] = {
 def _payloads() -> dict[str, Any]:
     named = {"request": Request, "event": event.AnyEvent, **EVENTS}
     named |= {"heartbeat": Heartbeat, "progress": Progress, "task-row": TaskRow}
+    named |= {"policy": Policy, "node-wishes": NodeWishes, "node-share": NodeShare}
     asked = [kind for verb in (*CONTROL.values(), *FILES.values()) for kind in (verb.query, verb.answer, verb.refusal)]
     return named | {_kebab(kind.__name__): kind for kind in asked if kind is not bytes}
 

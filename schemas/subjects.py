@@ -154,8 +154,6 @@ FILE_SERVICE = "downdraft-files"
 """The service that each node runs, as `nats micro ls` lists it."""
 
 LEADER_KEY = "leader"
-
-
 POLICY_KEY = "policy"
 PLACING_KEY = "placing"
 """What the next leader must know of the last one's placing."""
@@ -178,3 +176,17 @@ def node_lock_key(node: str) -> str:
 def bucket_key(key: str) -> str:
     """The subject on which a key of the bucket is written."""
     return f"$KV.{BUCKET}.{key}"
+
+
+def key_of(subject: str) -> str:
+    """The key that is written on a subject of the bucket."""
+    return subject.removeprefix(bucket_key(""))
+
+
+def bucket_news(key: str) -> str:
+    """Where everyone who may know of a key hears what the bucket stored under it."""
+    return f"{ROOT}.bucket.{key}"
+
+
+def key_of_news(subject: str) -> str:
+    return subject.removeprefix(bucket_news(""))

@@ -24,6 +24,11 @@ def publishes(subject: str) -> Deed:
     return lambda connection: connection.publish(subject, b"{}")
 
 
+def reads(key: str) -> Deed:
+    """A value of the bucket."""
+    return publishes(f"$JS.API.DIRECT.GET.{s.BUCKET_STREAM}.{s.bucket_key(key)}")
+
+
 def hears(subject: str) -> Deed:
     async def deed(connection: Connection) -> None:
         async with listening(connection, subject, lambda heard: None):
@@ -58,6 +63,18 @@ FORBIDDEN: list[tuple[Role, str, Deed]] = [
     (Role.NODE, "node-1", publishes(s.task_write("node-1", TASK))),
     (Role.NODE, "node-1", publishes(s.bucket_key(s.LEADER_KEY))),
     (Role.NODE, "node-1", publishes(s.bucket_key(s.node_lock_key("node-2")))),
+    (Role.NODE, "node-1", publishes(s.bucket_key(s.POLICY_KEY))),
+    (Role.NODE, "node-1", publishes(s.bucket_key(s.node_settings_key("node-1")))),
+    (Role.NODE, "node-1", publishes(s.bucket_key(s.node_share_key("node-1")))),
+    (Role.NODE, "node-1", reads(s.POLICY_KEY)),
+    (Role.NODE, "node-1", reads(s.node_settings_key("node-2"))),
+    (Role.NODE, "node-1", reads(s.node_share_key("node-2"))),
+    (Role.NODE, "node-1", reads(s.PLACING_KEY)),
+    (Role.NODE, "node-1", publishes(f"$JS.API.STREAM.MSG.GET.{s.BUCKET_STREAM}")),
+    (Role.NODE, "node-1", publishes(s.bucket_news(s.node_settings_key("node-1")))),
+    (Role.NODE, "node-1", hears(s.bucket_news(s.POLICY_KEY))),
+    (Role.NODE, "node-1", hears(s.bucket_news(s.node_settings_key("node-2")))),
+    (Role.NODE, "node-1", hears(s.bucket_news(s.node_share_key("*")))),
     (Role.NODE, "node-1", hears(s.node_tasks("node-2"))),
     (Role.NODE, "node-1", publishes(s.node_verb("node-2", "read"))),
     (Role.NODE, "node-1", hears(s.node_verb("node-2", "read"))),
@@ -68,6 +85,16 @@ FORBIDDEN: list[tuple[Role, str, Deed]] = [
     (Role.OPERATOR, "", publishes(s.task_write("queued", TASK))),
     (Role.OPERATOR, "", hears(s.TASKS_TREE)),
     (Role.OPERATOR, "", hears(s.NODE_VERBS_ALL)),
+    (Role.OPERATOR, "", publishes(s.bucket_key(s.POLICY_KEY))),
+    (Role.OPERATOR, "", publishes(s.bucket_key(s.node_settings_key("node-1")))),
+    (Role.OPERATOR, "", reads(s.POLICY_KEY)),
+    (Role.OPERATOR, "", hears(s.bucket_news(s.POLICY_KEY))),
+    (Role.PRODUCER, "ann", publishes(s.bucket_key(s.POLICY_KEY))),
+    (Role.PRODUCER, "ann", publishes(s.control("admin", "policy-set"))),
+    (Role.VIEWER, "", hears(s.bucket_news(s.POLICY_KEY))),
+    (Role.GATEWAY, "", publishes(s.bucket_key(s.POLICY_KEY))),
+    (Role.COORDINATOR, "", publishes(s.bucket_news(s.POLICY_KEY))),
+    (Role.COORDINATOR, "", publishes(s.bucket_key(s.node_lock_key("node-1")))),
     (Role.COORDINATOR, "", publishes(s.node_verb("node-1", "delete"))),
     (Role.COORDINATOR, "", publishes("$JS.API.STREAM.DELETE.TASKS")),
     (Role.COORDINATOR, "", publishes("$JS.API.STREAM.PURGE.EVENTS")),

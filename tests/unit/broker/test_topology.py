@@ -77,6 +77,11 @@ def test_only_what_was_stored_is_republished_under_the_public_name(name: str) ->
     assert not stream["republish"]["src"].startswith("downloads.write.")
 
 
+def test_what_the_bucket_stores_is_republished_where_only_those_hear_it_whose_it_is() -> None:
+    republished = STREAMS[s.BUCKET_STREAM]["republish"]
+    assert republished == {"src": "$KV.downdraft.>", "dest": "downloads.bucket.>"}
+
+
 def test_the_inbox_is_a_work_queue_that_is_not_republished() -> None:
     requests = STREAMS[s.REQUESTS_STREAM]
     assert requests["retention"] == "workqueue"
