@@ -1,6 +1,7 @@
 """From the inbox to the table: every request becomes a row, or a rejection, before it is acked (rule 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import anyio
@@ -16,7 +17,7 @@ from coordinator.intake import ACK_WAIT_S, BATCH, take_in
 from coordinator.term import Term
 from schemas import subjects as s
 from schemas.errors import RequestInvalid
-from schemas.event import Queued
+from schemas.event import QUEUE_LIMIT, Queued, Rejected
 from schemas.ids import is_owner, rejected_task_id, source_of, task_id
 from schemas.lifecycle import State
 from schemas.oddity import Oddity
@@ -96,14 +97,36 @@ def first_row(delivery: Delivery, salt: int = 0, *, allow_noop: bool = False) ->
 async def claim(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError | None]:
     """Make the rows, read the outcomes, and only then return: for each request, whether it may be acked."""
     allow_noop = term.settings.allow_noop
-    fates = await _admit_all(term, [first_row(delivery, allow_noop=allow_noop) for delivery in deliveries])
+    with within_limits(term, [first_row(delivery, allow_noop=allow_noop) for delivery in deliveries]) as rows:
+        fates = await _admit_all(term, rows)
     for index, delivery in enumerate(deliveries):
         salt = 0
         while fates[index] is False:
-            log.warning("two requests have one id, salting", subject=delivery.subject)
+            log.info("this id is that of another request, or of one refused before: salting", subject=delivery.subject)
             salt += 1
-            (fates[index],) = await _admit_all(term, [first_row(delivery, salt, allow_noop=allow_noop)])
+            with within_limits(term, [first_row(delivery, salt, allow_noop=allow_noop)]) as rows:
+                (fates[index],) = await _admit_all(term, rows)
     return [fate if isinstance(fate, BrokerError) else None for fate in fates]
+
+
+@contextmanager
+def within_limits(term: Term, rows: Sequence[TaskRow]) -> Iterator[list[TaskRow]]:
+    """New tasks as they may be created: a refusal each where their owner may have no more of them waiting.
+
+    Until the end of the block the others have their places promised: what is created at once counts together.
+    """
+    try:
+        yield [_within_limit(term, row) for row in rows]
+    finally:
+        for row in rows:
+            term.owners.settle(row.task)
+
+
+def _within_limit(term: Term, row: TaskRow) -> TaskRow:
+    limit = term.policy.owner(row.owner).queued
+    if row.state is not State.QUEUED or limit is None or term.owners.admit(row.task, row.owner, limit):
+        return row
+    return moves.too_many(row, limit)
 
 
 async def admit(term: Term, row: TaskRow) -> bool:
@@ -125,7 +148,7 @@ async def _admit_all(term: Term, rows: Sequence[TaskRow]) -> list[bool | BrokerE
     for index in sorted(set(range(len(rows))) - set(free.values())):
         async with term.only(rows[index].task):
             (fates[index],) = await _admit_held(term, [rows[index]])
-    if rejected := [row for row, fate in zip(rows, fates, strict=True) if row.state is State.ENDING and fate is True]:
+    if rejected := [row for row, fate in zip(rows, fates, strict=True) if fate is True and _is_refused(term, row)]:
         async with anyio.create_task_group() as tasks:
             for row in rejected:
                 tasks.start_soon(_finish_rejected, term, row)
@@ -160,7 +183,7 @@ async def _admitted(
         raise ended
     if ended is not None:
         await term.clear(row.task)
-        return _same(ended.event.owner, getattr(ended.event, "source", ""), row)
+        return _same(ended.event.owner, getattr(ended.event, "source", ""), row) and not _may_come_again(ended, row)
     term.book.vouched.add(stored.sequence)
     if row.state is not State.ENDING:
         log.debug("request claimed", task=row.task, owner=row.owner, source=row.source)
@@ -177,6 +200,19 @@ async def _finish_rejected(term: Term, row: TaskRow) -> None:
             await term.finish(row.task)
     except BrokerError as error:
         log.warning("a rejection waits", task=row.task, problem=str(error))
+
+
+def _is_refused(term: Term, row: TaskRow) -> bool:
+    """Whether a refusal stands; where its task is there already, or has ended, nothing was refused."""
+    top = term.book.top(row.task) if row.state is State.ENDING else None
+    return top is not None and top.row.state is State.ENDING
+
+
+def _may_come_again(ended: StoredEvent, row: TaskRow) -> bool:
+    """Whether the outcome is that of an earlier request of this id, which was good but one too many at the time."""
+    event = ended.event
+    was_one_too_many = isinstance(event, Rejected) and event.where == QUEUE_LIMIT and event.submitted != row.submitted
+    return was_one_too_many and row.state is not State.ENDING
 
 
 def _same(owner: str, source: str, row: TaskRow) -> bool:

@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from broker.errors import BrokerError
 from broker.eventlog import history
 from broker.service import Handler, service
-from coordinator import views
+from coordinator import policies, views
 from coordinator.counting import Stats
 from coordinator.listing import Listing, Reaches
 from coordinator.steering import Steering
@@ -63,6 +63,9 @@ def _verbs(term: Term) -> dict[str, Verb]:
     async def count(_: str, __: bytes) -> msgspec.Struct:
         return await stats.reply()
 
+    async def policy(caller: str, _: bytes) -> msgspec.Struct:
+        return await policies.show(term, caller)
+
     return {
         "cancel": partial(steer, how=steering.cancel),
         "pause": partial(steer, how=steering.pause),
@@ -73,6 +76,8 @@ def _verbs(term: Term) -> dict[str, Verb]:
         "show": partial(_show, term, listing),
         "nodes": nodes,
         "stats": count,
+        "policy": policy,
+        "policy-set": partial(policies.change, term),
     }
 
 

@@ -16,7 +16,7 @@ from broker.connection import Connection
 from broker.errors import BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
-from coordinator import claim, control, feed, follow, place
+from coordinator import claim, control, feed, follow, place, policies
 from coordinator.term import Term
 from coordinator.watch import Watch
 from schemas import codec
@@ -97,6 +97,7 @@ class Coordinator:
                         claim.claim_requests,
                         follow.follow_facts,
                         place.place_tasks,
+                        policies.follow_policy,
                         self._keep_topology,
                     ):
                         tasks.start_soon(work, term)
@@ -149,11 +150,14 @@ def _said(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
 
 
 async def take_over(term: Term) -> None:
-    """Rule 4 to 6, in this order: fence the earlier leader, read the table, drain the facts, finish what was ending."""
+    """Rule 4 to 6, in this order: fence the earlier leader, read the table, drain the facts, read what operators
+    decided, finish what was ending.
+    """
     started = anyio.current_time()
     await _patiently(claim.open_consumer, term)
     await feed.audit(term)
     await _patiently(follow.drain, term)
+    await _patiently(policies.read, term)
     unfinished = [
         top
         async for top in feed.unhurried(term.book.tops())

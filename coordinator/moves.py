@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from coordinator import retries
-from schemas.event import AttemptFailed
+from schemas.event import QUEUE_LIMIT, AttemptFailed
 from schemas.ids import QUEUED
 from schemas.lifecycle import (
     Desired,
@@ -76,6 +76,21 @@ def refused(*, task: str, owner: str, source: str, where: str, reason: str, subm
         code=where,
         submitted=submitted,
     )
+
+
+def too_many(row: TaskRow, limit: int) -> TaskRow:
+    """What becomes of the first row of a good request whose owner has `limit` tasks waiting already.
+
+    It keeps its id, so that of two leaders who judge it differently one prevails; and its request, so that it can be
+    retried.
+    """
+    waiting = f"{limit} task{'' if limit == 1 else 's'} waiting already" if limit else "none waiting"
+    reason = (
+        f"{row.owner} has {waiting}, and the policy allows no more: submit it again, or `downdraft retry` it, when "
+        f"fewer wait; an operator may raise the limit: downdraft policy set --owner {row.owner} queued=…"
+    )
+    state = advance(row.state, Step.END)
+    return replace(row, state=state, outcome=Outcome.REJECTED, reason=reason, code=QUEUE_LIMIT, delay_s=0.0)
 
 
 def placed(row: TaskRow, node: str, instance: str) -> TaskRow:

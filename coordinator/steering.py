@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from broker.errors import BrokerError
 from coordinator import moves
-from coordinator.claim import admit
+from coordinator.claim import admit, within_limits
 from coordinator.listing import Listing, Reaches
 from coordinator.term import Term
 from schemas.control import IDS_MAX, Steer, Steered, SteerReply
-from schemas.event import Finished, Paused, Resumed
+from schemas.event import QUEUE_LIMIT, Finished, Paused, Rejected, Resumed
 from schemas.filter import TaskFilter
 from schemas.ids import TASK_ID, task_id
 from schemas.lifecycle import Desired, State
@@ -173,7 +173,7 @@ async def retry_ended(term: Term, event: Finished) -> Steered:
     """A new task with the request of one that has ended; the same one however often it is asked for."""
     if event.request is None:
         said = "its request held secrets, which are not kept once a task has ended: submit it again"
-        if event.kind == "finished.rejected":
+        if isinstance(event, Rejected) and event.where != QUEUE_LIMIT:
             said = "its request was rejected: submit a corrected one"
         return Steered(event.task, False, said)
     source = f"retry:{event.task}"
@@ -188,5 +188,8 @@ async def retry_ended(term: Term, event: Finished) -> Steered:
     if await term.events.outcome(row.task) is not None:
         said = f"it was retried as {row.task} already: retry that"
         return Steered(event.task, False, said, row.task, matched=False)
-    await admit(term, row)
+    with within_limits(term, [row]) as (row,):
+        if row.state is State.ENDING:
+            return Steered(event.task, False, row.reason)
+        await admit(term, row)
     return Steered(event.task, True, f"tried again as {row.task}", row.task)

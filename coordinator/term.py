@@ -24,12 +24,15 @@ from coordinator import moves
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.moves import End, Requeue
+from coordinator.owners import Owners
+from coordinator.policybook import PolicyBook
 from coordinator.rowbook import RowBook
 from coordinator.tasklocks import TaskLocks
 from schemas import subjects as s
-from schemas.event import Cancelled, Failed, Finished, Rejected, Retrying
+from schemas.event import QUEUE_LIMIT, Cancelled, Failed, Finished, Rejected, Retrying
 from schemas.lifecycle import Outcome, State
 from schemas.oddity import Oddity
+from schemas.policy import Policy
 from schemas.redact import told_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import StoredRow, TaskRow
@@ -64,6 +67,8 @@ class Term:
         self.fleet = Fleet(anyio.current_time())
         self.book = RowBook(self._row_changed)
         self.desk = Desk(self.book, self.fleet, connection.clock, lost_after_s=settings.node_lost_after_s)
+        self.policies = PolicyBook(self.desk.policy_changed)
+        self.owners = Owners()
         self.outcomes: Counter[str] = Counter()
         self.oddities: Counter[Oddity] = Counter()
         """What was passed over, by kind."""
@@ -76,6 +81,11 @@ class Term:
 
     def __repr__(self) -> str:
         return f"<Term {self.epoch} of {self.name}: {self.book!r}, {self.desk!r}>"
+
+    @property
+    def policy(self) -> Policy:
+        """The one that is followed."""
+        return self.policies.followed
 
     def only(self, task: str) -> AbstractAsyncContextManager[None]:
         """One step at a time for each task."""
@@ -243,13 +253,15 @@ class Term:
             return Failed(**about, reason=row.reason, code=row.code, history=row.history, history_cut=moves.cut(row))
         if row.outcome is Outcome.CANCELLED:
             return Cancelled(**about, reason=row.reason)
-        return Rejected(**about, reason=row.reason, where=row.code)
+        submitted = row.submitted if row.code == QUEUE_LIMIT else None
+        return Rejected(**about, reason=row.reason, where=row.code, submitted=submitted)
 
     def note_refused(self, stream: str) -> None:
         """The stream took no write, for something is full."""
         self.refused_at[stream] = anyio.current_time()
 
     def _row_changed(self, task: str) -> None:
+        self.owners.row_changed(task, self.book.top(task))
         if task in self.locks:
             self._changed.add(task)
         else:

@@ -42,6 +42,8 @@ CONTROL: dict[str, Verb] = {
     "show": Verb(control.ShowQuery, control.ShowReply, "One task and its events."),
     "nodes": Verb(control.Steer, control.NodesReply, "The nodes as heard; the query's fields do not matter."),
     "stats": Verb(control.Steer, control.StatsReply, "Counts by state and outcome; the query's fields do not matter."),
+    "policy": Verb(control.Steer, control.PolicyReply, "The cluster's policy; the query's fields do not matter."),
+    "policy-set": Verb(control.PolicySet, control.PolicySetReply, "Replace the cluster's policy; as `admin` only."),
 }
 FILES: dict[str, Verb] = {
     transfer.READ: Verb(transfer.ReadQuery, bytes, "A part of a finished file.", transfer.FileRefusal),

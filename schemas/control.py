@@ -4,7 +4,7 @@ Answers carry every field, defaults included: scripts read them.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -13,7 +13,7 @@ from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.view import TaskView as TaskView
 
-VERBS = ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats")
+VERBS = ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats", "policy", "policy-set")
 LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
@@ -153,6 +153,44 @@ class StatsReply(Struct, frozen=True, kw_only=True):
     """What was passed over since this leader leads, by kind (`schemas.oddity`); 0 is left out."""
     stores: tuple[StoreUse, ...] = ()
     """How full the streams are; none from a coordinator of an older version."""
+
+
+class PolicyReply(Struct, frozen=True, kw_only=True):
+    """The cluster's policy as the leader follows it. An owner is shown the entries that concern them."""
+
+    policy: dict[str, Any]
+    """As the payload `policy`; what is left out is at its default."""
+    revision: int
+    """What a change must name; 0 where none was ever set."""
+    strategies: tuple[str, ...]
+    """Those that are installed where the leader runs."""
+    problem: str = ""
+    """Why the leader does not follow all that was set."""
+    is_unreadable: bool = False
+    """What was set can't be read: `policy` is the last one that could, or the defaults."""
+
+
+class PolicySet(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """policy-set: replace the whole policy. For operators."""
+
+    policy: dict[str, Any]
+    """As the payload `policy`."""
+    revision: int
+    """Of the one that this was made from: where another change came between, nothing is done."""
+    deadline: datetime | None = None
+    """Not carried out after this moment, as in `Steer`."""
+
+
+class PolicySetReply(Struct, frozen=True, kw_only=True):
+    ok: bool
+    said: str
+    """A sentence for people: what is wrong and what to do, where it was not set."""
+    where: str = ""
+    """The field at fault."""
+    is_conflict: bool = False
+    """Another change came between: read it, and decide again."""
+    revision: int = 0
+    """Of what stands now."""
 
 
 class ErrorReply(Struct, frozen=True):

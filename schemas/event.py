@@ -10,6 +10,8 @@ from schemas.lifecycle import Desired, Outcome
 from schemas.request import Request
 from schemas.task import AttemptRecord, FailureClass
 
+QUEUE_LIMIT = "owner.queued"
+
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type"):
     """What all events carry. `time` is the broker's, as the writer follows it; order is the stream's."""
@@ -137,7 +139,9 @@ class Rejected(Finished, frozen=True, kw_only=True, tag="finished.rejected"):
 
     reason: str
     where: str = ""
-    """The field at fault."""
+    """The field at fault; QUEUE_LIMIT for a good request of an owner who has too many tasks waiting."""
+    submitted: datetime | None = None
+    """With QUEUE_LIMIT: when the inbox stored it. The same id asked for again later is another request."""
 
 
 AnyEvent = (

@@ -16,6 +16,7 @@ class Oddity(StrEnum):
     HEARTBEAT_UNREADABLE = "heartbeat_unreadable"
     HEARTBEAT_MISADDRESSED = "heartbeat_misaddressed"
     CONTROL_UNREADABLE = "control_unreadable"
+    POLICY_UNREADABLE = "policy_unreadable"
 
 
 WORDS: dict[Oddity, str] = {
@@ -31,6 +32,7 @@ WORDS: dict[Oddity, str] = {
     Oddity.HEARTBEAT_UNREADABLE: "heartbeats that could not be read",
     Oddity.HEARTBEAT_MISADDRESSED: "heartbeats under another node's name",
     Oddity.CONTROL_UNREADABLE: "commands that could not be read",
+    Oddity.POLICY_UNREADABLE: "policies that could not be read",
 }
 
 LATE = frozenset({Oddity.FACT_OF_OLD_ATTEMPT, Oddity.FACT_OF_OTHER_NODE, Oddity.FACT_OF_ENDED_TASK})

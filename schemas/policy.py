@@ -87,8 +87,7 @@ def decode_policy(body: bytes) -> Policy:
     try:
         return checked(codec.decode(body, Policy))
     except msgspec.ValidationError as error:
-        where, what = codec.explain(error)
-        raise PolicyInvalid(where, what[:1].lower() + what[1:]) from error
+        raise _put_into_words(body, error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PolicyInvalid("", f"not JSON ({error})") from error
 
@@ -122,6 +121,39 @@ def checked(policy: Policy) -> Policy:
         said = f"there is no time zone {policy.time_zone!r}; write one such as Europe/Berlin or UTC"
         raise PolicyInvalid("time_zone", said) from error
     return replace(policy, origins=origins)
+
+
+_FIELDS: dict[str, type[Struct]] = {
+    "": Policy,
+    "owners": OwnerPolicy,
+    "origins": OriginPolicy,
+    "bin_pack_weights": BinPackWeights,
+}
+"""What may stand in each part."""
+
+
+def _put_into_words(body: bytes, error: msgspec.ValidationError) -> PolicyInvalid:
+    where, what = codec.explain(error)
+    section = re.split(r"[.\[]", where)[0]
+    where = _with_entry(body, where)
+    _, is_unknown, name = what.partition("unknown field ")
+    if is_unknown:
+        known = ", ".join(field.name for field in msgspec.structs.fields(_FIELDS[section]))
+        return PolicyInvalid(f"{where}.{name}".lstrip("."), f"there is no such field; there are: {known}")
+    if where == "strategy" and "regex" in what:
+        return PolicyInvalid(where, "is no name of a strategy: those are of a-z, 0-9 and '-'")
+    return PolicyInvalid(where, what[:1].lower() + what[1:])
+
+
+def _with_entry(body: bytes, where: str) -> str:
+    """`owners[...].weight` with the owner's name: of entries the decoder tells only that there is one."""
+    section, found, rest = where.partition("[...]")
+    if not found or section not in ("owners", "origins"):
+        return where
+    for name, entry in msgspec.json.decode(body)[section].items():
+        if not msgspec_ok({section: {name: entry}}, Policy):
+            return f"{section}.{name}{rest}"
+    return where
 
 
 def msgspec_ok(value: Any, kind: Any) -> bool:

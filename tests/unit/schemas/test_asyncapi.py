@@ -80,7 +80,7 @@ def test_an_operation_uses_messages_of_its_own_channel(name: str) -> None:
     assert operation["action"] in {"send", "receive"}
     for one in (operation, *([operation["reply"]] if "reply" in operation else [])):
         channel = one["channel"]["$ref"]
-        assert re.fullmatch(r"#/channels/[\w.]+", channel)
+        assert re.fullmatch(r"#/channels/[\w.-]+", channel)
         for message in one["messages"]:
             assert message["$ref"].startswith(f"{channel}/messages/")
 

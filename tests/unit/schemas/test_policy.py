@@ -1,0 +1,83 @@
+"""What a policy may say, and the words for what it may not."""
+
+from typing import Any
+
+import pytest
+
+from schemas.errors import PolicyInvalid
+from schemas.policy import OriginPolicy, OwnerPolicy, Policy, decode_policy, policy_of
+
+FIELDS = "strategy, bin_pack_weights, spread_tag, owners, origins, bandwidth, time_zone"
+WRONG: list[tuple[Any, str]] = [
+    ([1], "expected object, got array"),
+    ({"strateg": "x"}, f"strateg: there is no such field; there are: {FIELDS}"),
+    ({"strategy": 5}, "strategy: expected str, got int"),
+    ({"strategy": "Bin Pack"}, "strategy: is no name of a strategy: those are of a-z, 0-9 and '-'"),
+    ({"bin_pack_weights": {"disk": 2}}, "bin_pack_weights.disk: expected float <= 1.0"),
+    (
+        {"bin_pack_weights": {"cpu": 1}},
+        "bin_pack_weights.cpu: there is no such field; there are: bandwidth, disk",
+    ),
+    ({"spread_tag": "a zone"}, "spread_tag: write the part of a tag before its '=', such as zone"),
+    ({"owners": [1]}, "owners: expected object, got array"),
+    ({"owners": {"alice": {"weight": 0}}}, "owners.alice.weight: expected float >= 0.01"),
+    ({"owners": {"bob": {}, "alice": {"queued": 1.5}}}, "owners.alice.queued: expected int | null, got float"),
+    (
+        {"owners": {"alice": {"wieght": 2}}},
+        "owners.alice.wieght: there is no such field; there are: weight, queued, running",
+    ),
+    (
+        {"owners": {"Alice": {}}},
+        "owners.Alice: is not an owner: use a-z, 0-9, '-' and '_', or '*' for all others",
+    ),
+    ({"origins": {"*.example.org": {"running": 0}}}, "origins.*.example.org.running: expected int >= 1"),
+    (
+        {"origins": {"example.org": {"bytes_per_s": "fast"}}},
+        "origins.example.org.bytes_per_s: not a size: 'fast' (try 1048576, 500K, 20M or 1G)",
+    ),
+    (
+        {"origins": {"example.org": {"bytes_per_s": 0}}},
+        "origins.example.org.bytes_per_s: must be at least 1 byte a second; leave it out for no limit",
+    ),
+    (
+        {"origins": {"http://example.org/": {}}},
+        "origins.http://example.org/: write a host, host:port, *.suffix, or '*' for all others",
+    ),
+    ({"bandwidth": "20M"}, "bandwidth: expected array, got str"),
+    (
+        {"bandwidth": ["20M", "Mon 25:00-26:00 5M"]},
+        "bandwidth[1]: '25:00' is no time of the day; write it as 08:00, up to 24:00",
+    ),
+    (
+        {"time_zone": "Mars/Olympus"},
+        "time_zone: there is no time zone 'Mars/Olympus'; write one such as Europe/Berlin or UTC",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), WRONG)
+def test_what_is_wrong_is_named_with_what_to_do(values: Any, said: str) -> None:
+    with pytest.raises(PolicyInvalid) as refusal:
+        policy_of(values)
+    assert str(refusal.value) == said
+
+
+def test_what_is_not_json_is_said_to_be_none() -> None:
+    with pytest.raises(PolicyInvalid, match="not JSON"):
+        decode_policy(b"strategy: spread")
+
+
+def test_an_empty_policy_is_the_default_one() -> None:
+    assert policy_of({}) == Policy()
+
+
+def test_sizes_and_host_names_have_one_stored_form() -> None:
+    policy = policy_of({"origins": {"Example.ORG": {"bytes_per_s": "20M"}}})
+    assert policy.origins == {"example.org": OriginPolicy(bytes_per_s=20 << 20)}
+
+
+def test_an_owner_without_an_entry_is_one_of_all_others() -> None:
+    policy = policy_of({"owners": {"alice": {"weight": 2}, "*": {"queued": 10}}})
+    assert policy.owner("alice") == OwnerPolicy(weight=2)
+    assert policy.owner("bob") == OwnerPolicy(queued=10)
+    assert Policy().owner("bob") == OwnerPolicy()
