@@ -61,9 +61,18 @@ class Ran(NamedTuple):
     shown: bool
 
 
+def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command that does something, with its name as typed: `ls`, `policy show`."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
 def help_lines() -> Iterator[str]:
-    group: Any = typer.main.get_command(app)
-    for command in group.commands.values():
+    for _, command in commands():
         for line in (command.help or "").splitlines():
             if line.strip().startswith("downdraft "):
                 yield line

@@ -12,6 +12,7 @@ import typer
 from schemas.event import KINDS
 from schemas.request import Request, decode_request
 from schemas.settings import Settings, names
+from tests.harness.examples import commands
 from tools.cli import app
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -27,7 +28,7 @@ def blocks(file: Path, language: str) -> list[str]:
 def documented_commands() -> list[str]:
     """Every `downdraft …` of the documentation and of the commands' own help."""
     lines = [line for file in DOCS for body in blocks(file, "sh") for line in body.splitlines()]
-    lines += [line for command in GROUP.commands.values() for line in (command.help or "").splitlines()]
+    lines += [line for _, command in commands() for line in (command.help or "").splitlines()]
     found = [line.strip().split("  #")[0].split(" | ")[0] for line in lines]
     return sorted({line for line in found if line.startswith("downdraft ")})
 
@@ -35,11 +36,15 @@ def documented_commands() -> list[str]:
 @pytest.mark.parametrize("line", documented_commands())
 def test_a_documented_command_line_is_understood(line: str) -> None:
     _, name, *arguments = shlex.split(line)
-    GROUP.commands[name].make_context(name, arguments)
+    command = GROUP.commands[name]
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        command = command.commands[name]
+    command.make_context(name, arguments)
 
 
 def test_every_command_shows_an_example_in_its_help() -> None:
-    for name, command in GROUP.commands.items():
+    for name, command in commands():
         assert f"downdraft {name}" in (command.help or ""), name
 
 

@@ -17,3 +17,19 @@ def nodes(incomplete: str) -> list[str]:
     up = find_up(Path.cwd())
     names = up.pids if up is not None else {}
     return sorted(name for name in names if name.startswith("node-") and name.startswith(incomplete))
+
+
+def strategies(incomplete: str) -> list[str]:
+    """Strategies that are installed here; elsewhere, where the coordinators run, there may be others."""
+    from coordinator.installed import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def policy_fields(incomplete: str) -> list[str]:
+    """Fields of the policy up to their `=`; after `strategy=` the strategies."""
+    field, equals, value = incomplete.partition("=")
+    if equals:
+        return [f"strategy={name}" for name in strategies(value)] if field == "strategy" else []
+    starts = ("strategy=", "spread_tag=", "time_zone=", "bin_pack_weights.bandwidth=", "bin_pack_weights.disk=")
+    return [start for start in (*starts, "owners.", "origins.") if start.startswith(incomplete)]

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from broker.health import Account, Server, Stream
 from broker.lease import Holder
-from schemas.control import NodeView, StatsReply, TaskView
+from schemas.control import NodeView, PolicyReply, StatsReply, TaskView
 
 
 class Trouble(StrEnum):
@@ -145,3 +145,4 @@ class Cluster(Struct, frozen=True):
     stats: Known[StatsSeen]
     nodes: Known[tuple[NodeView, ...]]
     queue: Known[QueueSeen]
+    policy: Known[PolicyReply] = Missing(Trouble.SKIPPED, "nobody was asked for it")

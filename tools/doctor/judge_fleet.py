@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from broker.lease import Holder
 from coordinator.filters import DISK_LOW_BYTES
-from schemas.control import NodeView, StatsReply, TaskView
+from schemas.control import NodeView, PolicyReply, StatsReply, TaskView
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired
 from schemas.oddity import FALSE, LATE, UNREADABLE, WORDS
@@ -27,7 +27,7 @@ def judge_fleet(cluster: Cluster, version: str) -> list[Finding]:
     """`version` is that of this command."""
     found = [judge_leader(cluster.stats, cluster.lease)]
     if not isinstance(cluster.stats, Missing):
-        found += [judge_reports(cluster.stats), judge_stores(cluster.stats.reply)]
+        found += [judge_reports(cluster.stats), judge_stores(cluster.stats.reply), judge_policy(cluster.policy)]
     if isinstance(cluster.nodes, Missing):
         return [*found, _not_asked("nodes.online", cluster.nodes), _not_asked("queue.placeable", cluster.queue)]
     found += judge_nodes(cluster.nodes, version)
@@ -78,6 +78,20 @@ def judge_reports(stats: StatsSeen) -> Finding:
     if late >= LATE_MIN and late > LATE_SHARE * ended:
         return warning(check, said, "nodes report late: look into their logs, and at their connection to the broker")
     return ok(check, said)
+
+
+def judge_policy(policy: Known[PolicyReply]) -> Finding:
+    """Whether the leader follows all that operators asked for."""
+    check = "leader.policy"
+    if isinstance(policy, Missing):
+        return unchecked(check, policy)
+    if policy.is_unreadable:
+        remedy = "bring the coordinators to the version that wrote it, or replace it: downdraft policy set --file"
+        return problem(check, policy.problem, remedy)
+    if policy.problem:
+        remedy = "install what is missing where coordinators run, or choose another: downdraft policy set strategy=…"
+        return problem(check, policy.problem, remedy)
+    return ok(check, f"revision {policy.revision} is followed" if policy.revision else "none is set: defaults hold")
 
 
 def judge_stores(reply: StatsReply) -> Finding:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from broker.errors import BrokerError
 from broker.lease import Holder, Lease
 from broker.roles import Role
 from schemas import subjects as s
-from schemas.control import ListQuery, ListReply, NodesReply, NodeView, StatsReply, Steer, TaskView
+from schemas.control import ListQuery, ListReply, NodesReply, NodeView, PolicyReply, StatsReply, Steer, TaskView
 from schemas.filter import Standing, TaskFilter
 from schemas.ids import DEFAULT_OWNER
 from schemas.redact import redact_servers
@@ -51,6 +51,8 @@ QUEUE_PAGES_MAX = 10
 STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
 
 T = TypeVar("T")
+Told: TypeAlias = tuple[Known[StatsSeen], Known[tuple[NodeView, ...]], Known[QueueSeen], Known[PolicyReply]]
+"""What the leading coordinator says."""
 
 
 async def look_at_cluster(
@@ -79,8 +81,8 @@ async def look_at_cluster(
         tasks.start_soon(ask, "leader", "what the coordinator says", partial(_leader, role=role, name=name))
         answers["store"] = await looked(partial(_store, target), "the server's own figures")
     streams, clock = _both(answers["streams"])
-    stats, nodes, queue = _all_three(answers["leader"])
-    return Cluster(server, answers["account"], answers["store"], streams, clock, answers["lease"], stats, nodes, queue)
+    told = _all_told(answers["leader"])
+    return Cluster(server, answers["account"], answers["store"], streams, clock, answers["lease"], *told)
 
 
 async def _asked(
@@ -131,9 +133,7 @@ async def _lease(connection: Connection) -> Holder | None:
     return found.holder if found is not None else None
 
 
-async def _leader(
-    connection: Connection, *, role: Role | None, name: str
-) -> tuple[StatsSeen, Known[tuple[NodeView, ...]], Known[QueueSeen]]:
+async def _leader(connection: Connection, *, role: Role | None, name: str) -> Told:
     client = Client(connection, role, name)
     began = anyio.current_time()
     stats = StatsSeen(await client.ask("stats", Steer(), StatsReply), anyio.current_time() - began)
@@ -147,7 +147,12 @@ async def _leader(
         queue = await _queue(client)
     except Refused as error:
         queue = Missing(Trouble.FAILED, str(error))
-    return stats, nodes, queue
+    policy: Known[PolicyReply]
+    try:
+        policy = await client.ask("policy", Steer(), PolicyReply)
+    except Refused:  # it answered the others
+        policy = Missing(Trouble.SKIPPED, "the coordinator that leads is of an older version, which has none")
+    return stats, nodes, queue, policy
 
 
 async def _queue(client: Client) -> QueueSeen:
@@ -188,12 +193,11 @@ def _both(answer: Any) -> tuple[dict[str, Known[StreamSeen]], Known[float]]:
     return streams, clock
 
 
-def _all_three(answer: Any) -> tuple[Known[StatsSeen], Known[tuple[NodeView, ...]], Known[QueueSeen]]:
+def _all_told(answer: Known[Told]) -> Told:
     if isinstance(answer, Missing):
         rest = Missing(Trouble.SKIPPED, "no coordinator told")
-        return answer, rest, rest
-    stats, nodes, queue = answer
-    return stats, nodes, queue
+        return answer, rest, rest, rest
+    return answer
 
 
 def _nothing(missing: Missing) -> Cluster:
@@ -207,6 +211,7 @@ def _nothing(missing: Missing) -> Cluster:
         stats=missing,
         nodes=missing,
         queue=missing,
+        policy=missing,
     )
 
 

@@ -9,7 +9,7 @@ from broker.health import Account, Follower, Server, Stream
 from broker.lease import Holder
 from coordinator.filters import DISK_LOW_BYTES
 from schemas import subjects as s
-from schemas.control import NodeView
+from schemas.control import NodeView, PolicyReply
 from schemas.lifecycle import Desired, State
 from schemas.view import TaskView
 from tests.examples import GIB, TASK, a_heartbeat
@@ -31,7 +31,7 @@ from tools.doctor.facts import (
 )
 from tools.doctor.findings import Finding, Status, listed
 from tools.doctor.judge_broker import judge_broker, judge_clock, judge_streams
-from tools.doctor.judge_fleet import judge_leader, judge_nodes, judge_queue
+from tools.doctor.judge_fleet import judge_leader, judge_nodes, judge_policy, judge_queue
 from tools.doctor.judge_machine import judge_choice, judge_credentials, judge_folder, judge_program, judge_settings
 
 OK, WARNING, PROBLEM, UNCHECKED = Status.OK, Status.WARNING, Status.PROBLEM, Status.UNCHECKED
@@ -73,6 +73,20 @@ def status_of(findings: list[Finding], check: str) -> Status:
     [found] = [finding for finding in findings if finding.check == check]
     assert found.remedy if found.status in (WARNING, PROBLEM) else True, "what is wrong says what to do"
     return found.status
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        (PolicyReply(policy={}, revision=0, strategies=()), OK),
+        (PolicyReply(policy={}, revision=7, strategies=()), OK),
+        (PolicyReply(policy={}, revision=7, strategies=(), problem="'ours' is not installed"), PROBLEM),
+        (PolicyReply(policy={}, revision=7, strategies=(), problem="can't be read", is_unreadable=True), PROBLEM),
+        (SKIPPED, Status.UNCHECKED),
+    ],
+)
+def test_a_policy_that_is_not_followed_is_told(policy: Known[PolicyReply], status: Status) -> None:
+    assert status_of([judge_policy(policy)], "leader.policy") is status
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_no_help_loads_what_only_the_work_needs() -> None:
 
 
 def test_asking_for_the_version_or_for_help_loads_none_of_it(tmp_path: Path) -> None:
-    for arguments in (["--version"], ["--help"], ["ls", "--help"]):
+    for arguments in (["--version"], ["--help"], ["ls", "--help"], ["policy", "set", "--help"]):
         modules = loaded(*arguments, folder=tmp_path)
         assert "tools.cli" in modules
         assert HEAVY & modules == set(), arguments
