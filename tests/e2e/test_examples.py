@@ -101,6 +101,19 @@ RULES = {
     "downdraft nodes --server nats://broker:4222 --creds keys/operator.creds": Rule("node-1"),
     "downdraft stats": Rule("^nodes online +[23] "),
     "downdraft stats --json": Rule('"nodes_online":'),
+    "downdraft policy show": Rule("^strategy "),
+    "downdraft policy show --toml": Rule("^# Revision "),
+    "downdraft policy show --json": Rule('"strategies":'),
+    "downdraft policy set strategy=bin-pack": Rule("^strategy .* bin-pack$", alone=True),
+    "downdraft policy set --strategy spread --spread-tag zone": Rule("^spread_tag .* zone$", adds="--dry-run"),
+    "downdraft policy set --owner alice weight=2 queued=1000 --owner '*' queued=10000": Rule(
+        r"^owners.\*.queued .* 10,000$", adds="--dry-run"
+    ),
+    "downdraft policy set --origin '*.example.org' running=4 bytes_per_s=20M --dry-run": Rule("nothing was set"),
+    "downdraft policy set --window 'Mon-Fri 08:00-18:00 20M' --time-zone Europe/Berlin": Rule(
+        "^bandwidth: Mon,Tue,Wed,Thu,Fri 08:00-18:00 20 MiB/s .* set$", adds="--dry-run"
+    ),
+    "downdraft policy set --file policy.toml": Rule("^strategy .* round-robin$", adds="--dry-run"),
     "downdraft cancel 0123456789abcdef": Rule(r"✓ [0-9a-f]{16}  being cancelled", task="active"),
     "downdraft cancel --label project=mirror --since 2h": Rule("✓ .* being cancelled", alone=True, task="active"),
     "downdraft cancel --state queued --origin '*.example.org' --dry-run": Rule(
@@ -213,6 +226,7 @@ class Stage:
         """Run one example in an empty folder, below the cluster's unless it must be apart."""
         (folder / "Downloads").mkdir(parents=True)
         (folder / "list.txt").write_text(f"{self.origin.url('file/one')}\n{self.origin.url('file/two')}\n")
+        (folder / "policy.toml").write_text('strategy = "round-robin"\n')
         script = folder / "on-end.sh"
         script.write_text('#!/bin/sh\necho "script heard $DOWNDRAFT_OUTCOME"\n')
         script.chmod(0o755)

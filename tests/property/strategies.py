@@ -72,6 +72,7 @@ _fields = {
     "history": st.lists(records, max_size=3).map(tuple),
     "history_cut": st.integers(0, 1000),
     "where": words,
+    "submitted": st.none() | moments,
 }
 """A strategy for each name an event's field may have: a new field without one fails loudly."""
 

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 import typer
 
+from coordinator.installed import BUILT_IN
 from schemas.event import KINDS
+from schemas.policy import OriginPolicy, OwnerPolicy, Policy, decode_policy
 from schemas.request import Request, decode_request
 from schemas.settings import Settings, names
 from tests.harness.examples import commands
@@ -57,6 +59,25 @@ def test_the_page_on_requests_names_every_field() -> None:
     page = (CHECKOUT / "docs" / "requests.md").read_text()
     fields = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert fields == [field.name for field in msgspec.structs.fields(Request)]
+
+
+@pytest.mark.parametrize("body", blocks(CHECKOUT / "docs" / "policy.md", "json"))
+def test_a_documented_policy_is_valid(body: str) -> None:
+    assert decode_policy(body.encode()) != Policy()
+
+
+def test_the_page_on_the_policy_names_every_field_and_default() -> None:
+    page = (CHECKOUT / "docs" / "policy.md").read_text()
+    fields = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert fields == [
+        field.name for kind in (Policy, OwnerPolicy, OriginPolicy) for field in msgspec.structs.fields(kind)
+    ]
+    weights = Policy().bin_pack_weights
+    assert f"| `bin_pack_weights` | `bandwidth` {weights.bandwidth}, `disk` {weights.disk} |" in page
+    assert f"| `strategy` | `{Policy().strategy}` |" in page
+    assert f"| `time_zone` | `{Policy().time_zone}` |" in page
+    for strategy in BUILT_IN:
+        assert f"`{strategy}`" in page
 
 
 def test_the_page_on_settings_names_every_setting_with_its_default() -> None:
