@@ -24,7 +24,21 @@ COLOURS = {
     State.REJECTED: "red",
 }
 PASSED_OVER = frozenset(
-    {"type", "task", "owner", "time", "name", "labels", "source", "request", "history", "uris", "tags", "retry_of"}
+    {
+        "type",
+        "task",
+        "owner",
+        "time",
+        "name",
+        "labels",
+        "source",
+        "submitted",
+        "request",
+        "history",
+        "uris",
+        "tags",
+        "retry_of",
+    }
 )
 """Fields of an event that are no news in its line: shown elsewhere, or too long."""
 DAY_S = 86_400
