@@ -4,7 +4,7 @@ Counted as rows change, a step each; every task is remembered by one reference, 
 """
 
 from schemas.lifecycle import State
-from schemas.task import StoredRow
+from schemas.task import StoredRow, TaskRow
 
 
 class _Tally:
@@ -23,13 +23,6 @@ class _Tally:
         self.count -= 1
         if not self.count:
             del self._among[self._owner]
-
-
-def _more(owner: str, among: dict[str, _Tally]) -> _Tally:
-    """One more of an owner's."""
-    tally = among.get(owner) or _Tally(owner, among)
-    tally.count += 1
-    return tally
 
 
 class Owners:
@@ -58,12 +51,20 @@ class Owners:
 
     def row_changed(self, task: str, top: StoredRow | None) -> None:
         """The true row of a task is `top` now; None: it has none any more. Safe to repeat."""
-        if top is not None:
-            self.settle(task)
-        before = self._counted.pop(task, None)
-        if top is not None and top.row.state is not State.ENDING:
-            among = self._queued if top.row.state is State.QUEUED else self._running
-            self._counted[task] = _more(top.row.owner, among)
+        if top is None:
+            now = None
+        else:
+            if self._promised:
+                self.settle(task)
+            now = self._tally(top.row)
+        before = self._counted.get(task)
+        if now is before:
+            return
+        if now is not None:
+            now.count += 1
+            self._counted[task] = now
+        else:
+            del self._counted[task]
         if before is not None:
             before.less()
 
@@ -73,13 +74,22 @@ class Owners:
             return True  # the same request once more: it comes to nothing
         if self.queued(owner) + _count(self._coming, owner) >= limit:
             return False
-        self._promised[task] = _more(owner, self._coming)
+        promise = self._coming.get(owner) or _Tally(owner, self._coming)
+        promise.count += 1
+        self._promised[task] = promise
         return True
 
     def settle(self, task: str) -> None:
         """The task's fate is known: it is counted itself now, or did not come."""
         if (promise := self._promised.pop(task, None)) is not None:
             promise.less()
+
+    def _tally(self, row: TaskRow) -> _Tally | None:
+        """Where it is counted."""
+        if row.state is State.ENDING:
+            return None
+        among = self._queued if row.state is State.QUEUED else self._running
+        return among.get(row.owner) or _Tally(row.owner, among)
 
 
 def _count(tallies: dict[str, _Tally], owner: str) -> int:

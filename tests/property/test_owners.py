@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -45,6 +45,7 @@ def test_what_is_counted_is_what_stands(changes: list[tuple[str, State | None]])
     st.integers(0, 4),
     st.lists(st.tuples(st.sampled_from(TASKS), st.sampled_from(("ask", "create", "give up", "run", "end")))),
 )
+@example(2, [(TASKS[0], "ask"), (TASKS[0], "create"), (TASKS[1], "ask")])
 def test_never_more_wait_than_the_limit_however_asking_and_creating_mix(
     limit: int, steps: list[tuple[str, str]]
 ) -> None:
