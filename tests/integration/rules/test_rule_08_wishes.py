@@ -9,7 +9,7 @@ from broker.roles import Role
 from coordinator import watch
 from schemas import codec
 from schemas import subjects as s
-from schemas.control import Steer, Steered, SteerReply
+from schemas.control import VERBS, Steer, Steered, SteerReply
 from schemas.lifecycle import Desired
 from schemas.task import TaskRow
 from tests.harness.broker import Broker
@@ -162,8 +162,7 @@ async def test_the_control_service_can_be_discovered_and_says_what_was_wrong(bro
         await leader.until_leading()
         info = json.loads((await admin.request("$SRV.INFO.downdraft-control")).data)
         assert {endpoint["subject"] for endpoint in info["endpoints"]} == {
-            f"downloads.control.*.{verb}"
-            for verb in ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats")
+            f"downloads.control.*.{verb}" for verb in VERBS
         }
         answer = await admin.request(s.control("admin", "cancel"), b'{"ids": 7}')
         assert json.loads(answer.data) == {"error": "ids: Expected array, got int"}
