@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from broker import keys
 from broker.errors import Deposed
 from broker.standing import Changes, Found
-from coordinator import installed
-from coordinator.policybook import not_installed
+from coordinator import strategies
+from coordinator.speeds import Speeds
 from coordinator.term import Term
 from schemas import codec
 from schemas import subjects as s
@@ -41,28 +41,27 @@ async def follow_policy(term: Term) -> None:
 def _take(term: Term, found: Found | None) -> None:
     book = term.policies
     before = book.revision
-    book.take(found, installed.names())
+    book.take(found)
     if book.revision == before:
         return
-    if book.is_unreadable:
-        term.oddities[Oddity.POLICY_UNREADABLE] += 1
     if book.problem:
-        log.error("the policy is not followed as it was set", revision=book.revision, problem=book.problem)
+        term.oddities[Oddity.POLICY_UNREADABLE] += 1
+        log.error("the policy can't be read", revision=book.revision, problem=book.problem)
     else:
-        log.info("following the policy", revision=book.revision, strategy=book.followed.strategy)
+        log.info("following the policy", revision=book.revision, strategy=book.policy.strategy)
 
 
 async def show(term: Term, caller: str) -> PolicyReply:
     """The verb `policy`."""
-    book, shown = term.policies, term.policies.stands
+    book, shown = term.policies, term.policies.policy
     if caller != ADMIN_CALLER:
         shown = replace(shown, owners={who: its for who, its in shown.owners.items() if who in (caller, OTHERS)})
     return PolicyReply(
         policy=to_builtins(shown),
         revision=book.revision,
-        strategies=installed.names(),
-        problem=book.problem,
-        is_unreadable=book.is_unreadable,
+        strategies=strategies.names(),
+        problem=book.problem or term.desk.planner.trouble,
+        is_unreadable=bool(book.problem),
     )
 
 
@@ -95,8 +94,7 @@ async def change(term: Term, caller: str, body: bytes) -> PolicySetReply | Error
 
 
 def _checked(asked: PolicySet) -> Policy:
-    """Raises PolicyInvalid."""
-    policy, strategies = policy_of(asked.policy), installed.names()
-    if policy.strategy not in strategies:
-        raise PolicyInvalid("strategy", not_installed(policy.strategy, strategies))
+    """What is asked for, where it can be followed here. Raises PolicyInvalid."""
+    policy = policy_of(asked.policy)
+    strategies.strategy_of(policy, Speeds())
     return policy

@@ -84,8 +84,7 @@ class Term:
 
     @property
     def policy(self) -> Policy:
-        """The one that is followed."""
-        return self.policies.followed
+        return self.policies.policy
 
     def only(self, task: str) -> AbstractAsyncContextManager[None]:
         """One step at a time for each task."""

@@ -72,6 +72,8 @@ def _checked(values: Values, strategies: tuple[str, ...]) -> Values:
 
     policy = policy_of(values)
     if policy.strategy not in strategies:
-        raise PolicyInvalid("strategy", f"{policy.strategy!r} is not installed; there are: {', '.join(strategies)}")
+        raise PolicyInvalid(
+            "strategy", f"there is no {policy.strategy!r} where the coordinator runs; there are {', '.join(strategies)}"
+        )
     checked: Values = msgspec.to_builtins(policy)
     return checked

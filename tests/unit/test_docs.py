@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import typer
 
-from coordinator.installed import BUILT_IN
+from coordinator.strategies import BUILT_IN
 from schemas.event import KINDS
 from schemas.policy import OriginPolicy, OwnerPolicy, Policy, decode_policy
 from schemas.request import Request, decode_request

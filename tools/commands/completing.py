@@ -21,7 +21,7 @@ def nodes(incomplete: str) -> list[str]:
 
 def strategies(incomplete: str) -> list[str]:
     """Strategies that are installed here; elsewhere, where the coordinators run, there may be others."""
-    from coordinator.installed import names
+    from coordinator.strategies import names
 
     return [name for name in names() if name.startswith(incomplete)]
 

@@ -130,7 +130,7 @@ async def test_a_whole_policy_is_not_set_over_a_change_that_came_between(broker:
     [
         ({"owners": {"alice": {"weight": 0}}}, "owners.alice.weight", "expected float >= 0.01"),
         ({"stratgy": "spread"}, "stratgy", "there is no such field"),
-        ({"strategy": "ours"}, "strategy", "'ours' is not installed where this coordinator runs; there are: least-"),
+        ({"strategy": "ours"}, "strategy", "there is no strategy 'ours' on this coordinator; there are least-"),
     ],
 )
 async def test_what_is_wrong_with_a_policy_is_told_by_its_field(
@@ -193,3 +193,15 @@ async def test_a_policy_that_is_asked_for_too_late_is_not_set(broker: Broker) ->
         with pytest.raises(Refused, match="too late"):
             await client.ask("policy-set", late, PolicySetReply)
         assert (await policies.read(client)).policy == {}
+
+
+async def test_a_strategy_that_is_not_installed_here_is_told_of_and_the_rest_is_followed(broker: Broker) -> None:
+    await put(broker, json.dumps(TWICE | {"strategy": "ours"}).encode())
+    async with coordinator(broker, settings=STEADY) as leader, operator(broker) as client:
+        term = await answering(leader, client)
+        shown = await policies.read(client)
+        assert shown.problem.startswith("strategy: there is no strategy 'ours' on this coordinator; there are least-")
+        assert not shown.is_unreadable
+        assert term.policy.owner("alice").weight == 2
+        await policies.change(client, lambda values: values | {"strategy": "spread"})
+        assert not (await policies.read(client)).problem

@@ -7,7 +7,7 @@ import anyio
 
 from broker.roles import Role
 from broker.standing import Found
-from coordinator import claim, installed
+from coordinator import claim
 from coordinator.term import Term
 from schemas.control import PolicySet, PolicySetReply, Steer, SteerReply
 from schemas.event import QUEUE_LIMIT, Rejected
@@ -153,11 +153,11 @@ async def test_the_next_leader_counts_what_it_finds(broker: Broker) -> None:
 async def test_a_refusal_whose_ack_was_lost_stays_one_even_where_there_is_room_by_then(broker: Broker) -> None:
     delivery = a_delivery(b'{"id":"twice","uris":["http://origin.invalid/f"]}', owner="ann")
     async with recording(broker) as seen, bare_term(broker) as term:
-        term.policies.take(Found(b'{"owners":{"ann":{"queued":0}}}', 1), installed.names())
+        term.policies.take(Found(b'{"owners":{"ann":{"queued":0}}}', 1))
         assert await claim.claim(term, [delivery]) == [None]
         refused = await seen.outcome(task_id("ann", "id:twice"))
         assert isinstance(refused, Rejected)
         assert refused.reason.startswith("ann has none waiting, and the policy allows no more")
-        term.policies.take(None, installed.names())
+        term.policies.take(None)
         assert await claim.claim(term, [delivery._replace(delivered=2)]) == [None]
         assert len(term.book) == 0
