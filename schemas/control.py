@@ -4,6 +4,7 @@ Answers carry every field, defaults included: scripts read them.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,7 +14,7 @@ from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.view import TaskView as TaskView
 
-VERBS = ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats")
+VERBS = ("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "nodes", "stats")
 LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
@@ -35,6 +36,29 @@ class Steer(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Not carried out after this moment: a coordinator that slept must not apply yesterday's wish."""
 
 
+class How(StrEnum):
+    """What a position counts from, as in aria2's changePosition; beyond either end means that end."""
+
+    SET = "set"
+    """The beginning: 0 goes first."""
+    CUR = "cur"
+    """Where the task stands now: -1 is one up."""
+    END = "end"
+    """The end: 0 goes last, -1 before the last."""
+
+
+class Prioritise(Steer, frozen=True, omit_defaults=True, kw_only=True):
+    """prioritise: another priority, another position, or both.
+
+    A position is one among the queued tasks of the same owner and priority. Several tasks are moved together and keep
+    their order: the first of them comes to the position, the others follow it.
+    """
+
+    priority: Annotated[int, Meta(ge=-10, le=10)] | None = None
+    position: int | None = None
+    how: How = How.SET
+
+
 class Steered(Struct, frozen=True):
     """What became of one id."""
 
@@ -46,6 +70,8 @@ class Steered(Struct, frozen=True):
     """The task that `retry` made."""
     matched: bool = True
     """False where it was left alone because it is not, or no more, what `where` or the verb means: no failure."""
+    position: int | None = None
+    """`prioritise`: how many queued tasks of its owner and priority go before it now; None where it is not queued."""
 
 
 class SteerReply(Struct, frozen=True):

@@ -72,6 +72,7 @@ _fields = {
     "history": st.lists(records, max_size=3).map(tuple),
     "history_cut": st.integers(0, 1000),
     "where": words,
+    "position": st.none() | st.integers(0, 1_000_000),
 }
 """A strategy for each name an event's field may have: a new field without one fails loudly."""
 
@@ -84,6 +85,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ev.Released,
     ev.Paused,
     ev.Resumed,
+    ev.Prioritised,
     *ev.OUTCOME_EVENTS.values(),
 )
 
