@@ -1,12 +1,13 @@
 """The verb `prioritise`: another priority, or another position among the queued tasks of one owner and priority."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
 
 from coordinator import moves, positions
+from coordinator.line import Line
 from coordinator.listing import Listing, Reaches
 from coordinator.positions import NoRoom, Plan, Slot
 from coordinator.steering import Steering, left_alone
@@ -18,8 +19,6 @@ from schemas.task import StoredRow, TaskRow, order_of
 
 CHUNK = 500
 """Rows looked at in one go, before others may run: a millisecond."""
-SORT_CHUNK = 10_000
-"""Slots sorted in one go; joining sorted runs afterwards is quick."""
 
 
 class Queue(NamedTuple):
@@ -71,12 +70,11 @@ class Prioritising:
             if asked.priority is not None:
                 queue = queue._replace(priority=asked.priority)
             moving.setdefault(queue, []).append(_slot_of(top.row))
-        standing = await self._standing(moving)
+        lines = await self._lines(moving)
         plans = []
         for queue, slots in moving.items():
             slots.sort()
-            own = {slot.task for slot in slots}
-            others = [slot for slot in standing[queue] if slot.task not in own]
+            others = lines[queue]
             if asked.position is None:
                 plans.append(positions.staying(others, slots))
             else:
@@ -94,17 +92,23 @@ class Prioritising:
             if asked.where is None or asked.where.matches(self._listing.view(top)):
                 yield top
 
-    async def _standing(self, queues: Iterable[Queue]) -> dict[Queue, list[Slot]]:
-        """All that is in these queues, sorted; found in one walk over the book, which holds nobody up."""
-        found: dict[Queue, list[Slot]] = {queue: [] for queue in queues}
-        if not found:
-            return found
+    async def _lines(self, moving: Mapping[Queue, Iterable[Slot]]) -> dict[Queue, Line]:
+        """Who else is in these queues; found in one walk over the book, which holds nobody up."""
+        lines: dict[tuple[str, int], Line] = {queue: Line() for queue in moving}
+        own = {slot.task for slots in moving.values() for slot in slots}
+        if not lines:
+            return {}
         for at, top in enumerate(self._term.book.tops()):
             if at % CHUNK == CHUNK - 1:
                 await anyio.lowlevel.checkpoint()
-            if top.row.state is State.QUEUED and (slots := found.get(_queue_of(top.row))) is not None:
-                slots.append(_slot_of(top.row))
-        return {queue: await _sorted(slots) for queue, slots in found.items()}
+            row = top.row
+            if row.state is State.QUEUED and row.request is not None:
+                line = lines.get((row.owner, row.request.priority))
+                if line is not None and row.task not in own:
+                    line.add(order_of(row), row.task)
+        for line in lines.values():
+            await line.sort()
+        return {Queue(*queue): line for queue, line in lines.items()}
 
     async def _make_room(self, shifts: Iterable[Slot]) -> None:
         """One after the other: broken off at any point, the neighbours still stand in their order."""
@@ -157,12 +161,3 @@ def _slot_of(row: TaskRow) -> Slot:
 
 def _age_s(term: Term, top: StoredRow) -> float:
     return term.connection.clock.now() - top.stored_at
-
-
-async def _sorted(slots: list[Slot]) -> list[Slot]:
-    runs: list[Slot] = []
-    for start in range(0, len(slots), SORT_CHUNK):
-        runs += sorted(slots[start : start + SORT_CHUNK])
-        await anyio.lowlevel.checkpoint()
-    runs.sort()
-    return runs

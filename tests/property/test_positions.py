@@ -1,15 +1,18 @@
 """Positions in the queue: a task comes to stand where it is wished to, and no other is overtaken, at any moment."""
 
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator import positions
+from coordinator import line, positions
+from coordinator.line import Line
 from coordinator.positions import NEIGHBOURS_MAX, SPACE, NoRoom, Plan, Slot, insert, staying, target
 from schemas.control import How
 from tests.examples import a_task
+from tests.property.strategies import task_ids
 
 NOW_NS = 1 << 60
 
@@ -157,3 +160,17 @@ def test_orders_are_whole_numbers_that_any_store_can_hold() -> None:
     assert all(isinstance(slot.order, int) and slot.order < 1 << 63 for slot in after)
     assert all(one.order < other.order for one, other in pairwise(after))
     assert positions.COMFORT > 1
+
+
+@given(st.lists(st.tuples(orders, task_ids), max_size=60, unique_by=lambda slot: slot[1]), st.data())
+async def test_a_line_is_its_slots_in_their_order(slots: list[tuple[int, str]], data: st.DataObject) -> None:
+    found = Line()
+    with patch.object(line, "RUN", 7):
+        for order, task in slots:
+            found.add(order, task)
+        await found.sort()
+    expected = sorted(Slot(*slot) for slot in slots)
+    assert list(found) == expected
+    assert len(found) == len(expected)
+    start, stop = data.draw(st.integers(0, 60)), data.draw(st.integers(0, 60))
+    assert found[start:stop] == expected[start:stop]
