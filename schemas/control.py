@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from schemas.event import AnyEvent
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
+from schemas.lifecycle import State
 from schemas.view import TaskView as TaskView
 
 VERBS = ("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "nodes", "stats")
@@ -105,6 +106,62 @@ class ShowQuery(Struct, frozen=True):
 class ShowReply(Struct, frozen=True):
     task: TaskView | None
     events: tuple[AnyEvent, ...] = ()
+
+
+class ExplainQuery(Struct, frozen=True):
+    id: str
+
+
+class NodeVerdict(Struct, frozen=True, kw_only=True):
+    """What placing thinks of one node for one task, at the moment of the answer."""
+
+    node: str
+    online: bool
+    excluded: str = ""
+    """Why it can't have the task, as the end of a sentence that begins with the node; empty where it can."""
+    score: tuple[float | str | None, ...] = ()
+    """What the strategy gives it, the lowest is best; null where that is no finite number."""
+    rank: int | None = None
+    """1 for the node that would get it, 2 for the next; None where it is excluded."""
+    note: str = ""
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """One time a task was placed."""
+
+    time: datetime
+    attempt: int
+    node: str
+    why: str
+
+
+class ExplainReply(Struct, frozen=True, kw_only=True):
+    """Why a task stands where it stands, or what it waits for."""
+
+    task: str
+    owner: str
+    state: State
+    name: str = ""
+    priority: int = 0
+    submitted: datetime | None = None
+    """None once it has ended."""
+    finished: datetime | None = None
+    node: str = ""
+    """Where it stands, or stood when it ended; empty while it is queued."""
+    why: str = ""
+    """Why it was placed there."""
+    reason: str = ""
+    """Why it came back to the queue, or ended so."""
+    placed: tuple[Placed, ...] = ()
+    """Each time it was placed, the last of many, newest last."""
+    strategy: str = ""
+    """By which nodes are chosen now; this and what follows is empty once it has ended."""
+    waits_for: tuple[str, ...] = ()
+    """While it is queued: what keeps it there, what matters most first; each a sentence without its full stop."""
+    ahead: int | None = None
+    """How many tasks go before it; None where it is not queued, or nobody has counted."""
+    nodes: tuple[NodeVerdict, ...] = ()
+    """Every node that was heard."""
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
