@@ -246,12 +246,14 @@ async def test_where_no_room_can_be_made_it_is_said_and_nothing_is_moved(
         assert list(term.book.tops()) == before
 
 
-async def test_many_who_move_tasks_at_the_same_time_each_get_what_they_asked_for(broker: Broker) -> None:
+async def test_tasks_that_are_moved_at_the_same_time_do_not_come_to_stand_in_one_place(broker: Broker) -> None:
     async with stage(broker) as on:
         tasks = await on.submit(30)
+        term = on.leader.term
+        serving = Prioritising(term, listing := Listing(term), Steering(term, listing))
 
         async def move(task: str, how: How) -> None:
-            await on.prioritise(task, position=0, how=how)
+            await serving.prioritise(Prioritise(ids=(task,), position=0, how=how), lambda owner: True)
 
         async with anyio.create_task_group() as asking:
             for task in tasks[10:20]:
