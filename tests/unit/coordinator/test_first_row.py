@@ -95,7 +95,7 @@ def test_requests_that_were_stored_in_the_same_instant_keep_their_order() -> Non
 
 def test_the_order_is_the_same_for_each_redelivery_and_that_of_the_inbox() -> None:
     """370 ns apart, as fast as nats-server stores them; sequences count on beyond what is added."""
-    times = [(sequence, 10**18 + 370 * sequence) for sequence in range(1, 3000)]
+    times = [(sequence, 10**18 + 500 + 370 * sequence) for sequence in range(1, 3000)]
     orders = [first_row(a_delivery(GOOD, sequence=sequence, stored_ns=at)).order for sequence, at in times]
     assert orders == sorted(set(orders))
     assert orders == [first_row(a_delivery(GOOD, sequence=number, stored_ns=at)).order for number, at in times]
