@@ -25,7 +25,7 @@ from tests.harness.broker import Broker
 from tests.harness.leader import RunningCoordinator, bare_term, coordinator
 from tests.harness.producing import Producer, producer
 from tests.harness.recorder import recording
-from tests.harness.scripted import scripted_node
+from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
 from tools.client import Client, Refused, open_client
@@ -67,6 +67,11 @@ async def stage(broker: Broker) -> AsyncIterator[Stage]:
     ):
         await answering(leader, client)
         yield Stage(ann, leader, client)
+
+
+def first_rows(node: ScriptedNode) -> list[TaskRow]:
+    """Of each task the first row that came to a node, in the order of their coming."""
+    return list({row.task: row for row in reversed(node.every_row)}.values())[::-1]
 
 
 async def test_tasks_are_queued_in_the_order_of_the_inbox(broker: Broker) -> None:
@@ -128,6 +133,21 @@ async def test_another_priority_goes_in_by_age_unless_a_position_is_asked_for(br
         assert (result.position, result.said) == (1, "priority +5, 1 of default before it")
         (result,) = await on.prioritise(c, priority=-2)
         assert (result.position, on.row(c).request.priority) == (0, -2)  # type: ignore[union-attr]
+
+
+async def test_tasks_are_placed_as_they_stand_in_the_queue(broker: Broker) -> None:
+    async with stage(broker) as on:
+        a, b, c, d, e = await on.submit(5, tags=[])
+        await on.prioritise(d, position=0)
+        await on.prioritise(a, position=0, how=How.END)
+        await on.prioritise(c, priority=1)
+        async with scripted_node(broker, slots=1) as node:
+            for number in range(5):
+                rows = await eventually(
+                    lambda expected=number + 1: rows if len(rows := first_rows(node)) >= expected else None
+                )
+                await node.complete(rows[number])
+            assert [row.task for row in first_rows(node)] == [c, d, b, e, a]
 
 
 async def test_a_running_task_keeps_its_new_priority_for_the_next_try(broker: Broker) -> None:
