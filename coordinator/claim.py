@@ -28,6 +28,9 @@ from schemas.task import StoredRow, TaskRow
 log = structlog.get_logger()
 
 PREFIX = "claim-"
+SEQUENCES_TOLD_APART = 64
+"""Nanoseconds. nats-server takes about 400 for a message, so that adding fewer turns no two of them around; where its
+clock is too coarse to tell them apart, the sequence does."""
 
 
 async def open_consumer(term: Term) -> str:
@@ -90,7 +93,12 @@ def first_row(delivery: Delivery, salt: int = 0, *, allow_noop: bool = False) ->
             submitted=submitted,
         )
     return moves.claimed(
-        task=task_id(owner, source, salt), owner=owner, source=source, request=request, submitted=submitted
+        task=task_id(owner, source, salt),
+        owner=owner,
+        source=source,
+        request=request,
+        submitted=submitted,
+        order=delivery.stored_ns + delivery.sequence % SEQUENCES_TOLD_APART,
     )
 
 

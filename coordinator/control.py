@@ -14,11 +14,12 @@ from broker.service import Handler, service
 from coordinator import policies, views
 from coordinator.counting import Stats
 from coordinator.listing import Listing, Reaches
+from coordinator.prioritising import Prioritising
 from coordinator.steering import Steering
 from coordinator.term import Term
 from schemas import __version__, codec
 from schemas import subjects as s
-from schemas.control import ErrorReply, ListQuery, NodesReply, ShowQuery, ShowReply, Steer, SteerReply
+from schemas.control import ErrorReply, ListQuery, NodesReply, Prioritise, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.event import Finished
 from schemas.ids import ADMIN_CALLER, TASK_ID
 from schemas.oddity import Oddity
@@ -49,10 +50,14 @@ async def answer(term: Term, *, task_status: TaskStatus[None] = TASK_STATUS_IGNO
 def _verbs(term: Term) -> dict[str, Verb]:
     listing = Listing(term)
     steering = Steering(term, listing)
+    prioritising = Prioritising(term, listing, steering)
     stats = Stats(term, listing.holdings)
 
     async def steer(caller: str, body: bytes, *, how: Callable[[Steer, Reaches], Awaitable[SteerReply]]) -> SteerReply:
         return await how(codec.decode(body, Steer), partial(may, caller))
+
+    async def prioritise(caller: str, body: bytes) -> msgspec.Struct:
+        return await prioritising.prioritise(codec.decode(body, Prioritise), partial(may, caller))
 
     async def page(caller: str, body: bytes) -> msgspec.Struct:
         return await listing.page(codec.decode(body, ListQuery), partial(may, caller))
@@ -72,6 +77,7 @@ def _verbs(term: Term) -> dict[str, Verb]:
         "resume": partial(steer, how=steering.resume),
         "retry": partial(steer, how=steering.retry),
         "clear": partial(steer, how=steering.clear),
+        "prioritise": prioritise,
         "list": page,
         "show": partial(_show, term, listing),
         "nodes": nodes,

@@ -45,9 +45,12 @@ class Requeue(NamedTuple):
 
 
 def claimed(
-    *, task: str, owner: str, source: str, request: Request, submitted: datetime, retry_of: str = ""
+    *, task: str, owner: str, source: str, request: Request, submitted: datetime, retry_of: str = "", order: int = 0
 ) -> TaskRow:
-    """The first row of a task. A `not_before` becomes a delay from the moment it was stored."""
+    """The first row of a task. A `not_before` becomes a delay from the moment it was stored.
+
+    `order`: its place among equals; 0: as it was submitted.
+    """
     delay_s = max(0.0, (request.not_before - submitted).total_seconds()) if request.not_before else 0.0
     return TaskRow(
         task=task,
@@ -58,6 +61,7 @@ def claimed(
         place=QUEUED,
         submitted=submitted,
         delay_s=delay_s,
+        order=order,
         retry_of=retry_of,
     )
 
@@ -177,7 +181,28 @@ def wished(row: TaskRow, asked: Desired, *, waited_s: float = 0.0) -> TaskRow | 
     desired = wish(row.desired, asked)
     if desired is row.desired:
         return None
-    return replace(row, desired=desired, delay_s=max(0.0, row.delay_s - max(0.0, waited_s)))
+    return replace(row, desired=desired, delay_s=_delay_left(row, waited_s))
+
+
+def prioritised(row: TaskRow, priority: int | None, order: int | None, *, waited_s: float = 0.0) -> TaskRow | None:
+    """The row with another priority, and while it is queued another order; None where nothing changes.
+
+    `waited_s`: as for `wished`.
+    """
+    request = row.request
+    if request is None or row.state not in (State.QUEUED, State.ASSIGNED):
+        return None
+    if priority is not None and priority != request.priority:
+        request = replace(request, priority=priority)
+    if order is None or row.state is not State.QUEUED:
+        order = row.order
+    if request is row.request and order == row.order:
+        return None
+    return replace(row, request=request, order=order, delay_s=_delay_left(row, waited_s))
+
+
+def _delay_left(row: TaskRow, waited_s: float) -> float:
+    return max(0.0, row.delay_s - max(0.0, waited_s))
 
 
 def overdue(row: TaskRow) -> TaskRow | End | None:

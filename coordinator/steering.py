@@ -34,22 +34,22 @@ class Steering:
         self._listing = listing
 
     async def cancel(self, asked: Steer, reaches: Reaches) -> SteerReply:
-        return await self._all(asked, reaches, cancel)
+        return await self.each(asked, reaches, cancel)
 
     async def pause(self, asked: Steer, reaches: Reaches) -> SteerReply:
-        return await self._all(asked, reaches, pause)
+        return await self.each(asked, reaches, pause)
 
     async def resume(self, asked: Steer, reaches: Reaches) -> SteerReply:
-        return await self._all(asked, reaches, resume)
+        return await self.each(asked, reaches, resume)
 
     async def retry(self, asked: Steer, reaches: Reaches) -> SteerReply:
         """At once what waits for its next try, as a new task what has ended."""
-        return await self._all(asked, reaches, retry, retry_ended)
+        return await self.each(asked, reaches, retry, retry_ended)
 
     async def clear(self, asked: Steer, reaches: Reaches) -> SteerReply:
         """Cancel what is queued: of these ids, or of all that the caller reaches."""
         if asked.ids:
-            return await self._all(asked, reaches, clear)
+            return await self.each(asked, reaches, clear)
         where = asked.where or TaskFilter()
         ids: list[str] = []
         async for view in self._listing.every(where, reaches):
@@ -57,10 +57,11 @@ class Steering:
                 ids.append(view.task)
                 if len(ids) > IDS_MAX:
                     break
-        reply = await self._all(replace(asked, ids=tuple(ids[:IDS_MAX]), where=where), reaches, clear)
+        reply = await self.each(replace(asked, ids=tuple(ids[:IDS_MAX]), where=where), reaches, clear)
         return replace(reply, more=len(ids) > IDS_MAX)
 
-    async def _all(self, asked: Steer, reaches: Reaches, step: Step, ended_step: EndedStep | None = None) -> SteerReply:
+    async def each(self, asked: Steer, reaches: Reaches, step: Step, ended_step: EndedStep | None = None) -> SteerReply:
+        """Take a step on each task that is meant, and tell what became of it."""
         results: dict[str, Steered] = {}
         limiter = anyio.CapacityLimiter(STEER_IN_FLIGHT)
 
@@ -94,7 +95,7 @@ class Steering:
                     return Steered(task, False, "too late: the request's own deadline has passed")
                 # The row that is judged is the one that is written over: a changed one is judged again.
                 if asked.where is not None and not asked.where.matches(view := self._listing.view(top)):
-                    return _left_alone(task, f"it does not match any more: it is {view.state}")
+                    return left_alone(task, f"it does not match any more: it is {view.state}")
                 done = await step(term, top)
                 if done is not None:
                     return done
@@ -106,16 +107,17 @@ class Steering:
         event = stored.event
         assert isinstance(event, Finished)
         if asked.where is not None and not asked.where.matches(ended(event)):
-            return _left_alone(task, f"it does not match any more: it is {ended(event).state}")
+            return left_alone(task, f"it does not match any more: it is {ended(event).state}")
         return await step(self._term, event)
 
 
-def _left_alone(task: str, said: str) -> Steered:
+def left_alone(task: str, said: str) -> Steered:
+    """Nothing was done, for it is not what was meant."""
     return Steered(task, False, said, matched=False)
 
 
 async def over_already(_: Term, event: Finished) -> Steered:
-    return _left_alone(event.task, f"it is {ended(event).state} already")
+    return left_alone(event.task, f"it is {ended(event).state} already")
 
 
 async def cancel(term: Term, top: StoredRow) -> Steered | None:
@@ -132,7 +134,7 @@ async def resume(term: Term, top: StoredRow) -> Steered | None:
 
 async def clear(term: Term, top: StoredRow) -> Steered | None:
     if top.row.state is not State.QUEUED:
-        return _left_alone(top.row.task, "it is not queued")
+        return left_alone(top.row.task, "it is not queued")
     return await cancel(term, top)
 
 
@@ -142,7 +144,7 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steere
     change = moves.wished(row, asked, waited_s=waited_s)
     if change is None:
         if row.state is State.ENDING:
-            return _left_alone(row.task, "it is ending already")
+            return left_alone(row.task, "it is ending already")
         return Steered(row.task, row.desired is asked, f"it is to {row.desired} already")
     if isinstance(change, moves.End):
         try:
@@ -163,7 +165,7 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steere
 async def retry(term: Term, top: StoredRow) -> Steered | None:
     change = moves.due_at_once(top.row)
     if change is None:
-        return _left_alone(top.row.task, "it has not ended, and does not wait for a next try")
+        return left_alone(top.row.task, "it has not ended, and does not wait for a next try")
     if await term.cas(change, top.sequence) is None:
         return None
     return Steered(top.row.task, True, "tried again now")

@@ -9,7 +9,7 @@ from schemas.control import NodeView
 from schemas.heartbeat import Heartbeat, Held
 from schemas.lifecycle import State
 from schemas.redact import redact_uri
-from schemas.task import StoredRow
+from schemas.task import StoredRow, order_of
 from schemas.view import TaskView
 
 RUNNING_PHASES = frozenset({"active", "verifying", "reporting"})
@@ -68,6 +68,7 @@ def live(term: Term, stored: StoredRow, held: Held | None, *, in_full: bool = Tr
         tags=request.tags if request else (),
         labels=request.labels if request else {},
         priority=request.priority if request else 0,
+        order=order_of(row),
         reason=row.reason,
         submitted=row.submitted,
         due_in_s=round(term.desk.due_in_s(stored), 1) if row.state is State.QUEUED else 0.0,

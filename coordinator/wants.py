@@ -5,9 +5,7 @@ from functools import lru_cache
 from coordinator.snapshot import Stand, Task, Wanted
 from schemas.redact import origin_of
 from schemas.request import Request
-from schemas.task import StoredRow, TaskRow
-
-NANOSECONDS = 1_000_000_000
+from schemas.task import StoredRow, TaskRow, order_of
 
 
 def task_of(stored: StoredRow) -> Task:
@@ -35,11 +33,6 @@ def stand_of(row: TaskRow) -> Stand:
         return Stand(row.place, row.owner, (), 0)
     bandwidth = request.resources.bytes_per_s if request.resources else 0
     return Stand(row.place, row.owner, origins_of(request), bandwidth)
-
-
-def order_of(row: TaskRow) -> int:
-    """Among equals the lowest goes first: nanoseconds since 1970, unless somebody moved it."""
-    return row.order or (int(row.submitted.timestamp() * NANOSECONDS) if row.submitted else 0)
 
 
 def size_of(row: TaskRow) -> int:

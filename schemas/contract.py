@@ -38,6 +38,9 @@ CONTROL: dict[str, Verb] = {
     "resume": Verb(*_STEERS, "Let paused tasks go on."),
     "retry": Verb(*_STEERS, "Try again: at once what waits for its next try, as a new task what has ended."),
     "clear": Verb(*_STEERS, "Cancel what is queued: of these ids, or everything the caller reaches."),
+    "prioritise": Verb(
+        control.Prioritise, control.SteerReply, "Change tasks' priority, or their position in the queue."
+    ),
     "list": Verb(control.ListQuery, control.ListReply, "Live tasks, a page at a time."),
     "show": Verb(control.ShowQuery, control.ShowReply, "One task and its events."),
     "nodes": Verb(control.Steer, control.NodesReply, "The nodes as heard; the query's fields do not matter."),

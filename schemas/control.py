@@ -4,6 +4,7 @@ Answers carry every field, defaults included: scripts read them.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -11,9 +12,13 @@ from msgspec import Meta, Struct
 from schemas.event import AnyEvent
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
+from schemas.lifecycle import State
 from schemas.view import TaskView as TaskView
 
-VERBS = ("cancel", "pause", "resume", "retry", "clear", "list", "show", "nodes", "stats", "policy", "policy-set")
+VERBS = (
+    *("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "nodes", "stats"),
+    *("policy", "policy-set"),
+)
 LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
@@ -35,6 +40,29 @@ class Steer(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Not carried out after this moment: a coordinator that slept must not apply yesterday's wish."""
 
 
+class How(StrEnum):
+    """What a position counts from, as in aria2's changePosition; beyond either end means that end."""
+
+    SET = "set"
+    """The beginning: 0 goes first."""
+    CUR = "cur"
+    """Where the task stands now: -1 is one up."""
+    END = "end"
+    """The end: 0 goes last, -1 before the last."""
+
+
+class Prioritise(Steer, frozen=True, omit_defaults=True, kw_only=True):
+    """prioritise: another priority, another position, or both.
+
+    A position is one among the queued tasks of the same owner and priority. Several tasks are moved together and keep
+    their order: the first of them comes to the position, the others follow it.
+    """
+
+    priority: Annotated[int, Meta(ge=-10, le=10)] | None = None
+    position: int | None = None
+    how: How = How.SET
+
+
 class Steered(Struct, frozen=True):
     """What became of one id."""
 
@@ -46,6 +74,8 @@ class Steered(Struct, frozen=True):
     """The task that `retry` made."""
     matched: bool = True
     """False where it was left alone because it is not, or no more, what `where` or the verb means: no failure."""
+    position: int | None = None
+    """`prioritise`: how many queued tasks of its owner and priority go before it now; None where it is not queued."""
 
 
 class SteerReply(Struct, frozen=True):
@@ -79,6 +109,62 @@ class ShowQuery(Struct, frozen=True):
 class ShowReply(Struct, frozen=True):
     task: TaskView | None
     events: tuple[AnyEvent, ...] = ()
+
+
+class ExplainQuery(Struct, frozen=True):
+    id: str
+
+
+class NodeVerdict(Struct, frozen=True, kw_only=True):
+    """What placing thinks of one node for one task, at the moment of the answer."""
+
+    node: str
+    online: bool
+    excluded: str = ""
+    """Why it can't have the task, as the end of a sentence that begins with the node; empty where it can."""
+    score: tuple[float | str | None, ...] = ()
+    """What the strategy gives it, the lowest is best; null where that is no finite number."""
+    rank: int | None = None
+    """1 for the node that would get it, 2 for the next; None where it is excluded."""
+    note: str = ""
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """One time a task was placed."""
+
+    time: datetime
+    attempt: int
+    node: str
+    why: str
+
+
+class ExplainReply(Struct, frozen=True, kw_only=True):
+    """Why a task stands where it stands, or what it waits for."""
+
+    task: str
+    owner: str
+    state: State
+    name: str = ""
+    priority: int = 0
+    submitted: datetime | None = None
+    """None once it has ended."""
+    finished: datetime | None = None
+    node: str = ""
+    """Where it stands, or stood when it ended; empty while it is queued."""
+    why: str = ""
+    """Why it was placed there."""
+    reason: str = ""
+    """Why it came back to the queue, or ended so."""
+    placed: tuple[Placed, ...] = ()
+    """Each time it was placed, the last of many, newest last."""
+    strategy: str = ""
+    """By which nodes are chosen now; this and what follows is empty once it has ended."""
+    waits_for: tuple[str, ...] = ()
+    """While it is queued: what keeps it there, what matters most first; each a sentence without its full stop."""
+    ahead: int | None = None
+    """How many tasks go before it; None where it is not queued, or nobody has counted."""
+    nodes: tuple[NodeVerdict, ...] = ()
+    """Every node that was heard."""
 
 
 class NodeView(Struct, frozen=True, kw_only=True):

@@ -95,6 +95,14 @@ class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
     node: str = ""
 
 
+class Prioritised(Event, frozen=True, kw_only=True, tag="prioritised"):
+    """Somebody changed its priority, or its position in the queue."""
+
+    priority: int
+    position: int | None = None
+    """How many queued tasks of its owner and priority went before it then; None where it was not queued."""
+
+
 class Finished(Event, frozen=True, kw_only=True):
     """How a task ended; each task has exactly one such event."""
 
@@ -153,6 +161,7 @@ AnyEvent = (
     | Released
     | Paused
     | Resumed
+    | Prioritised
     | Completed
     | Failed
     | Cancelled
@@ -169,7 +178,7 @@ OUTCOME_EVENTS: dict[Outcome, type[Finished]] = {
 
 KINDS: tuple[str, ...] = tuple(
     str(kind.__struct_config__.tag)
-    for kind in (Queued, Assigned, Started, AttemptFailed, Retrying, Released, Paused, Resumed)
+    for kind in (Queued, Assigned, Started, AttemptFailed, Retrying, Released, Paused, Resumed, Prioritised)
 ) + tuple(str(kind.__struct_config__.tag) for kind in OUTCOME_EVENTS.values())
 
 

@@ -1,6 +1,6 @@
 """A task's row in the table: the one truth about where a live task stands."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from schemas.request import Request
 
 HISTORY_MAX = 20
 """Attempts kept in a row, newest last: enough to explain a failure, bounded for the table."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FailureClass(StrEnum):
@@ -64,7 +67,7 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     history: tuple[AttemptRecord, ...] = ()
     order: int = 0
     """Among equals of one owner and priority the lowest goes first: when the inbox stored the request, in nanoseconds,
-    unless somebody moved it. 0 in rows of older versions: go by `submitted`."""
+    unless somebody moved it. 0 in rows of older versions and of retries: `order_of` goes by `submitted` then."""
     submitted: datetime | None = None
     """When the inbox stored the request."""
     retry_of: str = ""
@@ -83,3 +86,10 @@ class StoredRow(NamedTuple):
     row: TaskRow
     stored_at: float
     """Unix seconds, the broker's clock."""
+
+
+def order_of(row: TaskRow) -> int:
+    """Where a task stands among the queued ones of its owner and priority: the lowest goes first, then by id."""
+    if row.order or row.submitted is None:
+        return row.order
+    return (row.submitted - _EPOCH) // timedelta(microseconds=1) * 1000

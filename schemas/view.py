@@ -27,6 +27,8 @@ class TaskView(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     priority: int = 0
+    order: int = 0
+    """Of the queued tasks of one owner and priority the lowest goes first: up to 19 digits. 0 once it has ended."""
     reason: str = ""
     submitted: datetime | None = None
     """When the inbox stored its request; None once it has ended."""

@@ -145,10 +145,16 @@ class Client:
             return codec.decode(answer.data, reply)
         raise Refused(decoded.error)
 
-    async def steer(self, verb: str, ids: tuple[str, ...], where: TaskFilter | None = None) -> SteerReply:
-        """Ask for something to be done to tasks, now or not at all; with `where` only to those that match it then."""
-        asked = Steer(ids=ids, where=where, deadline=datetime.now(UTC) + PATIENCE)
-        return await self.ask(verb, asked, SteerReply)
+    async def steer(
+        self, verb: str, ids: tuple[str, ...], where: TaskFilter | None = None, asked: Steer | None = None
+    ) -> SteerReply:
+        """Ask for something to be done to tasks, now or not at all; with `where` only to those that match it then.
+
+        `asked`: what the verb needs to know beside the tasks.
+        """
+        deadline = datetime.now(UTC) + PATIENCE
+        query = msgspec.structs.replace(asked or Steer(), ids=ids, where=where, deadline=deadline)
+        return await self.ask(verb, query, SteerReply)
 
     async def show(self, task: str) -> ShowReply:
         return await self.ask("show", ShowQuery(task), ShowReply)

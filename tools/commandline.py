@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-ALIASES = {"create": "submit", "tasks": "ls", "workers": "nodes", "status": "stats"}
+ALIASES = {"create": "submit", "tasks": "ls", "workers": "nodes", "status": "stats", "prioritize": "prioritise"}
 """What people may type who come from other tools; these names are listed and completed nowhere else."""
 EXAMPLES = ("Example:", "Examples:")
 COLUMNS_MAX = 100

@@ -1,6 +1,7 @@
-"""`ls`: live tasks, the longest submitted first, then the latest outcomes, newest last."""
+"""`ls`: live tasks, the longest submitted first or as they are queued, then the latest outcomes, newest last."""
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -31,11 +32,20 @@ COLUMNS = (
 )
 
 
-async def list_tasks(client: Client, where: TaskFilter, *, limit: int, finished: int | None, as_json: bool) -> None:
+async def list_tasks(
+    client: Client,
+    where: TaskFilter,
+    *,
+    limit: int,
+    finished: int | None,
+    in_queue_order: bool = False,
+    as_json: bool,
+) -> None:
     """Print at most `limit` live tasks and `finished` outcomes; None: a few, or `limit` where a state is named."""
+    live = _queue(client, where, limit + 1) if in_queue_order else live_tasks(client, where)
     views: list[TaskView] = []
     has_more = False
-    async for view in live_tasks(client, where):
+    async for view in live:
         has_more = len(views) == limit
         if has_more:
             break
@@ -57,6 +67,21 @@ async def list_tasks(client: Client, where: TaskFilter, *, limit: int, finished:
         told.print(f"more than {limit:,} live tasks: narrow it with --state or --tag, or raise --limit")
     if over.note:
         told.print(over.note)
+
+
+async def _queue(client: Client, where: TaskFilter, limit: int) -> AsyncIterator[TaskView]:
+    """The first `limit` of the queue: by priority, then in their order. All that match are looked at."""
+    first: list[TaskView] = []
+    async for view in live_tasks(client, where):
+        first.append(view)
+        if len(first) >= 2 * limit:
+            first = heapq.nsmallest(limit, first, key=_queue_key)
+    for view in heapq.nsmallest(limit, first, key=_queue_key):
+        yield view
+
+
+def _queue_key(view: TaskView) -> tuple[int, int, str]:
+    return -view.priority, view.order, view.task
 
 
 def print_tasks(views: Iterable[TaskView]) -> None:

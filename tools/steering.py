@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from schemas.control import Steered
+from schemas.control import IDS_MAX, How, Prioritise, Steer, Steered
 from schemas.filter import ENDED, Standing, TaskFilter
 from schemas.lifecycle import FINISHED, Desired, State
 from schemas.view import TaskView
@@ -34,6 +34,7 @@ MEANT: dict[str, Callable[[TaskView], bool]] = {
     "resume": lambda view: view.state not in (*FINISHED, State.ENDING) and view.desired is Desired.PAUSE,
     "retry": lambda view: view.state in FINISHED or (view.state is State.QUEUED and view.due_in_s > 0),
     "clear": lambda view: view.state is State.QUEUED,
+    "prioritise": lambda view: view.state not in (*FINISHED, State.ENDING),
 }
 """Which of the tasks that match a verb has something to do with."""
 ASKS_FIRST = frozenset({"cancel", "clear", "retry"})
@@ -49,26 +50,38 @@ class Found(NamedTuple):
     note: str = ""
 
 
-def narrowed(verb: str, where: TaskFilter) -> TaskFilter:
+def narrowed(verb: str, where: TaskFilter, asked: Steer | None = None) -> TaskFilter:
     """The filter a verb means where no state is named: what failed is tried again, not what completed."""
     defaults = {"retry": (Standing.QUEUED, Standing.FAILED), "resume": (Standing.PAUSED,), "clear": (Standing.QUEUED,)}
+    if _is_of_the_queue(asked):
+        defaults[verb] = (Standing.QUEUED,)
     return where if where.states or verb not in defaults else replace(where, states=defaults[verb])
 
 
-def misfit(verb: str, where: TaskFilter) -> str:
+def _is_of_the_queue(asked: Steer | None) -> bool:
+    """Whether nothing but positions is to be changed."""
+    return isinstance(asked, Prioritise) and asked.priority is None
+
+
+def misfit(verb: str, where: TaskFilter, asked: Steer | None = None) -> str:
     """Why a verb has nothing to do with the states that are asked for; empty where it has."""
     over = sorted(str(state) for state in where.states if state in ENDED)
     if over and verb != "retry":
         return f"a task that is {over[0]} has ended: there is nothing to {verb}"
-    if verb == "clear" and not {Standing.QUEUED, Standing.PAUSED}.issuperset(where.states):
+    is_queue = {Standing.QUEUED, Standing.PAUSED}.issuperset(where.states)
+    if _is_of_the_queue(asked) and not is_queue:
+        return "only what is queued has a position"
+    if verb == "clear" and not is_queue:
         return "clear cancels what is queued and nothing else; use `downdraft cancel --state …`"
     return ""
 
 
-async def find(client: Client, verb: str, where: TaskFilter) -> Found:
+async def find(client: Client, verb: str, where: TaskFilter, asked: Steer | None = None) -> Found:
     """The tasks that a verb by filter is about. Raises NoLog."""
-    where = narrowed(verb, where)
+    where = narrowed(verb, where, asked)
     views = [view async for view in live_tasks(client, where) if MEANT[verb](view)]
+    if isinstance(asked, Prioritise):
+        views.sort(key=lambda view: (view.order, view.task))  # they keep their order, also from ask to ask
     if verb != "retry":
         return Found(where, views)
     over = await ended_tasks(client, where, RETRIED_MAX)
@@ -81,7 +94,15 @@ async def look_up(client: Client, verb: str, ids: Iterable[str], where: TaskFilt
     return Found(where, [view for view in shown if view is not None and where.matches(view) and MEANT[verb](view)])
 
 
-async def steer_all(client: Client, verb: str, ids: Sequence[str], where: TaskFilter | None, *, as_json: bool) -> bool:
+async def steer_all(
+    client: Client,
+    verb: str,
+    ids: Sequence[str],
+    where: TaskFilter | None,
+    asked: Steer | None = None,
+    *,
+    as_json: bool,
+) -> bool:
     """Ask for `verb` on every task and tell what became of them. True where it was done to all that were meant.
 
     With `where` the leader leaves alone what does not match by then: no failure. Raises Refused.
@@ -91,9 +112,8 @@ async def steer_all(client: Client, verb: str, ids: Sequence[str], where: TaskFi
     is_long = len(ids) > CHUNK and console.is_terminal and not as_json
     with _bar(console) if is_long else nullcontext() as bar:
         task = bar.add_task(verb, total=len(ids)) if bar else None
-        for start in range(0, len(ids), CHUNK):
-            chunk = tuple(ids[start : start + CHUNK])
-            for result in await _ask(client, verb, chunk, where, patient=start > 0):
+        for number, chunk in enumerate(chunks(ids, asked)):
+            for result in await _ask(client, verb, chunk, where, asked, patient=number > 0):
                 told.take(result)
             if bar and task is not None:
                 bar.advance(task, len(chunk))
@@ -101,14 +121,23 @@ async def steer_all(client: Client, verb: str, ids: Sequence[str], where: TaskFi
     return not told.failed
 
 
+def chunks(ids: Sequence[str], asked: Steer | None = None) -> list[tuple[str, ...]]:
+    """What goes into each ask, in the order of asking: those that move together must stand in their order after all."""
+    is_moving = isinstance(asked, Prioritise) and asked.position is not None
+    size = IDS_MAX if is_moving else CHUNK
+    parts = [tuple(ids[start : start + size]) for start in range(0, len(ids), size)]
+    # Each goes to the very same position, before what is there: counted from the front the last must be there first.
+    return parts[::-1] if isinstance(asked, Prioritise) and is_moving and asked.how is How.SET else parts
+
+
 async def _ask(
-    client: Client, verb: str, ids: tuple[str, ...], where: TaskFilter | None, *, patient: bool
+    client: Client, verb: str, ids: tuple[str, ...], where: TaskFilter | None, asked: Steer | None, *, patient: bool
 ) -> tuple[Steered, ...]:
     """One chunk. To ask twice does no harm, so half-way through many a change of leader is sat out."""
     until = anyio.current_time() + (PATIENCE_S if patient else 0.0)
     while True:
         try:
-            return (await client.steer(verb, ids, where)).results
+            return (await client.steer(verb, ids, where, asked)).results
         except Refused:
             if anyio.current_time() >= until:
                 raise

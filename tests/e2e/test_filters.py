@@ -11,8 +11,10 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
+from schemas.request import Request
 from tests.harness.processes import COMMAND, Up, environment
 from tests.integration.node.origin import Origin
+from tools.client import open_client
 
 VIEW_FIELDS = {"task", "owner", "state", "name", "uris", "node", "tags", "labels", "submitted", "finished", "history"}
 
@@ -141,6 +143,46 @@ async def test_clear_by_filter_and_by_id_leaves_the_rest_queued(cluster: Up) -> 
     assert [view["task"] for view in await listed(cluster, "--state", "queued", "--finished", "0")] == [rest]
     await cluster.arun("clear")
     await cluster.state(rest, "cancelled")
+
+
+async def queued(cluster: Up, count: int, owner: str = "default", tag: str = "nobody-has-this") -> list[str]:
+    """Tasks that no node can run, as the queue has them."""
+    request = Request(uris=("http://h.example.invalid/f",), tags=(tag,))
+    async with open_client(cluster.url, cluster.creds("operator")) as client:
+        tasks = [str(await client.submit(request, owner)) for _ in range(count)]
+    await cluster.state(tasks[-1], "queued")
+    return tasks
+
+
+async def queue(cluster: Up, *arguments: str) -> list[str]:
+    return [view["task"] for view in await listed(cluster, "--sort", "queue", *arguments)]
+
+
+async def test_clear_takes_the_tasks_of_one_owner_or_of_one_tag(cluster: Up) -> None:
+    his, tagged, rest = await queued(cluster, 2, "bob"), await queued(cluster, 2, tag="this"), await queued(cluster, 1)
+    for condition, meant in ((("--owner", "bob"), his), (("--tag", "this"), tagged)):
+        done = await cluster.arun("clear", *condition, "--yes", "--json")
+        results = [json.loads(line) for line in done.stdout.splitlines()]
+        assert {(result["task"], result["ok"]) for result in results} == {(task, True) for task in meant}
+    assert await queue(cluster) == rest
+
+
+async def test_the_queue_is_listed_in_its_order_and_changed_by_prioritise(cluster: Up) -> None:
+    a, b, c = await queued(cluster, 3)
+    done = await cluster.arun("prioritise", c, "--front")
+    assert (done.returncode, done.stdout.strip()) == (0, f"✓ {c}  priority 0, goes first")
+    assert await queue(cluster) == [c, a, b]
+    done = await cluster.arun("prioritize", c, "--position", "1", "--json")
+    assert (json.loads(done.stdout)["position"], await queue(cluster, "--limit", "2")) == (1, [a, c])
+    assert [view["task"] for view in await listed(cluster, "--finished", "0")] == [a, b, c], "otherwise by age"
+
+
+async def test_prioritise_by_filter_moves_what_matches_together(cluster: Up) -> None:
+    tasks, his = await queued(cluster, 4), await queued(cluster, 2, "bob")
+    await cluster.arun("prioritise", tasks[3], tasks[1], "--back")
+    done = await cluster.arun("prioritise", "--owner", "bob", "--back", "--priority", "1", "--json")
+    assert [json.loads(line)["position"] for line in done.stdout.splitlines()] == [0, 1]
+    assert await queue(cluster) == [*his, tasks[0], tasks[2], tasks[1], tasks[3]]
 
 
 async def test_retry_by_filter_tries_again_what_failed(cluster: Up, origin: Origin) -> None:

@@ -73,6 +73,7 @@ _fields = {
     "history_cut": st.integers(0, 1000),
     "where": words,
     "submitted": st.none() | moments,
+    "position": st.none() | st.integers(0, 1_000_000),
 }
 """A strategy for each name an event's field may have: a new field without one fails loudly."""
 
@@ -85,6 +86,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ev.Released,
     ev.Paused,
     ev.Resumed,
+    ev.Prioritised,
     *ev.OUTCOME_EVENTS.values(),
 )
 

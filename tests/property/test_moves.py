@@ -197,3 +197,38 @@ def test_a_row_that_is_ending_is_not_moved_by_anything(row: TaskRow, failure: Fa
 def test_a_node_that_failed_it_is_avoided_once_named(row: TaskRow, failure: FailureClass) -> None:
     change = failed(replace(row, desired=Desired.RUN, failures=0, request=a_request(), history=()), failure=failure)
     assert change.row.avoid.count(row.place) == 1
+
+
+@given(assigned | queued, failures, desires, node_ids, DICE, st.integers(1, 1 << 62))
+def test_nothing_that_happens_to_a_task_changes_its_place_in_the_queue(
+    row: TaskRow, failure: FailureClass, asked: Desired, node: str, dice: float, order: int
+) -> None:
+    row = replace(row, order=order)
+    changes: list[TaskRow | Requeue | End | None]
+    if row.state is State.QUEUED:
+        changes = [moves.placed(row, node, "i2"), moves.due_at_once(row), moves.wished(row, asked), moves.overdue(row)]
+    else:
+        changes = [
+            failed(row, dice=dice, failure=failure),
+            moves.given_back(row, "leaving", delay_s=3.0),
+            moves.lost(row, PLENTY, dice),
+            moves.wished(row, asked),
+        ]
+    for change in changes:
+        after = change.row if isinstance(change, End | Requeue) else change
+        assert after is None or after.order == order
+
+
+@given(assigned | queued, st.none() | st.integers(-10, 10), st.none() | st.integers(1, 1 << 62), seconds)
+def test_another_priority_and_another_order_change_nothing_else(
+    row: TaskRow, priority: int | None, order: int | None, waited_s: float
+) -> None:
+    row = replace(row, order=7)
+    after = moves.prioritised(row, priority, order, waited_s=waited_s)
+    assert row.request is not None
+    meant = priority if priority is not None else row.request.priority
+    place = order if order is not None and row.state is State.QUEUED else 7
+    assert (after is None) == (meant == row.request.priority and place == 7)
+    if after is not None:
+        request = replace(row.request, priority=meant)
+        assert after == replace(row, request=request, order=place, delay_s=max(0.0, row.delay_s - waited_s))

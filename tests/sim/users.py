@@ -11,10 +11,10 @@ from broker.connection import Connection
 from broker.errors import BrokerError, Unanswered
 from schemas import codec
 from schemas import subjects as s
-from schemas.control import Steer
+from schemas.control import Prioritise, Steer
 from schemas.ids import DEFAULT_OWNER, task_id
 
-VERBS = ("cancel", "pause", "resume", "retry", "cancel", "pause")
+VERBS = ("cancel", "pause", "resume", "retry", "prioritise", "cancel", "pause")
 ASK_TIMEOUT_S = 3.0
 RETRY_S = 0.5
 
@@ -55,7 +55,10 @@ async def wish(connection: Connection, verb: str, source: str, after_s: float) -
 
 async def ask(connection: Connection, verb: str, *tasks: str) -> None:
     now = datetime.fromtimestamp(connection.clock.now(), UTC)
-    steer = Steer(ids=tasks, deadline=now + timedelta(seconds=5))
+    deadline = now + timedelta(seconds=5)
+    steer = Steer(ids=tasks, deadline=deadline)
+    if verb == "prioritise":
+        steer = Prioritise(ids=tasks, deadline=deadline, priority=1, position=0)
     try:
         await connection.request(s.control("admin", verb), codec.encode(steer), timeout_s=ASK_TIMEOUT_S)
     except BrokerError:

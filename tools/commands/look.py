@@ -1,11 +1,20 @@
 """Looking at the cluster: `ls`, `show`, `nodes`, `stats`."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tools.commands.common import Creds, Json, Server, with_client
 from tools.commands.filters import Chosen, filter_from, filtered
+
+if TYPE_CHECKING:
+    from schemas.filter import TaskFilter
+
+
+class Sorting(StrEnum):
+    AGE = "age"
+    QUEUE = "queue"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +32,9 @@ def list_tasks(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many live tasks.")] = 1000,
+    sort: Annotated[
+        Sorting, typer.Option("--sort", help="By age, or only what is queued, in the order of its going first.")
+    ] = Sorting.AGE,
     as_json: Json = False,
     server: Server = None,
     creds: Creds = None,
@@ -37,14 +49,34 @@ def list_tasks(
 
         downdraft ls --state failed --since 2h
 
+        downdraft ls --sort queue --owner team-a
+
         downdraft ls --owner team-a --label project=mirror --json
     """
     from tools.listing import list_tasks
 
     where = filter_from(chosen)
+    if sort is Sorting.QUEUE:
+        where = _of_the_queue(where)
+    in_queue_order = sort is Sorting.QUEUE
     with_client(
-        server, creds, lambda client: list_tasks(client, where, limit=limit, finished=finished, as_json=as_json)
+        server,
+        creds,
+        lambda client: list_tasks(
+            client, where, limit=limit, finished=finished, in_queue_order=in_queue_order, as_json=as_json
+        ),
     )
+
+
+def _of_the_queue(where: "TaskFilter") -> "TaskFilter":
+    """The filter, for what is queued. Raises typer.BadParameter where it is for something else."""
+    from msgspec.structs import replace
+
+    from schemas.filter import Standing
+
+    if not {Standing.QUEUED}.issuperset(where.states):
+        raise typer.BadParameter("only what is queued has a position; leave it out", param_hint="--state")
+    return replace(where, states=(Standing.QUEUED,))
 
 
 def show(

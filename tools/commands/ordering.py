@@ -9,6 +9,7 @@ from tools.commands.common import with_client
 from tools.commands.filters import Chosen, filter_from
 
 if TYPE_CHECKING:
+    from schemas.control import Steer
     from schemas.filter import TaskFilter
     from schemas.view import TaskView
 
@@ -25,6 +26,8 @@ class Order(NamedTuple):
     as_json: bool
     server: str | None
     creds: str | None
+    asked: "Steer | None" = None
+    """What the verb needs to know beside the tasks."""
 
 
 def steer(order: Order) -> None:
@@ -40,7 +43,7 @@ def steer(order: Order) -> None:
     found = with_client(
         order.server,
         order.creds,
-        lambda client: look_up(client, order.verb, ids, where) if ids else find(client, order.verb, where),
+        lambda client: look_up(client, order.verb, ids, where) if ids else find(client, order.verb, where, order.asked),
     )
     if found.note:
         typer.echo(found.note, err=True)
@@ -67,7 +70,7 @@ def _check(order: Order, where: "TaskFilter") -> None:
         raise typer.BadParameter("it means everything: leave out the ids and the filter", param_hint="--all")
     if not (order.everything or order.ids or order.chosen or order.verb == "clear"):
         raise typer.BadParameter("name tasks, or a filter; --all for all", param_hint=f"downdraft {order.verb}")
-    if trouble := misfit(order.verb, where):
+    if trouble := misfit(order.verb, where, order.asked):
         raise typer.BadParameter(trouble, param_hint="--state")
 
 
@@ -75,7 +78,9 @@ def _carry_out(order: Order, ids: tuple[str, ...], where: "TaskFilter | None") -
     from tools.steering import steer_all
 
     ok = with_client(
-        order.server, order.creds, lambda client: steer_all(client, order.verb, ids, where, as_json=order.as_json)
+        order.server,
+        order.creds,
+        lambda client: steer_all(client, order.verb, ids, where, order.asked, as_json=order.as_json),
     )
     if not ok:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Steering tasks: `cancel`, `pause`, `resume`, `retry`, `clear`; by their ids or by what they are."""
+"""Steering tasks: `cancel`, `pause`, `resume`, `retry`, `clear`, `prioritise`; by their ids or by what they are."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (cancel, pause, resume, retry, clear):
+    for command in (cancel, pause, resume, retry, clear, prioritise):
         app.command(rich_help_panel="Tasks")(command)
 
 
@@ -138,3 +138,46 @@ def clear(
         downdraft clear --tag archive --yes
     """
     steer(Order("clear", ids, chosen, everything, dry_run, yes, as_json, server, creds))
+
+
+@filtered
+def prioritise(
+    ids: SomeIds = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", "-p", min=-10, max=10, help="Higher goes first, running ones excepted.")
+    ] = None,
+    front: Annotated[bool, typer.Option("--front", help="Before all others of their owner and priority.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Behind all others of their owner and priority.")] = False,
+    position: Annotated[
+        int | None, typer.Option("--position", min=0, help="Behind so many others of their owner and priority.")
+    ] = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
+    """Change tasks' priority, or their position in the queue, or both.
+
+    Several tasks are moved together and keep their order. One that runs already runs on: its new priority counts if
+    it has to be placed again.
+
+    Examples:
+
+        downdraft prioritise 0123456789abcdef --front
+
+        downdraft prioritise --label project=mirror --priority 5
+
+        downdraft prioritise 0123456789abcdef --priority 0 --position 3
+    """
+    from schemas.control import How, Prioritise
+
+    if sum((front, back, position is not None)) > 1:
+        raise typer.BadParameter("they exclude one another", param_hint="--front, --back and --position")
+    if not (front or back) and position is None and priority is None:
+        raise typer.BadParameter("say which, or --front, --back or --position", param_hint="--priority")
+    place = 0 if front or back else position
+    asked = Prioritise(priority=priority, position=place, how=How.END if back else How.SET)
+    steer(Order("prioritise", ids, chosen, everything, dry_run, True, as_json, server, creds, asked))

@@ -74,7 +74,8 @@ def test_nobody_but_nodes_the_coordinator_and_admin_writes_events() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_node_reports_facts_and_decides_nothing(kind: str) -> None:
-    decided = {"queued", "assigned", "retrying", "finished.failed", "finished.cancelled", "finished.rejected"}
+    decided = {"queued", "assigned", "retrying", "prioritised"}
+    decided |= {"finished.failed", "finished.cancelled", "finished.rejected"}
     assert may_publish(Role.NODE, s.event_write(TASK, kind, "node-a")) == (kind not in decided)
 
 

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.claim import first_row
 from schemas.ids import task_id
 from schemas.lifecycle import Outcome, State
+from schemas.task import order_of
 from tests.examples import a_delivery
 
 GOOD = b'{"uris":["https://a.example/f"]}'
@@ -82,3 +84,26 @@ def test_a_noop_is_rejected_unless_a_setting_allows_it() -> None:
     assert row.outcome is Outcome.REJECTED
     assert "coordinator.allow_noop" in row.reason
     assert first_row(a_delivery(NOOP), allow_noop=True).state is State.QUEUED
+
+
+def test_requests_that_were_stored_in_the_same_instant_keep_their_order() -> None:
+    """A clock that is too coarse gives several messages the same time."""
+    rows = [first_row(a_delivery(GOOD, sequence=sequence, stored_ns=10**18)) for sequence in range(128, 160)]
+    orders = [order_of(row) for row in rows]
+    assert orders == sorted(set(orders))
+
+
+def test_the_order_is_the_same_for_each_redelivery_and_that_of_the_inbox() -> None:
+    """370 ns apart, as fast as nats-server stores them; sequences count on beyond what is added."""
+    times = [(sequence, 10**18 + 500 + 370 * sequence) for sequence in range(1, 3000)]
+    orders = [first_row(a_delivery(GOOD, sequence=sequence, stored_ns=at)).order for sequence, at in times]
+    assert orders == sorted(set(orders))
+    assert orders == [first_row(a_delivery(GOOD, sequence=number, stored_ns=at)).order for number, at in times]
+
+
+def test_a_row_without_an_order_goes_by_when_it_was_submitted() -> None:
+    row = first_row(a_delivery(GOOD))
+    old = replace(row, order=0, submitted=datetime(2031, 5, 1, 12, 0, 0, 123_456, tzinfo=UTC))
+    assert order_of(row) == row.order
+    assert order_of(old) == 1_935_403_200_123_456_000
+    assert order_of(replace(old, submitted=None)) == 0

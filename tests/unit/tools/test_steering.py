@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.control import IDS_MAX, How, Prioritise
 from schemas.filter import Standing, TaskFilter
 from schemas.lifecycle import Desired, State
 from schemas.view import TaskView
 from tools.looking import age
-from tools.steering import MEANT, misfit, narrowed
+from tools.steering import MEANT, chunks, misfit, narrowed
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 
@@ -33,6 +34,8 @@ def a_task(state: State, desired: Desired = Desired.RUN, due_in_s: float = 0.0) 
         ("retry", a_task(State.FAILED), True),
         ("clear", a_task(State.QUEUED, Desired.PAUSE), True),
         ("clear", a_task(State.ASSIGNED), False),
+        ("prioritise", a_task(State.ACTIVE), True),
+        ("prioritise", a_task(State.COMPLETED), False),
     ],
 )
 def test_a_verb_means_only_tasks_it_can_do_something_to(verb: str, task: TaskView, expected: bool) -> None:
@@ -43,6 +46,27 @@ def test_a_retry_that_names_no_state_does_not_fetch_what_completed_again() -> No
     assert narrowed("retry", TaskFilter(tags=("eu",))).states == (Standing.QUEUED, Standing.FAILED)
     assert narrowed("retry", TaskFilter(states=(Standing.CANCELLED,))).states == (Standing.CANCELLED,)
     assert narrowed("cancel", TaskFilter(tags=("eu",))).states == ()
+
+
+def test_a_position_is_one_of_what_is_queued() -> None:
+    of_an_owner = TaskFilter(owners=("ann",))
+    assert narrowed("prioritise", of_an_owner, Prioritise(position=0)).states == (Standing.QUEUED,)
+    assert narrowed("prioritise", of_an_owner, Prioritise(position=0, priority=1)).states == ()
+    assert "queued" in misfit("prioritise", TaskFilter(states=(Standing.ACTIVE,)), Prioritise(position=0))
+    assert not misfit("prioritise", TaskFilter(states=(Standing.ACTIVE,)), Prioritise(priority=1))
+
+
+@pytest.mark.parametrize("how", How)
+def test_more_than_one_ask_takes_come_to_stand_in_their_order(how: How) -> None:
+    """Each ask puts its tasks to the same position, before or behind what an earlier one has put there."""
+    tasks = [str(number) for number in range(2 * IDS_MAX + 1)]
+    asked = Prioritise(position=0, how=how)
+    line: list[str] = ["-", "-"]
+    for chunk in chunks(tasks, asked):
+        assert len(chunk) <= IDS_MAX
+        line = [*chunk, *line] if how is How.SET else [*line, *chunk]
+    assert [task for task in line if task != "-"] == tasks
+    assert [task for chunk in chunks(tasks) for task in chunk] == tasks
 
 
 def test_states_a_verb_can_do_nothing_about_are_refused() -> None:

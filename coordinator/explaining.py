@@ -1,0 +1,82 @@
+"""The verb `explain`: why a task stands where it stands, and what keeps it waiting."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from broker.eventlog import history
+from coordinator.listing import Listing, Reaches
+from coordinator.term import Term
+from schemas.control import ErrorReply, ExplainQuery, ExplainReply, NodeVerdict, Placed
+from schemas.event import Assigned, Event, Finished
+from schemas.ids import TASK_ID
+from schemas.lifecycle import State
+from schemas.task import StoredRow
+from schemas.view import TaskView, ended
+
+PLACED_MAX = 20
+"""Times of being placed that are told: as many attempts as a row remembers."""
+
+
+class Explanation(NamedTuple):
+    """What placing says of a task just now."""
+
+    strategy: str
+    waits_for: tuple[str, ...]
+    ahead: int | None
+    nodes: tuple[NodeVerdict, ...]
+
+
+Judge = Callable[[StoredRow], Explanation]
+"""The same filters, scorers and limits that placing goes by, asked about one live task."""
+
+
+async def explain(term: Term, listing: Listing, judge: Judge, asked: ExplainQuery, reaches: Reaches) -> msgspec.Struct:
+    """Answer `explain`. Raises BrokerError."""
+    task = asked.id
+    if not TASK_ID.match(task):
+        return ErrorReply(f"{task!r} is not a task id: 16 hex digits are")
+    events = [stored.event for stored in await history(term.connection, task)]
+    top = term.book.top(task) or await term.refresh(task)
+    outcome = next((event for event in events if isinstance(event, Finished)), None)
+    view = ended(outcome) if outcome else listing.view(top) if top else None
+    if view is None or not reaches(view.owner):
+        return ErrorReply(f"there is no task {task}")
+    reply = _told(view, events)
+    if outcome is not None or top is None or top.row.state is State.ENDING:
+        return reply
+    found = judge(top)
+    return replace(
+        reply,
+        strategy=found.strategy,
+        waits_for=found.waits_for if top.row.state is State.QUEUED else (),
+        ahead=found.ahead if top.row.state is State.QUEUED else None,
+        nodes=found.nodes,
+    )
+
+
+def _told(view: TaskView, events: Iterable[Event]) -> ExplainReply:
+    """What is known without looking at the nodes."""
+    placed = [
+        Placed(time=event.time, attempt=event.attempt, node=event.node, why=event.why)
+        for event in events
+        if isinstance(event, Assigned)
+    ]
+    last = placed[-1] if placed else None
+    # A whole file may come from an attempt before the last one.
+    node = view.node or (last.node if last is not None and view.finished else "")
+    return ExplainReply(
+        task=view.task,
+        owner=view.owner,
+        state=view.state,
+        name=view.name,
+        priority=view.priority,
+        submitted=view.submitted,
+        finished=view.finished,
+        node=node,
+        why=next((one.why for one in reversed(placed) if one.node == node), ""),
+        reason=view.reason,
+        placed=tuple(placed[-PLACED_MAX:]),
+    )
