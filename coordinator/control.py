@@ -13,13 +13,24 @@ from broker.eventlog import history
 from broker.service import Handler, service
 from coordinator import policies, views
 from coordinator.counting import Stats
+from coordinator.explaining import explain
 from coordinator.listing import Listing, Reaches
 from coordinator.prioritising import Prioritising
 from coordinator.steering import Steering
 from coordinator.term import Term
 from schemas import __version__, codec
 from schemas import subjects as s
-from schemas.control import ErrorReply, ListQuery, NodesReply, Prioritise, ShowQuery, ShowReply, Steer, SteerReply
+from schemas.control import (
+    ErrorReply,
+    ExplainQuery,
+    ListQuery,
+    NodesReply,
+    Prioritise,
+    ShowQuery,
+    ShowReply,
+    Steer,
+    SteerReply,
+)
 from schemas.event import Finished
 from schemas.ids import ADMIN_CALLER, TASK_ID
 from schemas.oddity import Oddity
@@ -62,6 +73,10 @@ def _verbs(term: Term) -> dict[str, Verb]:
     async def page(caller: str, body: bytes) -> msgspec.Struct:
         return await listing.page(codec.decode(body, ListQuery), partial(may, caller))
 
+    async def why(caller: str, body: bytes) -> msgspec.Struct:
+        asked = codec.decode(body, ExplainQuery)
+        return await explain(term, listing, term.desk.explain, asked, partial(may, caller))
+
     async def nodes(caller: str, _: bytes) -> msgspec.Struct:
         return NodesReply(views.nodes(term, with_tasks=caller == ADMIN_CALLER))
 
@@ -80,6 +95,7 @@ def _verbs(term: Term) -> dict[str, Verb]:
         "prioritise": prioritise,
         "list": page,
         "show": partial(_show, term, listing),
+        "explain": why,
         "nodes": nodes,
         "stats": count,
         "policy": policy,

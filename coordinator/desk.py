@@ -17,7 +17,9 @@ from coordinator.rowbook import RowBook
 from coordinator.snapshot import NodeFacts, Placement
 from coordinator.strategies import LEAST_LOADED, strategy_of
 from coordinator.turnover import Turnover
+from coordinator.verdicts import Explanation, explain
 from coordinator.wants import size_of, stand_of, task_of
+from schemas.control import NodeVerdict
 from schemas.errors import PolicyInvalid
 from schemas.lifecycle import Desired, State
 from schemas.nodes import NodeWishes
@@ -163,6 +165,25 @@ class Desk:
         if top is None or top.row.place != placement.node:
             self._promises.drop(placement.node, placement.task)
         self.row_changed(placement.task)
+
+    def explain(self, stored: StoredRow) -> Explanation:
+        """What placing says of a live task just now."""
+        before = []
+        if stored.row.desired is Desired.PAUSE:
+            before.append("it is paused until somebody resumes it")
+        if (due_s := self.due_in_s(stored)) > 0 and stored.row.state is State.QUEUED:
+            before.append(f"it is not due for another {due_s:.0f} s")
+        found = explain(self.planner, task_of(stored), self._clock.now(), before=tuple(before))
+        away = [seen for seen in self._fleet if seen.heartbeat.node not in self._online]
+        offline = (
+            NodeVerdict(
+                node=seen.heartbeat.node,
+                online=False,
+                excluded="has left" if seen.heartbeat.leaving else f"is silent for {self._now - seen.heard_at:.0f} s",
+            )
+            for seen in away
+        )
+        return found._replace(nodes=(*found.nodes, *offline))
 
     def due_in_s(self, stored: StoredRow) -> float:
         return max(0.0, due_at(stored) - self._clock.now())

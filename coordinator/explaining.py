@@ -1,7 +1,6 @@
 """The verb `explain`: why a task stands where it stands, and what keeps it waiting."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -9,7 +8,8 @@ from msgspec.structs import replace
 from broker.eventlog import history
 from coordinator.listing import Listing, Reaches
 from coordinator.term import Term
-from schemas.control import ErrorReply, ExplainQuery, ExplainReply, NodeVerdict, Placed
+from coordinator.verdicts import Explanation
+from schemas.control import ErrorReply, ExplainQuery, ExplainReply, Placed
 from schemas.event import Assigned, Event, Finished
 from schemas.ids import TASK_ID
 from schemas.lifecycle import State
@@ -18,15 +18,6 @@ from schemas.view import TaskView, ended
 
 PLACED_MAX = 20
 """Times of being placed that are told: as many attempts as a row remembers."""
-
-
-class Explanation(NamedTuple):
-    """What placing says of a task just now."""
-
-    strategy: str
-    waits_for: tuple[str, ...]
-    ahead: int | None
-    nodes: tuple[NodeVerdict, ...]
 
 
 Judge = Callable[[StoredRow], Explanation]

@@ -127,6 +127,11 @@ class Pending:
         for owner in self._owners.values():
             yield from owner.cells.values()
 
+    def of(self, cell: Cell) -> Iterator["Waiting"]:
+        """The tasks of a cell that are not set aside, in no order."""
+        for heap in cell.by_priority.values():
+            yield from (waiting for waiting in heap if self._entries.get(waiting.task) is waiting)
+
     def add(self, task: Task, kind: Kind, candidates: "Candidates", gates: tuple[Gate, ...]) -> None:
         """Add a task, or replace what was known of it."""
         known = self._entries.get(task.task)

@@ -73,6 +73,10 @@ class Planner:
     def node(self, name: str) -> NodeState | None:
         return self._fleet.nodes.get(name)
 
+    def in_group(self, node: NodeState) -> int:
+        """Tasks at the nodes that a spreading strategy takes together with this one."""
+        return self._fleet.in_group[self._fleet.group_of(node.facts)] if self.strategy.spread_tag else 0
+
     @property
     def strategy(self) -> Strategy:
         return self._fleet.strategy

@@ -43,6 +43,9 @@ CONTROL: dict[str, Verb] = {
     ),
     "list": Verb(control.ListQuery, control.ListReply, "Live tasks, a page at a time."),
     "show": Verb(control.ShowQuery, control.ShowReply, "One task and its events."),
+    "explain": Verb(
+        control.ExplainQuery, control.ExplainReply, "Why a task stands where it stands, or what it waits for."
+    ),
     "nodes": Verb(control.Steer, control.NodesReply, "The nodes as heard; the query's fields do not matter."),
     "stats": Verb(control.Steer, control.StatsReply, "Counts by state and outcome; the query's fields do not matter."),
     "policy": Verb(control.Steer, control.PolicyReply, "The cluster's policy; the query's fields do not matter."),

@@ -16,7 +16,7 @@ from schemas.lifecycle import State
 from schemas.view import TaskView as TaskView
 
 VERBS = (
-    *("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "nodes", "stats"),
+    *("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "explain", "nodes", "stats"),
     *("policy", "policy-set"),
 )
 LIST_PAGE_MAX = 500

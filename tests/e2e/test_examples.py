@@ -80,6 +80,8 @@ RULES = {
     "downdraft ls --sort queue --owner team-a": Rule("queued .* archive", task="queued"),
     "downdraft ls --sort queue --limit 20": Rule("queued .* archive", task="queued"),
     "downdraft show 0123456789abcdef": Rule("^state +completed$", task="completed"),
+    "downdraft explain 0123456789abcdef": Rule("^waits: (?s:.*)lacks the tag archive", task="queued"),
+    "downdraft explain 0123456789abcdef --json": Rule('"excluded":"lacks the tag archive"', task="queued"),
     "downdraft watch": Rule("running", code=130, until_shown=True, stir=True, terminal=True),
     "downdraft events": Rule("finished.completed", code=130, until_shown=True, stir=True),
     "downdraft events --json": Rule('"type":"finished.completed"', code=130, until_shown=True, stir=True),

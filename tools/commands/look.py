@@ -1,4 +1,4 @@
-"""Looking at the cluster: `ls`, `show`, `nodes`, `stats`."""
+"""Looking at the cluster: `ls`, `show`, `explain`, `nodes`, `stats`."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ class Sorting(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    for command in (show, nodes, stats):
+    for command in (show, explain, nodes, stats):
         app.command(rich_help_panel="Looking")(command)
     app.command("ls", rich_help_panel="Looking")(list_tasks)
 
@@ -95,6 +95,25 @@ def show(
 
     if not with_client(server, creds, lambda client: show_one(client, task, as_json=as_json)):
         raise typer.Exit(1)
+
+
+def explain(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Task id.")],
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+) -> None:
+    """Explain where a task stands: what it waits for, or why it was placed there, and what speaks against each node.
+
+    Examples:
+
+        downdraft explain 0123456789abcdef
+
+        downdraft explain 0123456789abcdef --json | jq -r '.nodes[] | select(.rank == null) | .excluded'
+    """
+    from tools.explaining import explain_one
+
+    with_client(server, creds, lambda client: explain_one(client, task, as_json=as_json))
 
 
 def nodes(as_json: Json = False, server: Server = None, creds: Creds = None) -> None:

@@ -1,9 +1,10 @@
 """`explain`: what is known of a task, and to whom it is told."""
 
 from broker.roles import Role
-from coordinator.explaining import Explanation, explain
+from coordinator.explaining import explain
 from coordinator.listing import Listing
 from coordinator.term import Term
+from coordinator.verdicts import Explanation
 from schemas.control import ErrorReply, ExplainQuery, ExplainReply, NodeVerdict
 from schemas.lifecycle import State
 from schemas.task import FailureClass, StoredRow

@@ -1,0 +1,105 @@
+"""Why a task waits, and what placing thinks of each node for it, by the planner's own filters and scores. Pure."""
+
+from collections.abc import Iterator
+from math import isfinite
+from typing import NamedTuple
+
+from coordinator.filters import excluded_by
+from coordinator.plan import Planner
+from coordinator.snapshot import NodeState, Task
+from schemas.control import NodeVerdict
+
+AHEAD_MAX = 100_000
+"""Tasks of one owner among which a place in the queue is counted out: some 30 ms."""
+
+
+class Explanation(NamedTuple):
+    """What placing says of a task just now."""
+
+    strategy: str
+    waits_for: tuple[str, ...]
+    """What matters most first; each a sentence without its full stop."""
+    ahead: int | None
+    """Tasks of its owner that go before it; None where there are too many to count."""
+    nodes: tuple[NodeVerdict, ...]
+    """The best first."""
+
+
+def explain(planner: Planner, task: Task, now: float, *, before: tuple[str, ...] = ()) -> Explanation:
+    """What the planner would make of a task. `now`: broker time; `before`: what keeps it from being looked at."""
+    verdicts = tuple(judge(planner, task))
+    ahead = tasks_ahead(planner, task)
+    waits_for = (*before, *_held_up(planner, task, now), *_lacks(verdicts))
+    if not waits_for:
+        waits_for = (f"its turn: {ahead or 'others'} of its owner go before it",) if ahead else ()
+    return Explanation(planner.strategy.name, waits_for, ahead, verdicts)
+
+
+def judge(planner: Planner, task: Task) -> Iterator[NodeVerdict]:
+    """A verdict on each node that is online, the best first."""
+    able: list[tuple[tuple[object, ...], NodeState, tuple[float | str, ...]]] = []
+    excluded: list[NodeVerdict] = []
+    origin = task.origins[0] if task.origins and planner.speeds.knows(task.origins[0]) else ""
+    for node in sorted(planner.nodes, key=lambda one: one.node):
+        if (why := excluded_by(node, task.wanted, task.size)) is not None:
+            excluded.append(NodeVerdict(node=node.node, online=True, excluded=why))
+            continue
+        score = planner.strategy.score(node, task.wanted, origin)
+        unpreferred = len(task.wanted.prefer_tags - node.facts.tags)
+        group = planner.in_group(node)
+        able.append(((node.node in task.avoid, node.is_busy, unpreferred, group, score, node.node), node, score))
+    for rank, (_, node, score) in enumerate(sorted(able, key=lambda one: one[0]), 1):
+        shown = tuple(part if isinstance(part, str) or isfinite(part) else None for part in score)
+        yield NodeVerdict(node=node.node, online=True, score=shown, rank=rank, note="; ".join(_notes(node, task)))
+    yield from excluded
+
+
+def tasks_ahead(planner: Planner, task: Task) -> int | None:
+    """How many tasks of its owner go before a task, ageing apart."""
+    owner = planner.pending.owner(task.owner)
+    if owner is None:
+        return 0
+    if owner.count > AHEAD_MAX:
+        return None
+    mine = (-task.priority, task.order, task.task)
+    return sum(
+        (-one.priority, one.order, one.task) < mine for cell in owner.cells.values() for one in planner.pending.of(cell)
+    )
+
+
+def _notes(node: NodeState, task: Task) -> Iterator[str]:
+    yield f"{node.assigned} of {node.slots} slots in use"
+    if node.node in task.avoid:
+        yield "the task failed there before: only if there is no other"
+    if missing := sorted(task.wanted.prefer_tags - node.facts.tags):
+        yield f"lacks {', '.join(missing)}, which is preferred"
+
+
+def _held_up(planner: Planner, task: Task, now: float) -> Iterator[str]:
+    """What holds it up whatever nodes there are."""
+    limit = planner.policy.owner(task.owner).running
+    if limit is not None and planner.running[task.owner] >= limit:
+        yield f"{task.owner} has {planner.running[task.owner]} of the {limit} tasks at nodes that the policy allows"
+    for origin in dict.fromkeys(task.origins):
+        if (until := planner.origins.cooling_until(origin)) is not None:
+            yield f"{origin} asked to be left alone: for {max(0.0, until - now):.0f} s more nothing is begun from there"
+        most, running = planner.origins.limit(origin), planner.origins.running(origin)
+        if most is not None and running >= most:
+            yield f"{origin} has {running} of the {most} tasks at nodes that the policy allows"
+
+
+def _lacks(verdicts: tuple[NodeVerdict, ...]) -> Iterator[str]:
+    if not verdicts:
+        yield "no node is online"
+    elif all(verdict.rank is None for verdict in verdicts):
+        reasons = dict.fromkeys(verdict.excluded for verdict in verdicts)
+        if len(reasons) == 1:
+            each = "the only node" if len(verdicts) == 1 else f"each of the {len(verdicts)} nodes"
+            yield f"{each} {_as_verb(next(iter(reasons)))}"
+        else:
+            yield f"none of the {len(verdicts)} nodes can have it now"
+
+
+def _as_verb(reason: str) -> str:
+    """A reason as it follows a subject."""
+    return f"takes nothing more: {reason}" if reason.startswith(("all ", "its ")) else reason
