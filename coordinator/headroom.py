@@ -48,10 +48,11 @@ class Headroom:
 
     def spend(self, request_bytes: int) -> StoreFull | None:
         """Take room for one request, or say that there is none: a burst of large ones outruns any timer."""
-        if self._left <= 0:
+        row_bytes = request_bytes + ROW_EXTRA_BYTES
+        if self._left < row_bytes:
             return StoreFull("the table is nearly full, claiming waits")
-        self._left -= request_bytes + ROW_EXTRA_BYTES
-        self._in_hand += request_bytes + ROW_EXTRA_BYTES
+        self._left -= row_bytes
+        self._in_hand += row_bytes
         return None
 
     def settle(self, request_bytes: int) -> None:
