@@ -85,6 +85,10 @@ class Planner:
         """Tasks that stand at a node or are on their way there."""
         return self._at[node]
 
+    def standing(self) -> Iterable[str]:
+        """Tasks at nodes or on their way there."""
+        return self._stands
+
     def stands(self, task: str) -> Stand | None:
         return self._stands.get(task)
 
