@@ -7,7 +7,7 @@ from coordinator.fleet import Fleet
 from coordinator.term import Term
 from schemas.control import NodeView
 from schemas.heartbeat import Heartbeat, Held
-from schemas.lifecycle import State
+from schemas.lifecycle import Desired, State, after_leaving
 from schemas.redact import redact_uri
 from schemas.task import StoredRow, order_of
 from schemas.view import TaskView
@@ -63,7 +63,7 @@ def live(term: Term, stored: StoredRow, held: Held | None, *, in_full: bool = Tr
         node="" if row.state is State.QUEUED else row.place,
         attempt=row.attempt,
         failures=row.failures,
-        desired=row.desired,
+        desired=Desired.PAUSE if after_leaving(row.wish) is Desired.PAUSE else row.desired,
         phase=held.phase if held else "",
         tags=request.tags if request else (),
         labels=request.labels if request else {},
