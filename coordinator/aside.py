@@ -5,6 +5,7 @@ nodes do well with the same origin. An origin that fails everywhere therefore se
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from schemas.task import FailureClass
@@ -87,6 +88,7 @@ class _Standing:
         self.times = 0
         """How often it was set aside since it was forgiven."""
         self.until = 0.0
+        self.why = ""
         self.well_since = 0.0
         """When it was last pardoned."""
         self.is_tried = False
@@ -125,7 +127,7 @@ class Conduct:
         failure: FailureClass,
         code: str,
         reason: str,
-        online: int,
+        online: Callable[[], int],
     ) -> Decision | None:
         """An attempt failed; `online`: how many nodes there are."""
         if failure is FailureClass.PERMANENT:
@@ -145,11 +147,16 @@ class Conduct:
         else:
             is_failing = len(telling) >= ATTEMPTS_MIN and len(blamed) >= FAILING_SHARE * len(telling)
         others_aside = sum(at < other.until for other in self._nodes.values())
-        if not is_failing or others_aside + 1 > ASIDE_SHARE * online:
+        if not is_failing or others_aside + 1 > ASIDE_SHARE * online():
             return None
         tried = "the attempt to try it" if standing.is_tried else f"{len(blamed)} of its last {len(telling)} attempts"
-        until = self._set_aside(standing, at)
-        return Decision(node, until, f"{tried} failed where other nodes do well, the last with: {reason}")
+        standing.why = f"{tried} failed where other nodes do well, the last with: {reason}"
+        return Decision(node, self._set_aside(standing, at), standing.why)
+
+    def against(self, node: str) -> Decision | None:
+        """Why a node is set aside and until when; where that is past, it is being tried."""
+        standing = self._nodes.get(node)
+        return Decision(node, standing.until, standing.why) if standing is not None and standing.is_tried else None
 
     def pardon(self, node: str, at: float) -> None:
         """It is well, or somebody says so: what was held against it is forgotten, but not how often that was."""

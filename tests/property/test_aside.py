@@ -65,7 +65,7 @@ def tell(conduct: Conduct, attempts: Iterable[Attempt], online: int = len(NODES)
             conduct.completed(one.node, one.task, one.origin, at)
             continue
         failure, code = one.failure
-        about = {"failure": failure, "code": code, "reason": "network trouble", "online": online}
+        about = {"failure": failure, "code": code, "reason": "network trouble", "online": lambda: online}
         if decision := conduct.failed(one.node, one.task, one.origin, at, **about):  # type: ignore[arg-type]
             assert decision.until > at
             made.append(decision)
