@@ -15,8 +15,8 @@ from coordinator import policies, views
 from coordinator.counting import Stats
 from coordinator.explaining import explain
 from coordinator.listing import Listing, Reaches
-from coordinator.prioritising import Prioritising
 from coordinator.ordering import Ordering
+from coordinator.prioritising import Prioritising
 from coordinator.steering import Steering
 from coordinator.term import Term
 from schemas import __version__, codec

@@ -108,7 +108,11 @@ def nodes(term: Term, *, with_tasks: bool) -> tuple[NodeView, ...]:
 def unheard(term: Term) -> tuple[UnheardNode, ...]:
     """Nodes about which something is decided and that were not heard, or were forgotten since."""
     decided = sorted(term.decisions.all().items())
-    return tuple(UnheardNode(node=node, wishes=wishes) for node, wishes in decided if term.fleet.get(node) is None)
+    return tuple(
+        UnheardNode(node=node, wishes=wishes, assigned=term.book.count_at(node))
+        for node, wishes in decided
+        if term.fleet.get(node) is None
+    )
 
 
 def standing_of(beat: Heartbeat, wishes: NodeWishes, *, online: bool, assigned: int, is_aside: bool) -> NodeStanding:

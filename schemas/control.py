@@ -211,6 +211,8 @@ class UnheardNode(Struct, frozen=True, kw_only=True):
 
     node: str
     wishes: NodeWishes
+    assigned: int = 0
+    """Rows that stand there all the same."""
     standing: NodeStanding = NodeStanding.UNHEARD
 
 

@@ -86,8 +86,9 @@ ASKED_BY_PEOPLE = sorted(set(Desired) - {Desired.RELEASE})
 asks = st.lists(st.sampled_from(Desired))
 
 
-def after(asked: Iterable[Desired], current: Wish = Wish(Desired.RUN)) -> Wish:
+def after(asked: Iterable[Desired]) -> Wish:
     """What is wished after each of `asked`, one after the other."""
+    current = Wish(Desired.RUN)
     for one in asked:
         current = wish(current, one)
     return current
