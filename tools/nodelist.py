@@ -24,7 +24,7 @@ NODES = (
     Column("version", drop=8),
     Column("can", drop=7, may_cut=True),
     Column("tags", drop=3, may_cut=True),
-    Column("notes", may_cut=True),
+    Column("notes", may_cut=True, least=24),
 )
 
 COLOURS = {
@@ -108,7 +108,7 @@ def _unheard(node: UnheardNode) -> tuple[Cell, ...]:
     blank = {column.name: "" for column in NODES}
     slots, tags = f"-/{wishes.slots}" if wishes.slots else "", ",".join(wishes.tags or ())
     known = {"node": node.node, "status": str(node.standing), "running": slots, "tags": tags, "notes": told}
-    known["placed"] = str(node.assigned)
+    known["placed"] = str(node.assigned or "")
     return tuple(Cell(text, "dim") for text in (blank | known).values())
 
 

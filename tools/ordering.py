@@ -88,7 +88,7 @@ def _saying(console: Console, *, as_json: bool) -> Callable[[int, int], None]:
     def say(count: int, nodes: int) -> None:
         nonlocal last_at, last
         line = f"{count:,} tasks left on {nodes:,} nodes" if nodes > 1 else f"{count:,} tasks left"
-        if not as_json and line != last and anyio.current_time() - last_at >= LINE_EVERY_S:
+        if count and not as_json and line != last and anyio.current_time() - last_at >= LINE_EVERY_S:
             last_at, last = anyio.current_time(), line
             console.print(line, soft_wrap=True)
 

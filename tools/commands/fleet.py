@@ -21,6 +21,15 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for people: `downdra
 Force = Annotated[bool, typer.Option("--force", help="Also nodes that were never heard: they are to come yet.")]
 
 
+TYPED_AS = {
+    "nodes": "NODE",
+    "with_tag": "--with-tag",
+    "reason": "--reason",
+    "add_tags": "--tag",
+    "remove_tags": "--untag",
+}
+
+
 def register(app: typer.Typer) -> None:
     for command in (cordon, uncordon, drain):
         app.command(rich_help_panel="Nodes")(command)
@@ -156,4 +165,4 @@ def _asked(wanted: dict[str, Any], *, changes: bool = False) -> "NodeOrder":
         return msgspec.convert(given, NodeChange if changes else NodeOrder)
     except msgspec.ValidationError as error:
         where, what = codec.explain(error)
-        raise typer.BadParameter(f"{where}: {what}" if where else what) from error
+        raise typer.BadParameter(what, param_hint=TYPED_AS.get(where.partition("[")[0], where)) from error

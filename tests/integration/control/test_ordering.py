@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.control.steps import answering
 from tools.client import Client, Refused, open_client
+from tools.ordering import drain
 
 
 @asynccontextmanager
@@ -301,3 +303,28 @@ async def test_uncordon_takes_a_node_in_that_is_set_aside(broker: Broker) -> Non
         await order(client, "uncordon", "node-1")
         await until_standing(client, "node-1", NodeStanding.ONLINE)
         await bad.gets(await ann.submit())
+
+
+async def test_who_waits_for_a_drained_node_is_told_where_somebody_decides_otherwise(
+    broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        coordinator(broker, settings=STEADY) as leader,
+        producer(broker) as ann,
+        scripted_node(broker) as node,
+        operating(broker, leader) as client,
+    ):
+        await until_standing(client, "node-1", NodeStanding.ONLINE)
+        await node.gets(await ann.submit())
+        ended: list[bool] = []
+
+        async def drain_it() -> None:
+            ended.append(await drain(client, NodeOrder(nodes=("node-1",)), wait=True, as_json=False))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(drain_it)
+            await until_standing(client, "node-1", NodeStanding.DRAINING)
+            await stays(lambda: not ended, for_s=1.0, what="one task runs there still")
+            await order(client, "uncordon", "node-1")
+        assert ended == [False]
+        assert "✗ node-1  is not being drained any more: somebody decided otherwise" in capsys.readouterr().out

@@ -12,15 +12,12 @@ from broker import keys
 from broker.listen import Heard, listening
 from broker.roles import Role
 from node import allotment, clearing
-from node.room import Marks
 from schemas import codec
 from schemas import subjects as s
 from schemas.control import NodeChange, NodeOrder, NodesReply, NodeStanding, NodeView, OrderReply, Steer
-from schemas.errors import SettingInvalid
 from schemas.event import Completed
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import NodeWishes
-from schemas.settings import NodeSettings
 from schemas.transfer import READ, ReadQuery
 from tests.examples import TASK
 from tests.harness.broker import STEADY, Broker
@@ -247,7 +244,7 @@ async def test_a_node_that_can_not_read_what_is_decided_goes_by_its_own_settings
 
 
 async def test_a_node_tells_what_it_is_said_to_have(broker: Broker, tmp_path: Path, origin: Origin) -> None:
-    settings = {"capabilities": ("http",), "bandwidth": 20 * MIB, "disk": 64 * MIB}
+    settings: dict[str, Any] = {"capabilities": ("http",), "bandwidth": 20 * MIB, "disk": 64 * MIB}
     async with on_stage(broker) as stage, working_node(broker, tmp_path, **settings):
         beat = await stage.beat("node-1", lambda beat: True)
         assert (beat.capabilities, beat.bandwidth, beat.disk_capacity_bytes) == (("http",), 20 * MIB, 64 * MIB)
@@ -266,7 +263,7 @@ async def test_a_download_folder_grows_no_further_than_it_may(broker: Broker, tm
     there = tmp_path / "downloads" / "of-yesterday" / "big"
     there.parent.mkdir(parents=True)
     there.write_bytes(random.Random(2).randbytes(16 * MIB))
-    room = {"disk": 40 * MIB, "disk_low": MIB, "disk_high": MIB}
+    room: dict[str, Any] = {"disk": 40 * MIB, "disk_low": MIB, "disk_high": MIB}
     async with on_stage(broker) as stage, working_node(broker, tmp_path, slots=8, **room):
         await stage.beat("node-1", lambda beat: beat.disk_free_bytes <= 24 * MIB)
         first, second = [await stage.submit(origin.url("file/f"), out=f"f{n}", size=9 * MIB) for n in range(2)]
@@ -278,9 +275,3 @@ async def test_a_download_folder_grows_no_further_than_it_may(broker: Broker, tm
         there.unlink()
         assert isinstance(await stage.seen.outcome(third, within_s=20), Completed)
         assert beat.disk_free_bytes > 0
-
-
-def test_an_allotment_below_the_low_mark_is_refused_and_says_why() -> None:
-    with pytest.raises(SettingInvalid, match=r"node.disk \(100 MiB\) leaves nothing above node.disk_low"):
-        Marks.of(NodeSettings(disk=100 * MIB))
-    assert Marks.of(NodeSettings(disk=1 << 30)).high < 1 << 30
