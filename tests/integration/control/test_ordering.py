@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.roles import Role
-from coordinator import aside
+from coordinator import aside, ordering
+from coordinator.term import Term
 from schemas import subjects as s
 from schemas.control import NodeChange, NodeOrder, NodesReply, NodeStanding, NodeView, Ordered, OrderReply, Steer
 from schemas.lifecycle import Desired
@@ -111,11 +112,16 @@ async def test_a_node_that_was_never_heard_is_refused_unless_it_is_to_come(broke
             await stays(lambda: task not in node.rows, for_s=0.5)
 
 
-async def test_what_is_decided_outlives_the_leader(broker: Broker) -> None:
+async def test_what_is_decided_outlives_the_leader(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with producer(broker) as ann, scripted_node(broker) as node:
         async with coordinator(broker, "first", STEADY) as first, operating(broker, first) as client:
             await until_standing(client, "node-1", NodeStanding.ONLINE)
             await order(client, "cordon", "node-1")
+
+        async def hears_nothing(_: Term) -> None:
+            await anyio.sleep_forever()
+
+        monkeypatch.setattr(ordering, "follow", hears_nothing)  # what is read before placing must do
         async with coordinator(broker, "second", QUICK) as second, operating(broker, second) as client:
             task = await ann.submit()
             await until_standing(client, "node-1", NodeStanding.CORDONED)

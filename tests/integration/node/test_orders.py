@@ -11,6 +11,7 @@ import pytest
 from broker import keys
 from broker.listen import Heard, listening
 from broker.roles import Role
+from coordinator import moves
 from node import allotment, clearing
 from schemas import codec
 from schemas import subjects as s
@@ -19,9 +20,9 @@ from schemas.event import Completed
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import NodeWishes
 from schemas.transfer import READ, ReadQuery
-from tests.examples import TASK
+from tests.examples import TASK, a_request, a_row
 from tests.harness.broker import STEADY, Broker
-from tests.harness.leader import coordinator
+from tests.harness.leader import bare_term, coordinator
 from tests.harness.node import working_node
 from tests.harness.producing import Producer, producer
 from tests.harness.recorder import Recorder, recording
@@ -68,19 +69,25 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(broker: Broker) -> AsyncIterator[Stage]:
+async def heartbeats(broker: Broker) -> AsyncIterator[dict[str, Heartbeat]]:
+    """The latest of each node."""
     beats: dict[str, Heartbeat] = {}
 
     def hear(one: Heard) -> None:
         beat = codec.decode(one.data, Heartbeat)
         beats[beat.node] = beat
 
+    async with broker.connected(Role.VIEWER) as viewer, listening(viewer, s.HEARTBEATS_ALL, hear):
+        yield beats
+
+
+@asynccontextmanager
+async def on_stage(broker: Broker) -> AsyncIterator[Stage]:
     async with (
         coordinator(broker, settings=STEADY) as leader,
         producer(broker) as ann,
         recording(broker) as seen,
-        broker.connected(Role.VIEWER) as viewer,
-        listening(viewer, s.HEARTBEATS_ALL, hear),
+        heartbeats(broker) as beats,
         open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
     ):
         await answering(leader, client)
@@ -173,6 +180,24 @@ async def served(broker: Broker, node: str, path: str, size: int) -> bytes:
     async with broker.connected(Role.OPERATOR) as connection:
         query = codec.encode(ReadQuery(task=TASK, path=path, bytes=size, offset=0, length=size))
         return (await connection.request(s.node_verb(node, READ), query)).data
+
+
+async def test_a_node_that_is_drained_begins_nothing_even_where_nobody_asks_it_back(
+    broker: Broker, tmp_path: Path, origin: Origin
+) -> None:
+    origin.files["f"] = b"small"
+    key = s.node_settings_key("node-1")
+    async with bare_term(broker) as term, recording(broker) as seen:
+        await keys.write(term.connection, key, codec.encode(NodeWishes(draining=True)), expected=0)
+        created = await term.cas(a_row(request=a_request(uris=(origin.url("file/f"),))), 0)
+        assert created is not None
+        await term.move(moves.placed(created.row, "node-1", "i"), created.sequence)
+        async with heartbeats(broker) as beats, working_node(broker, tmp_path):
+            held = (await eventually(lambda: (beat := beats.get("node-1")) and beat.held and beat)).held
+            assert [one.task for one in held] == [TASK]
+            await stays(lambda: not seen.of(TASK), for_s=1.0, what="it is not begun")
+            await keys.write(term.connection, key, b"", expected=None)
+            await seen.sees("finished.completed", TASK)
 
 
 async def test_drained_at_once_a_running_download_goes_on_elsewhere(
