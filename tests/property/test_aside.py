@@ -93,13 +93,17 @@ def test_an_origin_that_fails_everywhere_sets_nobody_aside(attempts: list[Attemp
 
 @given(st.lists(anything, max_size=80))
 def test_a_cluster_of_one_node_never_sets_it_aside(attempts: list[Attempt]) -> None:
-    assert tell(Conduct(), attempts, online=1) == []
+    assert tell(Conduct(), [*others_finish(), *attempts, *fails(10)], online=1) == []
 
 
-@given(st.lists(anything, max_size=120), st.integers(1, 4))
-def test_never_more_than_half_of_the_nodes_are_aside_at_once(attempts: list[Attempt], online: int) -> None:
+@given(st.lists(anything, max_size=40), st.permutations(NODES), st.integers(1, 4))
+def test_never_more_than_half_of_the_nodes_are_aside_at_once(
+    attempts: list[Attempt], failing_one_after_the_other: list[str], online: int
+) -> None:
     conduct, at, aside = Conduct(), 1000.0, dict[str, float]()
-    for one in attempts:
+    all_finish = [Attempt(node, f"{node}-{number}", ORIGINS[0]) for node in NODES for number in range(20)]
+    they_fail = [one for node in failing_one_after_the_other for one in fails(15, node)]
+    for one in (*attempts, *all_finish, *they_fail):
         at += one.after_s
         for decision in tell(conduct, [one._replace(after_s=0)], online, at):
             aside[decision.node] = decision.until

@@ -240,7 +240,7 @@ async def test_what_can_not_be_read_decides_nothing(broker: Broker) -> None:
 
 
 async def test_the_tasks_of_a_forgotten_node_go_elsewhere(broker: Broker) -> None:
-    settings = replace(QUICK, lease_ttl_s=30, node_lost_after_s=1.0, forget_offline_after_s=0.3)
+    settings = replace(QUICK, lease_ttl_s=30, node_lost_after_s=1.5, forget_offline_after_s=0.2)
     async with (
         coordinator(broker, settings=settings) as leader,
         producer(broker) as ann,
@@ -252,7 +252,10 @@ async def test_the_tasks_of_a_forgotten_node_go_elsewhere(broker: Broker) -> Non
         task = await ann.submit()
         await node.gets(task)
         async with scripted_node(broker, "node-2") as other:
+            # Silence that counts from when the leader began to listen would hide a node that is missed too soon.
+            await eventually(lambda: anyio.current_time() - leader.term.fleet._base > settings.node_lost_after_s)
             node.beating = False
+            await stays(lambda: task not in other.rows, for_s=1.0, what="it is not lost before it is found to be")
             await other.gets(task, attempt=2)
             await eventually(lambda: leader.term.fleet.get("node-1") is None)
             reply = await client.ask("nodes", Steer(), NodesReply)
