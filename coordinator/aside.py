@@ -165,8 +165,8 @@ class Conduct:
             standing.is_tried, standing.until, standing.well_since = False, 0.0, at
 
     def forget(self, nodes: set[str]) -> None:
-        """Keep only what is known of `nodes`."""
-        self._nodes = {node: standing for node, standing in self._nodes.items() if node in nodes}
+        """Keep only what is known of `nodes`, and of those that are to be tried when they come back."""
+        self._nodes = {node: standing for node, standing in self._nodes.items() if node in nodes or standing.is_tried}
 
     def _set_aside(self, standing: _Standing, at: float) -> float:
         """Until when."""
