@@ -132,20 +132,23 @@ async def test_slots_change_under_load_and_what_runs_is_finished(
 async def test_a_small_file_that_waits_inside_aria2_does_not_begin_beyond_fewer_slots(
     broker: Broker, tmp_path: Path, origin: Origin
 ) -> None:
-    origin.files |= {"large": random.Random(1).randbytes(4 * MIB), "small": random.Random(2).randbytes(MIB)}
+    origin.files |= {"large": random.Random(1).randbytes(4 * MIB), "small": random.Random(2).randbytes(2 * MIB)}
     async with on_stage(broker) as stage, working_node(broker, tmp_path, slots=4):
         large = [
             await stage.submit(origin.url("slow/large"), out=f"large{number}", options={"split": "1"})
             for number in range(3)
         ]
         await stage.beat("node-1", lambda beat: running(beat) == 3)
-        small = [await stage.submit(origin.url("slow/small"), out=f"small{number}", size=MIB) for number in range(2)]
-        await stage.beat("node-1", lambda beat: running(beat) == 4 and len(beat.held) == 5)
+        small = [await stage.submit(origin.url("slow/small"), out=f"s{number}", size=2 * MIB) for number in range(2)]
+        await eventually(lambda: [stage.seen.kinds(task).count("assigned") for task in small] == [1, 1])
+        await eventually(lambda: sum(event.kind == "started" for event in stage.seen.events) == 4)
         await stage.order("configure", "node-1", slots=1)
+        decided = len(stage.seen.events)
         for task in (*large, *small):
             assert isinstance(await stage.seen.outcome(task, within_s=40), Completed)
         happened = [(event.kind, event.task) for event in stage.seen.events]
         last = max(happened.index(("started", task)) for task in small)
+        assert last >= decided
         assert all(happened.index(("finished.completed", task)) < last for task in large), "three run of one slot"
 
 
@@ -281,19 +284,18 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_looks")
 async def test_a_download_folder_grows_no_further_than_it_may(broker: Broker, tmp_path: Path, origin: Origin) -> None:
-    origin.files["f"] = random.Random(1).randbytes(9 * MIB)
+    origin.files["f"] = random.Random(1).randbytes(4 * MIB)
     there = tmp_path / "downloads" / "of-yesterday" / "big"
     there.parent.mkdir(parents=True)
-    there.write_bytes(random.Random(2).randbytes(16 * MIB))
-    room: dict[str, Any] = {"disk": 40 * MIB, "disk_low": MIB, "disk_high": MIB}
+    there.write_bytes(random.Random(2).randbytes(12 * MIB))
+    room: dict[str, Any] = {"disk": 24 * MIB, "disk_low": MIB, "disk_high": MIB}
+    file: dict[str, Any] = {"size": 4 * MIB, "options": {"split": "1"}}
     async with on_stage(broker) as stage, working_node(broker, tmp_path, slots=8, **room):
-        await stage.beat("node-1", lambda beat: beat.disk_free_bytes <= 24 * MIB)
-        first, second = [await stage.submit(origin.url("file/f"), out=f"f{n}", size=9 * MIB) for n in range(2)]
-        for task in (first, second):
+        await stage.beat("node-1", lambda beat: 0 < beat.disk_free_bytes <= 12 * MIB)
+        for task in [await stage.submit(origin.url("slow/f"), out=f"f{number}", **file) for number in range(2)]:
             assert isinstance(await stage.seen.outcome(task), Completed)
-        beat = await stage.beat("node-1", lambda beat: beat.disk_free_bytes <= 6 * MIB)
-        third = await stage.submit(origin.url("file/f"), out="f3", size=9 * MIB)
-        await stays(lambda: not stage.seen.outcomes(third), for_s=1.0, what="there is no room for it")
+        await stage.beat("node-1", lambda beat: 0 < beat.disk_free_bytes <= 4 * MIB)
+        third = await stage.submit(origin.url("slow/f"), out="f3", **file)
+        await stays(lambda: "started" not in stage.seen.kinds(third), for_s=1.0, what="there is no room for it")
         there.unlink()
         assert isinstance(await stage.seen.outcome(third, within_s=20), Completed)
-        assert beat.disk_free_bytes > 0
