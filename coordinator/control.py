@@ -15,6 +15,7 @@ from coordinator import policies, views
 from coordinator.counting import Stats
 from coordinator.explaining import explain
 from coordinator.listing import Listing, Reaches
+from coordinator.ordering import Ordering
 from coordinator.prioritising import Prioritising
 from coordinator.steering import Steering
 from coordinator.term import Term
@@ -78,7 +79,7 @@ def _verbs(term: Term) -> dict[str, Verb]:
         return await explain(term, listing, term.desk.explain, asked, partial(may, caller))
 
     async def nodes(caller: str, _: bytes) -> msgspec.Struct:
-        return NodesReply(views.nodes(term, with_tasks=caller == ADMIN_CALLER))
+        return NodesReply(views.nodes(term, with_tasks=caller == ADMIN_CALLER), views.unheard(term))
 
     async def count(_: str, __: bytes) -> msgspec.Struct:
         return await stats.reply()
@@ -87,6 +88,7 @@ def _verbs(term: Term) -> dict[str, Verb]:
         return await policies.show(term, caller)
 
     return {
+        **Ordering(term).verbs(),
         "cancel": partial(steer, how=steering.cancel),
         "pause": partial(steer, how=steering.pause),
         "resume": partial(steer, how=steering.resume),

@@ -13,7 +13,7 @@ from coordinator.term import Term
 from coordinator.views import Holdings
 from schemas import subjects as s
 from schemas.control import RECENT_S, StatsReply, StoreUse
-from schemas.lifecycle import LIVE, Desired, Outcome, State
+from schemas.lifecycle import LIVE, Desired, Outcome, State, after_leaving
 from schemas.oddity import FALSE, LATE, UNREADABLE
 
 KEEP_S = 1.0
@@ -52,7 +52,7 @@ class Stats:
                 await anyio.lowlevel.checkpoint()
             row = top.row
             states[str(views.state_of(top, self._holdings.of(top)))] += 1
-            paused += row.desired is Desired.PAUSE and row.state is not State.ENDING
+            paused += after_leaving(row.wish) is Desired.PAUSE and row.state is not State.ENDING
             if row.state is State.QUEUED and row.submitted and (oldest is None or row.submitted < oldest):
                 oldest = row.submitted
         heard = views.nodes(term, with_tasks=False)

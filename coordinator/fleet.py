@@ -44,7 +44,7 @@ class Fleet:
 
     def forget_offline(self, now: float, after_s: float) -> None:
         for node, seen in tuple(self._seen.items()):
-            if now - seen.heard_at > after_s:
+            if now - max(seen.heard_at, self._base) > after_s:
                 del self._seen[node]
 
     def get(self, node: str) -> Seen | None:

@@ -10,7 +10,7 @@ import structlog
 from broker import pull
 from broker.errors import BrokerError
 from broker.pull import Delivery
-from coordinator import moves
+from coordinator import judging, moves
 from coordinator.intake import ACK_WAIT_S, BATCH, InHand, settle, take_in
 from coordinator.term import Term
 from coordinator.wants import origins_of
@@ -200,6 +200,7 @@ def _measure(term: Term, fact: Completed) -> None:
 def _count(term: Term, fact: Completed) -> None:
     term.outcomes["completed"] += 1
     term.desk.turnover.left(fact.node, anyio.current_time())
+    judging.note_completed(term, fact)
     log.debug("task finished", task=fact.task, outcome="completed", node=fact.node, bytes=fact.bytes)
 
 
@@ -229,6 +230,8 @@ async def act(term: Term, fact: Fact, *, writer: str) -> None:
                 log.debug("fact changes nothing", why=str(oddity), **told)
                 return
             if await term.apply(top, _change(term, top, fact)):
+                if isinstance(fact, AttemptFailed):
+                    judging.note_failed(term, fact, top.row.request)
                 return
 
 

@@ -16,7 +16,7 @@ from broker.connection import Connection
 from broker.errors import BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
-from coordinator import claim, control, feed, follow, place, policies
+from coordinator import claim, control, draining, feed, follow, ordering, place, policies
 from coordinator.term import Term
 from coordinator.watch import Watch
 from schemas import codec
@@ -98,6 +98,8 @@ class Coordinator:
                         follow.follow_facts,
                         place.place_tasks,
                         policies.follow_policy,
+                        ordering.follow,
+                        draining.drain_nodes,
                         self._keep_topology,
                     ):
                         tasks.start_soon(work, term)
@@ -158,6 +160,7 @@ async def take_over(term: Term) -> None:
     await feed.audit(term)
     await _patiently(follow.drain, term)
     await _patiently(policies.read, term)
+    await _patiently(ordering.read, term)
     unfinished = [
         top
         async for top in feed.unhurried(term.book.tops())

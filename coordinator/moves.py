@@ -178,10 +178,10 @@ def wished(row: TaskRow, asked: Desired, *, waited_s: float = 0.0) -> TaskRow | 
         return _cancelled(row)
     if asked is Desired.RELEASE and row.state is not State.ASSIGNED:
         return None
-    desired = wish(row.desired, asked)
-    if desired is row.desired:
+    changed = wish(row.wish, asked)
+    if changed == row.wish:
         return None
-    return replace(row, desired=desired, delay_s=_delay_left(row, waited_s))
+    return replace(row, desired=changed.desired, then=changed.then, delay_s=_delay_left(row, waited_s))
 
 
 def prioritised(row: TaskRow, priority: int | None, order: int | None, *, waited_s: float = 0.0) -> TaskRow | None:
@@ -211,7 +211,7 @@ def overdue(row: TaskRow) -> TaskRow | End | None:
     if row.state is State.QUEUED:
         return ended(row, Outcome.FAILED, reason, "deadline")
     if row.state is State.ASSIGNED and row.desired is not Desired.CANCEL:
-        return replace(row, desired=Desired.CANCEL, reason=reason, code="deadline")
+        return replace(row, desired=Desired.CANCEL, then=Desired.RUN, reason=reason, code="deadline")
     return None
 
 
@@ -241,7 +241,8 @@ def _left(row: TaskRow, record: AttemptRecord, *, reason: str) -> TaskRow:
         state=advance(row.state, Step.REQUEUE),
         place=QUEUED,
         attempt=row.attempt + 1,
-        desired=after_leaving(row.desired),
+        desired=after_leaving(row.wish),
+        then=Desired.RUN,
         instance="",
         reason=reason,
         code="",

@@ -14,7 +14,7 @@ from schemas.control import IDS_MAX, Steer, Steered, SteerReply
 from schemas.event import QUEUE_LIMIT, Finished, Paused, Rejected, Resumed
 from schemas.filter import TaskFilter
 from schemas.ids import TASK_ID, task_id
-from schemas.lifecycle import Desired, State
+from schemas.lifecycle import Desired, State, after_leaving
 from schemas.task import StoredRow
 from schemas.view import ended
 
@@ -145,7 +145,8 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steere
     if change is None:
         if row.state is State.ENDING:
             return left_alone(row.task, "it is ending already")
-        return Steered(row.task, row.desired is asked, f"it is to {row.desired} already")
+        is_so = asked in (row.desired, after_leaving(row.wish))
+        return Steered(row.task, is_so, f"it is to {asked if is_so else row.desired} already")
     if isinstance(change, moves.End):
         try:
             return Steered(row.task, True, "cancelled") if await term.apply(top, change) else None
@@ -156,7 +157,9 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steere
             return Steered(row.task, True, "being cancelled")  # it is decided; the watch writes it down
     if await term.cas(change, top.sequence) is None:
         return None
-    if row.state is State.QUEUED and asked in (Desired.PAUSE, Desired.RUN):
+    # A node that is to give it back says nothing more of it.
+    is_nobodys = row.state is State.QUEUED or row.desired is Desired.RELEASE
+    if is_nobodys and asked in (Desired.PAUSE, Desired.RUN):
         kind = Paused if asked is Desired.PAUSE else Resumed
         await term.events.emit(kind(**term.about(change)))
     return Steered(row.task, True, said)

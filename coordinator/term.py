@@ -21,6 +21,8 @@ from broker.errors import BrokerError, Deposed, StoreFull
 from broker.eventlog import EventLog
 from broker.table import Table
 from coordinator import moves
+from coordinator.aside import Conduct
+from coordinator.decisions import Decisions
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.moves import End, Requeue
@@ -69,6 +71,8 @@ class Term:
         self.desk = Desk(self.book, self.fleet, connection.clock, lost_after_s=settings.node_lost_after_s)
         self.policies = PolicyBook(self.desk.policy_changed)
         self.owners = Owners()
+        self.decisions = Decisions(self.desk.node_decided)
+        self.conduct = Conduct()
         self.outcomes: Counter[str] = Counter()
         self.oddities: Counter[Oddity] = Counter()
         """What was passed over, by kind."""

@@ -5,9 +5,10 @@ from msgspec.structs import replace
 
 from coordinator.fleet import Fleet
 from coordinator.term import Term
-from schemas.control import NodeView
+from schemas.control import NodeStanding, NodeView, UnheardNode
 from schemas.heartbeat import Heartbeat, Held
-from schemas.lifecycle import State
+from schemas.lifecycle import Desired, State, after_leaving
+from schemas.nodes import NodeWishes
 from schemas.redact import redact_uri
 from schemas.task import StoredRow, order_of
 from schemas.view import TaskView
@@ -63,7 +64,7 @@ def live(term: Term, stored: StoredRow, held: Held | None, *, in_full: bool = Tr
         node="" if row.state is State.QUEUED else row.place,
         attempt=row.attempt,
         failures=row.failures,
-        desired=row.desired,
+        desired=Desired.PAUSE if after_leaving(row.wish) is Desired.PAUSE else row.desired,
         phase=held.phase if held else "",
         tags=request.tags if request else (),
         labels=request.labels if request else {},
@@ -80,13 +81,48 @@ def live(term: Term, stored: StoredRow, held: Held | None, *, in_full: bool = Tr
 def nodes(term: Term, *, with_tasks: bool) -> tuple[NodeView, ...]:
     """The fleet as heard; which tasks a node holds is for admins."""
     now, lost_after_s = anyio.current_time(), term.settings.node_lost_after_s
-    return tuple(
-        NodeView(
-            node=seen.heartbeat.node,
-            online=term.fleet.is_online(seen.heartbeat.node, now, lost_after_s),
-            heard_ago_s=round(now - seen.heard_at, 1),
-            assigned=term.book.count_at(seen.heartbeat.node),
-            heartbeat=seen.heartbeat if with_tasks else replace(seen.heartbeat, held=()),
+    clock = term.connection.clock.now()
+    found = []
+    for seen in term.fleet:
+        beat = seen.heartbeat
+        online = term.fleet.is_online(beat.node, now, lost_after_s)
+        assigned, wishes = term.book.count_at(beat.node), term.decisions.of(beat.node)
+        against = term.conduct.against(beat.node)
+        aside_s = max(0.0, against.until - clock) if against is not None else 0.0
+        found.append(
+            NodeView(
+                node=beat.node,
+                online=online,
+                heard_ago_s=round(now - seen.heard_at, 1),
+                assigned=assigned,
+                heartbeat=beat if with_tasks else replace(beat, held=()),
+                standing=standing_of(beat, wishes, online=online, assigned=assigned, is_aside=aside_s > 0),
+                wishes=wishes,
+                set_aside=against.why if against is not None else "",
+                set_aside_s=round(aside_s, 1),
+            )
         )
-        for seen in term.fleet
+    return tuple(found)
+
+
+def unheard(term: Term) -> tuple[UnheardNode, ...]:
+    """Nodes about which something is decided and that were not heard, or were forgotten since."""
+    decided = sorted(term.decisions.all().items())
+    return tuple(
+        UnheardNode(node=node, wishes=wishes, assigned=term.book.count_at(node))
+        for node, wishes in decided
+        if term.fleet.get(node) is None
     )
+
+
+def standing_of(beat: Heartbeat, wishes: NodeWishes, *, online: bool, assigned: int, is_aside: bool) -> NodeStanding:
+    """How a node stands: first whether it is there, then what was decided, then what is wrong with it."""
+    if not online:
+        return NodeStanding.GONE if beat.leaving else NodeStanding.OFFLINE
+    if wishes.draining:
+        return NodeStanding.DRAINING if assigned or beat.held else NodeStanding.DRAINED
+    if wishes.cordoned:
+        return NodeStanding.CORDONED
+    if beat.trouble:
+        return NodeStanding.TROUBLE
+    return NodeStanding.ASIDE if is_aside else NodeStanding.ONLINE

@@ -56,8 +56,12 @@ class Watch:
                 await anyio.sleep(min(COMPARE_EVERY_S, settings.heartbeat_interval_s))
                 now = self._is_awake()
                 if settings.forget_offline_after_s:
-                    term.fleet.forget_offline(now, settings.forget_offline_after_s)
-                    term.desk.turnover.forget({seen.heartbeat.node for seen in term.fleet})
+                    # Not before its tasks were found to be lost: silence counts while we know who is silent.
+                    after_s = max(settings.forget_offline_after_s, settings.node_lost_after_s)
+                    term.fleet.forget_offline(now, after_s)
+                    heard = {seen.heartbeat.node for seen in term.fleet}
+                    term.desk.turnover.forget(heard)
+                    term.conduct.forget(heard)
                 self._log_refused = False
                 for stored, step in await self._due(now):
                     self._doing.add(stored.row.task)

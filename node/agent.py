@@ -72,6 +72,8 @@ class Agent:
         self._whole: Gathering[Session] = Gathering()
         self._placed: Gathering[Session] = Gathering()
         self._leaving = False
+        self._begins = True
+        """Whether what is held and has not begun may."""
         self._pumping = False
         self._touched: set[str] = set()
         """Sessions whose next step is to be decided."""
@@ -100,6 +102,24 @@ class Agent:
             for one in sorted(self._sessions.values(), key=lambda one: one.sequence)
             if one.wanted is Wanted.RUN and one.phase in DOWNLOADING
         ]
+
+    def obey(self, slots: int, *, begins: bool) -> None:
+        """Run so many at once from now on; what runs beyond is finished. Unless it `begins`, nothing more does."""
+        is_less = slots < self.slots or self._begins > begins
+        self.slots, self._begins = slots, begins
+        if large := self.lanes.get(Lane.LARGE):
+            large.set_slots(slots)
+        if is_less:
+            self._take_back_waiting()
+        self._slots_changed = True
+        self._pump()
+
+    def _take_back_waiting(self) -> None:
+        """Small files that wait inside aria2 would begin whatever is said now: it gives them back."""
+        for session in tuple(self._sessions.values()):
+            is_handed_over = session.phase in (Phase.ADDING, Phase.ACTIVE) and session.task not in self._carried
+            if is_handed_over and session.lane == Lane.SMALL and not session.started_at:
+                self.lanes[Lane.SMALL].remove(session.task)
 
     def give_back(self, tasks: Sequence[str], reason: str) -> None:
         """These can't stay: what runs is stopped first. What the disk kept from beginning is looked at anew."""
@@ -216,7 +236,8 @@ class Agent:
             self._do(begun(session, step), step)
 
     def _give_slots(self) -> None:
-        admission = admit(self._sessions.values(), self.slots, PREFETCH_TIMES * self.slots)
+        slots = self.slots if self._begins else 0
+        admission = admit(self._sessions.values(), slots, PREFETCH_TIMES * slots)
         if small := self.lanes.get(Lane.SMALL):
             small.set_slots(admission.small_slots)
         for task in admission.tasks:
@@ -365,6 +386,8 @@ class Agent:
                 self._finished(session, result)
 
     def _finished(self, session: Session, result: Placed | Verdict) -> None:
+        if isinstance(result, Placed):
+            self._disk.placed(result.bytes)
         self._results[session.task] = result
         self.signal(session.task, Signal.PLACED if isinstance(result, Placed) else Signal.FAILED)
 

@@ -16,6 +16,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import structlog
 
+from node.allotment import Allotment
 from node.files import NO_ROOM
 from node.room import Look, Marks, Room, after
 from schemas.request import STAGING_NAME
@@ -34,8 +35,12 @@ PROBE_BYTES = 4096
 class Disk:
     """The disks of one node: the one it downloads to, and the one with its own state."""
 
-    def __init__(self, downloads: Path, state: Path, marks: Marks) -> None:
+    allotment: Allotment | None = None
+    """What the download folder may take up; None: the whole disk."""
+
+    def __init__(self, downloads: Path, state: Path, marks: Marks, allotment: Allotment | None = None) -> None:
         """`downloads` exists already."""
+        self.allotment = allotment
         self.marks = marks
         self.room = Room()
         self._downloads, self._state = downloads, state
@@ -51,6 +56,11 @@ class Disk:
     def __repr__(self) -> str:
         return f"<Disk {self._downloads}: {self.room.trouble or 'open'}>"
 
+    def placed(self, size: int) -> None:
+        """A file of so many bytes got its place; a negative size: one was deleted."""
+        if self.allotment is not None:
+            self.allotment.placed(size)
+
     async def look(self) -> Room:
         """Look, for LOOK_WITHIN_S at most; one that does not answer is as it was, for SILENT_AFTER_S."""
         if self._under_way is None or self._under_way.done.is_set():
@@ -62,7 +72,8 @@ class Disk:
         if found is not None:
             self._answered_at = now
         elif now - self._answered_at > SILENT_AFTER_S:
-            found = Look(free_bytes=self.room.free_bytes, problem=f"the disk of {self._asked} does not answer")
+            problem = f"the disk of {self._asked} does not answer"
+            found = Look(free_bytes=self.room.free_bytes, capacity_bytes=self.room.capacity_bytes, problem=problem)
         if found is not None:
             before, self.room = self.room, after(self.room, found, self.marks)
             if self.room.kind != before.kind:
@@ -83,11 +94,24 @@ class Disk:
             problem, is_spent = "", False
         except OSError as error:
             problem, is_spent = _said(self._downloads, error), error.errno in NO_ROOM
+        free_bytes = capacity_bytes = 0
+        is_allotted = False
         try:
-            free_bytes = shutil.disk_usage(self._downloads).free
+            usage = shutil.disk_usage(self._downloads)
+            free_bytes, capacity_bytes = usage.free, usage.total
+            if self.allotment is not None:
+                left, capacity_bytes = self.allotment.free(), min(usage.total, self.allotment.limit)
+                is_allotted, free_bytes = left < free_bytes, min(left, free_bytes)
         except OSError as error:
-            free_bytes, problem = 0, problem or _said(self._downloads, error)
-        return Look(free_bytes=free_bytes, problem=problem, is_spent=is_spent, state_problem=state_problem)
+            problem = problem or _said(self._downloads, error)
+        return Look(
+            free_bytes=free_bytes,
+            capacity_bytes=capacity_bytes,
+            is_allotted=is_allotted,
+            problem=problem,
+            is_spent=is_spent,
+            state_problem=state_problem,
+        )
 
     def _write_downloads(self) -> None:
         """Write into the staging folder, made anew where somebody deleted it, but never on another disk."""

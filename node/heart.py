@@ -16,9 +16,6 @@ from schemas.settings import Settings
 
 log = structlog.get_logger()
 
-CAPABILITIES = ("http", "ftp", "sftp")
-"""What every node can do."""
-
 
 class Heart:
     """Beats for one node process."""
@@ -27,7 +24,10 @@ class Heart:
         self._connection = connection
         self._settings = settings.node
         self._interval_s = settings.coordinator.heartbeat_interval_s
-        self._capabilities = (*CAPABILITIES, NOOP) if settings.coordinator.allow_noop else CAPABILITIES
+        can = settings.node.capabilities
+        self._capabilities = (*can, NOOP) if settings.coordinator.allow_noop else can
+        self.tags = settings.node.tags
+        """Those that hold now."""
         self._instance = instance
         self._agent = agent
         self._disk = disk
@@ -56,16 +56,20 @@ class Heart:
             instance=self._instance,
             beat=self._beat,
             version=__version__,
-            slots=self._settings.slots,
+            slots=self._agent.slots,
             running=running,
             waiting=len(held) - running,
-            tags=self._settings.tags,
-            capabilities=self._capabilities,
+            tags=self.tags,
+            own_slots=self._settings.slots if self._agent.slots != self._settings.slots else None,
+            own_tags=self._settings.tags if self.tags != self._settings.tags else None,
+            capabilities=tuple(self._capabilities),
+            bandwidth=self._settings.bandwidth,
             bytes_per_s=sum(lane.bytes_per_s for lane in lanes),
             cpu_percent=psutil.cpu_percent(),
             memory_bytes=self._memory([lane.pid for lane in lanes if lane.pid is not None]),
             disk_free_bytes=room.free_bytes if room.is_writable else 0,
             disk_promised_bytes=sum(one.left for one in self._agent.unfinished()),
+            disk_capacity_bytes=room.capacity_bytes,
             disk_low_bytes=self._disk.marks.low,
             partial_bytes=self.partial_bytes,
             trouble=room.trouble or next((lane.trouble for lane in lanes if lane.trouble), ""),

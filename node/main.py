@@ -1,5 +1,6 @@
 """The node process: lock, lanes, assignments, heartbeats, and a clean way out."""
 
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,10 +9,12 @@ import structlog
 from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
 
+from broker import keys
 from broker.binaries import find_aria2c
 from broker.connection import Connection, connect
 from node.addresses import parse_nets
 from node.agent import Agent
+from node.allotment import Allotment
 from node.assignments import Assignments
 from node.clearing import keep_room, sweep
 from node.closing import Closer
@@ -23,12 +26,14 @@ from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
 from node.lock import NodeLock, own_downloads, own_state_folder
+from node.orders import InForce, Orders
 from node.probe import new_session
 from node.reader import Reader
 from node.reporter import Reporter
 from node.room import Marks
 from node.serving import FileService
 from node.workshop import Workshop
+from schemas import subjects as s
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -36,6 +41,10 @@ log = structlog.get_logger()
 LEAVE_WITHIN_S = 6.0
 """For stopping transfers and reporting them released; with aria2's own exit a clean end takes below 10 s."""
 PROGRESS_EVERY_S = 1.0
+COUNTED_WITHIN_S = 60.0
+"""For counting a full download folder; one that takes longer has no room until it is counted."""
+ORDERS_WITHIN_S = 5.0
+"""A broker that does not answer keeps no node from its work: its own settings hold until it does."""
 RPC_THREADS = 4
 DISK_THREADS = 4
 
@@ -74,7 +83,11 @@ async def _work(
     connection: Connection, settings: Settings, store: Store, instance: str, lock: NodeLock, stop: anyio.Event
 ) -> None:
     node = settings.node
-    disk = Disk(store.downloads, Path(node.state), Marks.of(node))
+    allotment = Allotment(store.downloads, node.disk) if node.disk else None
+    if allotment is not None:
+        with anyio.move_on_after(COUNTED_WITHIN_S):
+            await allotment.count()
+    disk = Disk(store.downloads, Path(node.state), Marks.of(node), allotment)
     await disk.look()
     assignments = Assignments(node.id)
     async with new_session() as http, anyio.create_task_group() as tasks:
@@ -94,6 +107,7 @@ async def _work(
         )
         _start_lanes(settings, agent, tasks)
         heart = Heart(connection, settings, instance, agent, disk)
+        await _follow_orders(connection, settings, agent, heart, tasks)
         reader = Reader(connection, node.id, assignments, agent)
         disk.tell = heart.beat
         tasks.start_soon(heart.run)
@@ -101,11 +115,15 @@ async def _work(
         tasks.start_soon(reader.run)
         for work in (reporter.speak, agent.finish_small, agent.report_completed):
             tasks.start_soon(work)
-        tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)
+        tasks.start_soon(
+            FileService(connection, node.id, Finished(store.downloads), lambda size: disk.placed(-size)).run
+        )
+        if allotment is not None:
+            tasks.start_soon(allotment.keep_counted)
         tasks.start_soon(_publish_progress, agent)
         tasks.start_soon(keep_room, disk, agent, heart)
         tasks.start_soon(sweep, disk, agent, heart, workshop, reader, reporter)
-        log.info("node ready", slots=node.slots, tags=list(node.tags), downloads=str(store.downloads))
+        log.info("node ready", slots=agent.slots, tags=list(heart.tags), downloads=str(store.downloads))
         await stop.wait()
         log.info("leaving", held=len(agent.tasks()))
         heart.leaving = True
@@ -116,6 +134,23 @@ async def _work(
             log.warning("left before everything was given back; the coordinator will notice", held=len(agent.tasks()))
         await heart.beat()
         tasks.cancel_scope.cancel()
+
+
+async def _follow_orders(
+    connection: Connection, settings: Settings, agent: Agent, heart: Heart, tasks: TaskGroup
+) -> None:
+    """Obey what operators decide about this node, from before it begins anything: `nodes.<id>` in the bucket."""
+
+    def obey(now: InForce) -> None:
+        agent.obey(now.slots, begins=now.begins)
+        heart.tags = now.tags
+        tasks.start_soon(heart.beat)
+
+    orders = Orders(settings.node, obey)
+    own = partial(keys.follow, own=True)
+    tasks.start_soon(own, connection, (s.node_settings_key(settings.node.id),), orders.take)
+    with anyio.move_on_after(ORDERS_WITHIN_S):
+        await orders.known.wait()
 
 
 def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup) -> None:

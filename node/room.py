@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from schemas.errors import SettingInvalid
 from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 
@@ -23,13 +24,25 @@ class Marks(NamedTuple):
 
     @classmethod
     def of(cls, settings: NodeSettings) -> "Marks":
-        return cls(settings.disk_low, max(settings.disk_low, settings.disk_high))
+        """Raises SettingInvalid where `node.disk` leaves no room above the low mark."""
+        low, high, limit = settings.disk_low, settings.disk_high, settings.disk
+        if limit:
+            if limit <= low:
+                raise SettingInvalid(
+                    f"node.disk ({format_size(limit)}) leaves nothing above node.disk_low ({format_size(low)}), "
+                    "so that no task would ever be taken: raise the one or lower the other"
+                )
+            high = min(high, (low + limit) // 2)  # else a small share would have to be nearly empty to open again
+        return cls(low, max(low, high))
 
 
 class Look(Struct, frozen=True, kw_only=True):
     """What one look at the disks found."""
 
     free_bytes: int
+    capacity_bytes: int = 0
+    is_allotted: bool = False
+    """Less is free of what the download folder may take up than of the disk."""
     problem: str = ""
     """Why nothing can be written into the download folder."""
     is_spent: bool = False
@@ -42,6 +55,8 @@ class Room(Struct, frozen=True, kw_only=True):
     """What follows from the looks so far."""
 
     free_bytes: int = 0
+    capacity_bytes: int = 0
+    """Of the disk, or what of it the download folder may take up."""
     is_low: bool = False
     """Below the low mark, or since then not above the high one."""
     is_spent: bool = False
@@ -67,10 +82,11 @@ def after(before: Room, look: Look, marks: Marks) -> Room:
     is_low = look.free_bytes < (marks.high if before.is_low else marks.low)
     trouble = kind = look.problem or look.state_problem
     if is_low and (look.is_spent or not look.problem):
-        kind = "the disk is full"
+        kind = "what node.disk allows is used up" if look.is_allotted else "the disk is full"
         trouble = f"{kind}: {format_size(look.free_bytes)} free, takes tasks again at {format_size(marks.high)}"
     return Room(
         free_bytes=look.free_bytes,
+        capacity_bytes=look.capacity_bytes,
         is_low=is_low,
         is_spent=look.is_spent,
         is_writable=not look.problem or look.is_spent,

@@ -1,5 +1,6 @@
 """The node's service for its finished files: `downloads.nodes.<node>.read` and `.delete`."""
 
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
@@ -40,10 +41,18 @@ class _Deleting:
 class FileService:
     """Serves the finished files of one node to whoever the broker lets ask."""
 
-    def __init__(self, connection: Connection, node: str, finished: Finished) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        node: str,
+        finished: Finished,
+        deleted: Callable[[int], None] = lambda _bytes: None,
+    ) -> None:
+        """`deleted` is called with the size of each file that was deleted."""
         self._connection = connection
         self._node = node
         self._finished = finished
+        self._deleted = deleted
         self._readers = CapacityLimiter(READ_THREADS)
         self._hashers = CapacityLimiter(HASH_THREADS)
         self._deleting: dict[tuple[str, int, str], _Deleting] = {}
@@ -105,6 +114,7 @@ class FileService:
                 while not await run(deletion.step):
                     pass
                 await run(deletion.finish)
+            self._deleted(asked.bytes)
             deleting.outcome = Deleted(deleted=True, said="deleted")
             log.info("finished file deleted", task=asked.task, path=asked.path)
         except FileRefused as error:

@@ -32,6 +32,7 @@ class Verb(NamedTuple):
 
 
 _STEERS: tuple[type, type] = (control.Steer, control.SteerReply)
+_ORDERS: tuple[type, type] = (control.NodeOrder, control.OrderReply)
 CONTROL: dict[str, Verb] = {
     "cancel": Verb(*_STEERS, "Cancel tasks, running or queued."),
     "pause": Verb(*_STEERS, "Pause tasks; what is downloaded so far is kept."),
@@ -50,6 +51,12 @@ CONTROL: dict[str, Verb] = {
     "stats": Verb(control.Steer, control.StatsReply, "Counts by state and outcome; the query's fields do not matter."),
     "policy": Verb(control.Steer, control.PolicyReply, "The cluster's policy; the query's fields do not matter."),
     "policy-set": Verb(control.PolicySet, control.PolicySetReply, "Replace the cluster's policy; as `admin` only."),
+    "cordon": Verb(*_ORDERS, "Give nodes nothing new; what they hold goes on. As `admin` only."),
+    "uncordon": Verb(*_ORDERS, "Give nodes tasks again: ends cordon, drain and setting aside. As `admin` only."),
+    "drain": Verb(
+        *_ORDERS, "Cordon nodes and take back what has not begun; with `now` what runs, too. As `admin` only."
+    ),
+    "configure": Verb(control.NodeChange, control.OrderReply, "Set nodes' slots and tags. As `admin` only."),
 }
 FILES: dict[str, Verb] = {
     transfer.READ: Verb(transfer.ReadQuery, bytes, "A part of a finished file.", transfer.FileRefusal),

@@ -13,16 +13,20 @@ from schemas.event import AnyEvent
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import State
+from schemas.nodes import REASON_CHARS_MAX, NodeWishes, Slots
+from schemas.settings import NodeId, NodeTag
 from schemas.view import TaskView as TaskView
 
 VERBS = (
     *("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "explain", "nodes", "stats"),
-    *("policy", "policy-set"),
+    *("policy", "policy-set", "cordon", "uncordon", "drain", "configure"),
 )
 LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
 """Tasks of one ask: few enough to be steered before the caller loses patience."""
+NODES_MAX = 500
+"""Nodes of one ask: each is a write to the bucket."""
 REFUSED_LATELY_S = 60.0
 """A refusal is news for so long: whoever leads tries again every few seconds."""
 RECENT_S = 600
@@ -167,6 +171,24 @@ class ExplainReply(Struct, frozen=True, kw_only=True):
     """Every node that was heard."""
 
 
+class NodeStanding(StrEnum):
+    """How a node stands, in one word: what matters most."""
+
+    ONLINE = "online"
+    TROUBLE = "trouble"
+    """It takes nothing, and its heartbeat says why."""
+    ASIDE = "set aside"
+    """Given nothing for a while: it kept failing what others finish."""
+    CORDONED = "cordoned"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    OFFLINE = "offline"
+    GONE = "gone"
+    """Offline after saying so."""
+    UNHEARD = "unheard"
+    """Something is decided about it, and this leader has not heard it."""
+
+
 class NodeView(Struct, frozen=True, kw_only=True):
     node: str
     online: bool
@@ -174,10 +196,70 @@ class NodeView(Struct, frozen=True, kw_only=True):
     assigned: int
     """Rows that stand at this node."""
     heartbeat: Heartbeat
+    standing: NodeStanding | None = None
+    """None from a coordinator of an older version."""
+    wishes: NodeWishes = NodeWishes()
+    """What is decided about it at run time."""
+    set_aside: str = ""
+    """Why it is set aside, or was and is being tried with one task at a time."""
+    set_aside_s: float = 0.0
+    """For how long still; 0 while it is being tried."""
+
+
+class UnheardNode(Struct, frozen=True, kw_only=True):
+    """A node that was not heard and about which something is decided."""
+
+    node: str
+    wishes: NodeWishes
+    assigned: int = 0
+    """Rows that stand there all the same."""
+    standing: NodeStanding = NodeStanding.UNHEARD
 
 
 class NodesReply(Struct, frozen=True):
     nodes: tuple[NodeView, ...]
+    unheard: tuple[UnheardNode, ...] = ()
+
+
+class NodeOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """cordon, uncordon and drain: nothing new goes to a node; what it holds goes on, or is given back (drain)."""
+
+    nodes: Annotated[tuple[NodeId, ...], Meta(max_length=NODES_MAX)] = ()
+    with_tag: NodeTag | None = None
+    """All nodes that were heard and have this tag, beside those named."""
+    reason: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
+    """Why, for people: of cordon and drain."""
+    now: bool = False
+    """drain: what runs is given back too, and goes on elsewhere."""
+    force: bool = False
+    """Nodes that were never heard are meant all the same: they are to come yet."""
+    deadline: datetime | None = None
+    """Not carried out after this moment."""
+
+
+class NodeChange(NodeOrder, frozen=True, omit_defaults=True, kw_only=True):
+    """configure: slots and tags at run time. What is left out stays as it is."""
+
+    slots: Slots | None = None
+    own_slots: bool = False
+    """Back to the node's own setting."""
+    add_tags: tuple[NodeTag, ...] = ()
+    remove_tags: tuple[NodeTag, ...] = ()
+    own_tags: bool = False
+    """Back to the node's own setting, before any is added or removed."""
+
+
+class Ordered(Struct, frozen=True):
+    """What became of the order for one node."""
+
+    node: str
+    ok: bool
+    said: str
+    """A sentence for people."""
+
+
+class OrderReply(Struct, frozen=True):
+    results: tuple[Ordered, ...]
 
 
 class StoreUse(Struct, frozen=True):

@@ -42,6 +42,9 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What it keeps to now as its share of the cluster's bandwidth; None: no limit."""
     partial_bytes: int = 0
     """On the disk in partial files of tasks that it does not hold: kept a while in case they come back."""
+    own_slots: int | None = None
+    """Of its own settings, where others are set at run time: `slots` and `tags` are those that hold now."""
+    own_tags: tuple[str, ...] | None = None
     trouble: str = ""
     """Why it takes no tasks, a sentence for people; empty where nothing is wrong."""
     held: tuple[Held, ...] = ()

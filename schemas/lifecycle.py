@@ -7,6 +7,7 @@
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.errors import IllegalTransition
 
@@ -85,21 +86,37 @@ class Desired(StrEnum):
     """Asked of a node, never by a user: give the task back so that it can move."""
 
 
-WISHES: dict[tuple[Desired, Desired], Desired] = {
-    (Desired.RUN, Desired.PAUSE): Desired.PAUSE,
-    (Desired.RUN, Desired.CANCEL): Desired.CANCEL,
-    (Desired.RUN, Desired.RELEASE): Desired.RELEASE,
-    (Desired.PAUSE, Desired.RUN): Desired.RUN,
-    (Desired.PAUSE, Desired.CANCEL): Desired.CANCEL,
-    (Desired.RELEASE, Desired.CANCEL): Desired.CANCEL,
+class Wish(NamedTuple):
+    """What is wished of a task now, and once it has left its node."""
+
+    desired: Desired
+    then: Desired = Desired.RUN
+    """RUN or PAUSE. Beside a release: what is paused moves paused. Otherwise RUN, and it means nothing."""
+
+
+_RUN, _PAUSE, _CANCEL = Wish(Desired.RUN), Wish(Desired.PAUSE), Wish(Desired.CANCEL)
+_RELEASE, _RELEASE_PAUSED = Wish(Desired.RELEASE), Wish(Desired.RELEASE, then=Desired.PAUSE)
+
+WISHES: dict[tuple[Wish, Desired], Wish] = {
+    (_RUN, Desired.PAUSE): _PAUSE,
+    (_RUN, Desired.CANCEL): _CANCEL,
+    (_RUN, Desired.RELEASE): _RELEASE,
+    (_PAUSE, Desired.RUN): _RUN,
+    (_PAUSE, Desired.CANCEL): _CANCEL,
+    (_PAUSE, Desired.RELEASE): _RELEASE_PAUSED,
+    (_RELEASE, Desired.PAUSE): _RELEASE_PAUSED,
+    (_RELEASE, Desired.CANCEL): _CANCEL,
+    (_RELEASE_PAUSED, Desired.RUN): _RELEASE,
+    (_RELEASE_PAUSED, Desired.CANCEL): _CANCEL,
 }
+"""Every wish that can stand in a row, with what may be asked of it."""
 
 
-def wish(current: Desired, asked: Desired) -> Desired:
+def wish(current: Wish, asked: Desired) -> Wish:
     """What is wished after `asked`. A cancel is final; a release ends only by leaving the node."""
     return WISHES.get((current, asked), current)
 
 
-def after_leaving(current: Desired) -> Desired:
+def after_leaving(current: Wish) -> Desired:
     """What is wished of a task once it has left its node."""
-    return Desired.RUN if current is Desired.RELEASE else current
+    return current.then if current.desired is Desired.RELEASE else current.desired

@@ -7,6 +7,10 @@ from msgspec import Meta, Struct
 from schemas.settings import NodeTag
 
 REASON_CHARS_MAX = 200
+TAGS_MAX = 256
+"""They go into every heartbeat."""
+
+Slots = Annotated[int, Meta(ge=1, le=256)]
 
 
 class NodeWishes(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -20,8 +24,13 @@ class NodeWishes(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Draining gives back what runs, too."""
     reason: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
     """Why, in the operator's words."""
-    slots: Annotated[int, Meta(ge=1, le=256)] | None = None
-    tags: tuple[NodeTag, ...] | None = None
+    slots: Slots | None = None
+    tags: Annotated[tuple[NodeTag, ...], Meta(max_length=TAGS_MAX)] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """It is to take nothing new."""
+        return self.cordoned or self.draining
 
 
 class NodeShare(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from schemas.lifecycle import Desired, Outcome, State
+from schemas.lifecycle import Desired, Outcome, State, Wish
 from schemas.request import Request
 
 HISTORY_MAX = 20
@@ -53,6 +53,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     failures: int = 0
     """Attempts that count against max_attempts."""
     desired: Desired = Desired.RUN
+    then: Desired = Desired.RUN
+    """What is wished once it has left its node, where `desired` is a release: a paused task moves paused."""
     outcome: Outcome | None = None
     """Set while `ending`: the outcome this row was won for."""
     reason: str = ""
@@ -77,6 +79,11 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     epoch: int = 0
     nonce: str = ""
     """Writer, term and a fresh nonce of this very write: how a writer knows its own write again."""
+
+    @property
+    def wish(self) -> Wish:
+        """What is wished of it now, and once it has left its node."""
+        return Wish(self.desired, self.then)
 
 
 class StoredRow(NamedTuple):

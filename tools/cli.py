@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tools.commandline import App, colour
-from tools.commands import checks, cluster, drill, files, follow, look, policy, steer, submit
+from tools.commands import checks, cluster, drill, files, fleet, follow, look, policy, steer, submit
 from tools.postponed import postponed
 
 EPILOG = """Exit codes:
@@ -51,6 +51,7 @@ look.register(app)
 follow.register(app)
 steer.register(app)
 policy.register(app)
+fleet.register(app)
 files.register(app)
 checks.register(app)
 

@@ -1,35 +1,13 @@
-"""`nodes` and `stats`: the cluster as a whole."""
-
-from typing import Any
-
-import msgspec
-from msgspec import Struct
-from rich.console import Console
+"""`stats`: the cluster as a whole."""
 
 from schemas import subjects as s
-from schemas.control import NodesReply, NodeView, StatsReply, Steer, StoreUse
-from schemas.heartbeat import Heartbeat
+from schemas.control import StatsReply, Steer, StoreUse
 from schemas.lifecycle import Outcome, State
 from schemas.oddity import WORDS, Oddity
 from schemas.sizes import format_size
 from tools.client import Client
 from tools.looking import COLOURS, age, print_json
 from tools.tables import Cell, Column, print_table
-
-NODES = (
-    Column("node"),
-    Column("status"),
-    Column("running", right=True),
-    Column("speed", drop=1, right=True),
-    Column("disk free", drop=2, right=True),
-    Column("cpu", drop=4, right=True),
-    Column("memory", drop=5, right=True),
-    Column("placed", drop=6, right=True),
-    Column("version", drop=8),
-    Column("can", drop=7, may_cut=True),
-    Column("tags", drop=3, may_cut=True),
-    Column("notes", may_cut=True),
-)
 
 STATS = (Column("what"), Column("count", right=True), Column("note", may_cut=True))
 STORE_SHOWN_SHARE = 0.8
@@ -41,48 +19,6 @@ STORES = {
     s.BUCKET_STREAM: "the broker's whole store is full: nothing can be written",
 }
 LATER = (State.ASSIGNED, State.ACTIVE, State.ENDING)
-
-
-async def list_nodes(client: Client, *, as_json: bool) -> None:
-    reply = await client.ask("nodes", Steer(), NodesReply)
-    if as_json:
-        for node in reply.nodes:
-            print_json(every_field(node))
-    elif reply.nodes:
-        print_table(NODES, [_node(node) for node in reply.nodes])
-    else:
-        Console().print("no nodes have been heard")
-
-
-def _node(node: NodeView) -> tuple[Cell, ...]:
-    beat = node.heartbeat
-    status = Cell("online", "green")
-    if beat.leaving or beat.trouble:
-        status = Cell("leaving" if beat.leaving else "no tasks", "yellow")
-    if not node.online:
-        gone = "gone" if beat.leaving else "offline"
-        status = Cell(f"{gone} {age(node.heard_ago_s)}", "red")
-    cells = (
-        Cell(node.node, "" if node.online else "dim"),
-        status,
-        Cell(f"{beat.running}/{beat.slots}"),
-        Cell(f"{format_size(beat.bytes_per_s)}/s"),
-        Cell(format_size(beat.disk_free_bytes)),
-        Cell(f"{beat.cpu_percent:.0f} %"),
-        Cell(format_size(beat.memory_bytes)),
-        Cell(str(node.assigned)),
-        Cell(beat.version),
-        Cell(",".join(beat.capabilities)),
-        Cell(",".join(beat.tags)),
-        Cell(_notes(beat), "yellow" if beat.trouble else "dim"),
-    )
-    # What a node said last is no news any more once it is silent.
-    return cells if node.online else (*cells[:2], *(Cell(cell.text, "dim") for cell in cells[2:]))
-
-
-def _notes(beat: Heartbeat) -> str:
-    partials = f"{format_size(beat.partial_bytes)} in partial files without a task" if beat.partial_bytes else ""
-    return "; ".join(filter(None, (beat.trouble, partials)))
 
 
 async def show_stats(client: Client, *, as_json: bool) -> None:
@@ -125,12 +61,3 @@ def _store(store: StoreUse) -> tuple[Cell, ...]:
 
 def _count(name: str, count: int, note: str, colour: str) -> tuple[Cell, ...]:
     return Cell(name, "dim"), Cell(f"{count:,}", colour if count else "dim"), Cell(note, "dim")
-
-
-def every_field(value: Any) -> Any:
-    """A Struct as an object with all its fields, those included that are left out on the wire."""
-    if isinstance(value, Struct):
-        return {field: every_field(getattr(value, field)) for field in value.__struct_fields__}
-    if isinstance(value, tuple):
-        return [every_field(item) for item in value]
-    return msgspec.to_builtins(value)

@@ -20,6 +20,8 @@ class Column(NamedTuple):
     """Where there is no room, the column with the highest goes first; 0 stays."""
     may_cut: bool = False
     right: bool = False
+    least: int = LEAST
+    """Characters it keeps at least where it may be cut."""
 
 
 class Cell(NamedTuple):
@@ -62,7 +64,9 @@ def fit(widths: Sequence[int], columns: Sequence[Column], room: int) -> list[int
 
     `widths` are what the columns would take; 0 leaves one out from the start.
     """
-    least = [min(width, LEAST) if column.may_cut else width for width, column in zip(widths, columns, strict=True)]
+    least = [
+        min(width, column.least) if column.may_cut else width for width, column in zip(widths, columns, strict=True)
+    ]
     shown = [at for at, width in enumerate(widths) if width]
     while _needed(least, shown) > room:
         last = max(shown, key=lambda at: columns[at].drop, default=0)

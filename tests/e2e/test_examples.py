@@ -150,6 +150,30 @@ RULES = {
     "downdraft get 0123456789abcdef -o -": Rule(FILE.decode(), task="completed"),
     "downdraft rm 0123456789abcdef": Rule("being cancelled", task="active"),
     "downdraft rm 0123456789abcdef --files --yes": Rule(r"node-\d:completed-\d+ deleted", task="completed"),
+    "downdraft cordon attic": Rule("✓ node-2  cordoned", alone=True, swap={"attic": "node-2"}, after="uncordon node-2"),
+    'downdraft cordon --with-tag zone=b --reason "switch is replaced"': Rule(
+        "✓ node-2  cordoned", alone=True, swap={"zone=b": "ssd"}, after="uncordon node-2"
+    ),
+    "downdraft uncordon attic": Rule("✓ node-2  takes tasks", alone=True, swap={"attic": "node-2"}),
+    "downdraft drain attic": Rule("✓ node-2  draining", alone=True, swap={"attic": "node-2"}, after="uncordon node-2"),
+    'downdraft drain attic cellar --now --wait --reason "new disks"': Rule(
+        "(?s)✓ node-[12]  drained.*✓ node-[12]  drained",
+        alone=True,
+        swap={"attic": "node-1", "cellar": "node-2"},
+        after="uncordon node-1 node-2",
+    ),
+    "downdraft node-set attic --slots 4": Rule(
+        "✓ node-2  takes tasks, 4 slots", alone=True, swap={"attic": "node-2"}, after="node-set node-2 --own-slots"
+    ),
+    "downdraft node-set attic --tag ssd --untag slow": Rule(
+        "✓ node-2  takes tasks, tags fast$",
+        alone=True,
+        swap={"attic": "node-2", "ssd": "fast", "slow": "ssd"},
+        after="node-set node-2 --own-tags",
+    ),
+    "downdraft node-set attic --own-slots --own-tags": Rule(
+        "✓ node-2  takes tasks", alone=True, swap={"attic": "node-2"}
+    ),
     "downdraft doctor": Rule("✓ nats-server "),
     "downdraft doctor --json": Rule("binaries.aria2c"),
     "downdraft config": Rule("^nats.url +nats://127.0.0.1:4222 +default"),
@@ -252,6 +276,8 @@ class Stage:
             async with self.stirring(rule.stir):
                 return await run(command_line(line, words, rule.adds), folder, rule)
         finally:
+            if rule.after:
+                await run(command_line(f"downdraft {rule.after}", {}), folder, Rule(""))
             if rule.apart:
                 await run(command_line("downdraft down", {}), folder, Rule(""))
 

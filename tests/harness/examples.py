@@ -46,6 +46,8 @@ class Rule(NamedTuple):
     """It begins or ends a cluster of its own, far from the shared one."""
     before: str = ""
     """A command line to run first."""
+    after: str = ""
+    """A command line to run last: it takes back what the example decided."""
     adds: str = ""
     """Arguments to add, so that it can run beside others."""
     swap: Mapping[str, str] = {}

@@ -16,6 +16,7 @@ from schemas import subjects as s
 from schemas.event import AttemptFailed, Completed, Released
 from schemas.heartbeat import Heartbeat, Held
 from schemas.lifecycle import Desired, State
+from schemas.redact import told_of
 from schemas.task import FailureClass, TaskRow
 from tests.harness.broker import Broker
 from tests.harness.waiting import eventually
@@ -32,6 +33,8 @@ class ScriptedNode:
         self.hints: list[tuple[str, int]] = []
         self.beating = True
         self.holds: dict[str, int] = {}
+        self.phases: dict[str, str] = {}
+        """What it says it does with a task that it holds; `active` where nothing else is said."""
         self.on_row: Callable[[TaskRow], None] = lambda row: None
         self._log = EventLog(connection, name)
         self._slots, self._tags = slots, tags
@@ -53,7 +56,7 @@ class ScriptedNode:
 
     async def beat(self, *, leaving: bool = False) -> None:
         self._beat += 1
-        held = tuple(Held(task, attempt, "active") for task, attempt in self.holds.items())
+        held = tuple(Held(task, attempt, self.phases.get(task, "active")) for task, attempt in self.holds.items())
         beat = Heartbeat(
             node=self.name,
             instance=f"i-{id(self):x}",
@@ -98,6 +101,7 @@ class ScriptedNode:
                 bytes=1,
                 digest="sha-256=00",
                 seconds=0.1,
+                **told_of(row.request),
             )
         )
 

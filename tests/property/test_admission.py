@@ -129,3 +129,14 @@ def test_what_has_begun_keeps_its_slot_until_aria2_has_let_go_of_it(phase: Phase
 @given(st.sampled_from(Phase))
 def test_nothing_is_admitted_before_it_has_a_lane(phase: Phase) -> None:
     assert not admit([a_session(1, phase=phase)], 4, 1).tasks
+
+
+@given(st.integers(0, 8), st.integers(1, 8), lanes, lanes)
+def test_with_no_more_slots_than_run_none_begins_however_many_run(
+    slots: int, more: int, running_lane: str, lane: str
+) -> None:
+    """Slots may be taken away while downloads run, and a node that is drained begins nothing."""
+    running = [a_session(n, lane=running_lane, phase=Phase.ACTIVE) for n in range(1, slots + more)]
+    waiting = [a_session(100 + n, lane=lane, priority=10) for n in range(3)]
+    assert len(running) >= slots
+    assert not admit([*running, *waiting], slots, 0).tasks

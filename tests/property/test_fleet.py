@@ -78,3 +78,12 @@ def test_only_nodes_silent_for_too_long_are_forgotten(silent_s: dict[str, float]
     fleet.forget_offline(now, after_s)
     kept = [seen.heartbeat.node for seen in fleet]
     assert kept == sorted(node for node, silence in silent_s.items() if now - (now - silence) <= after_s)
+
+
+@given(pauses, pauses)
+def test_nobody_is_forgotten_for_a_silence_in_which_nobody_listened(silence: float, after_s: float) -> None:
+    fleet, now = Fleet(0.0), 1e4
+    fleet.hear(a_heartbeat(), now - silence)
+    fleet.start_afresh(now)
+    fleet.forget_offline(now, after_s)
+    assert fleet.get(NODE) is not None

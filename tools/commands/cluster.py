@@ -149,6 +149,16 @@ def node(
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Tag that requests can ask for. Repeatable.")] = None,
     downloads: Annotated[str | None, typer.Option(help="Folder for finished files.")] = None,
     state: Annotated[str | None, typer.Option(help="Folder for this node's own state.")] = None,
+    disk: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the download folder may grow to in all, such as 200G.")
+    ] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What this machine's line brings in a second, such as 20M.")
+    ] = None,
+    capability: Annotated[
+        list[str] | None,
+        typer.Option("--capability", help="Take only this: http, ftp or sftp. Repeatable; default: all."),
+    ] = None,
     allow_net: Annotated[
         list[str] | None,
         typer.Option(metavar="CIDR", help="Loopback or link-local network to download from all the same. Repeatable."),
@@ -173,6 +183,9 @@ def node(
         "node.tags": tag or None,
         "node.downloads": downloads,
         "node.state": state,
+        "node.disk": disk,
+        "node.bandwidth": bandwidth,
+        "node.capabilities": capability or None,
         "node.allow_nets": allow_net or None,
     }
     settings = load_settings(config, flags).settings

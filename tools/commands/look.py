@@ -117,7 +117,7 @@ def explain(
 
 
 def nodes(as_json: Json = False, server: Server = None, creds: Creds = None) -> None:
-    """List the nodes: slots, load, speed, disk and tags.
+    """List the nodes: how each stands, and its slots, load, speed, disk and tags.
 
     Examples:
 
@@ -125,7 +125,7 @@ def nodes(as_json: Json = False, server: Server = None, creds: Creds = None) -> 
 
         downdraft nodes --json | jq -r 'select(.online | not).node'
     """
-    from tools.overview import list_nodes
+    from tools.nodelist import list_nodes
 
     with_client(server, creds, lambda client: list_nodes(client, as_json=as_json))
 

@@ -119,9 +119,31 @@ def judge_nodes(nodes: tuple[NodeView, ...], version: str) -> list[Finding]:
         warning("nodes.online", f"{listed(offline)} offline, {len(online)} online", start)
         if offline
         else ok("nodes.online", f"{len(online)} online"),
+        _judge_closed(online),
         _judge_disks(online),
         _judge_versions(online, version),
     ]
+
+
+def _judge_closed(online: list[NodeView]) -> Finding:
+    """Nodes that take no tasks because somebody decided so, or because they failed what others finish."""
+    check = "nodes.open"
+    closed = [_closed(view) for view in online if view.wishes.is_closed]
+    aside = [f"{view.node}: {view.set_aside}" for view in online if view.set_aside and not view.wishes.is_closed]
+    said = [f"cordoned or drained: {listed(closed)}"] if closed else []
+    if len(closed) == len(online):
+        return problem(check, f"no node takes tasks; {said[0]}", "let them take tasks again: `downdraft uncordon NODE`")
+    if not aside:
+        return ok(check, "; ".join(said) or "none is cordoned, drained or set aside")
+    remedy = (
+        "look at that machine's line and disk, and into its log. It is tried again by itself, with one task; "
+        "at once after `downdraft uncordon NODE`"
+    )
+    return warning(check, "; ".join([f"set aside: {listed(aside)}", *said]), remedy)
+
+
+def _closed(view: NodeView) -> str:
+    return f"{view.node} ({view.wishes.reason})" if view.wishes.reason else view.node
 
 
 def _judge_disks(online: list[NodeView]) -> Finding:
@@ -129,7 +151,7 @@ def _judge_disks(online: list[NodeView]) -> Finding:
     beats = [view.heartbeat for view in online]
     troubled = [f"{beat.node}: {beat.trouble}" for beat in beats if beat.trouble]
     full = [_free(beat) for beat in beats if beat.disk_free_bytes < _low_mark(beat)]
-    low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(_low_mark(beat), DISK_HIGH_BYTES)]
+    low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(_low_mark(beat), _high_mark(beat))]
     remedy = "delete or move finished files there (`downdraft rm --files`), or add disk"
     partials = sum(beat.partial_bytes for beat in beats)
     kept = f"; {format_size(partials)} in partial files without a task" if partials else ""
@@ -145,6 +167,11 @@ def _judge_disks(online: list[NodeView]) -> Finding:
 
 def _low_mark(beat: Heartbeat) -> int:
     return DISK_LOW_BYTES if beat.disk_low_bytes is None else beat.disk_low_bytes
+
+
+def _high_mark(beat: Heartbeat) -> int:
+    """Of a small disk, or a small part of one, much less is plenty."""
+    return min(DISK_HIGH_BYTES, beat.disk_capacity_bytes // 10 or DISK_HIGH_BYTES)
 
 
 def _free(beat: Heartbeat) -> str:
@@ -165,9 +192,10 @@ def judge_queue(queue: Known[QueueSeen], nodes: tuple[NodeView, ...]) -> Finding
     check = "queue.placeable"
     if isinstance(queue, Missing):
         return _not_asked(check, queue)
-    online = [(set(view.heartbeat.tags), set(view.heartbeat.capabilities)) for view in nodes if view.online]
+    taking = [view for view in nodes if view.online and not view.wishes.is_closed]
+    online = [(set(_tags(view)), set(view.heartbeat.capabilities)) for view in taking]
     if not online:
-        return _not_asked(check, Missing(Trouble.SKIPPED, "no node is online"))
+        return _not_asked(check, Missing(Trouble.SKIPPED, "no node that is online takes tasks"))
     due = [task for task in queue.queued if task.desired is Desired.RUN and not task.due_in_s]
     asked = Counter(_wants(task) for task in due)
     hopeless = {
@@ -178,9 +206,13 @@ def judge_queue(queue: Known[QueueSeen], nodes: tuple[NodeView, ...]) -> Finding
     looked = f"the first {len(queue.queued)}" if queue.more else f"{len(queue.queued)}"
     if not hopeless:
         return ok(check, f"{looked} queued tasks: some node can run each" if queue.queued else "nothing is queued")
-    said = f"{sum(hopeless.values())} of {looked} queued tasks ask for what no online node has"
+    said = f"{sum(hopeless.values())} of {looked} queued tasks ask for what no node that takes tasks has"
     lacking = listed(f"{_named(wants)} ({count})" for wants, count in hopeless.items())
     return warning(check, f"{said}: {lacking}", "start a node that has it (--tag), or cancel them")
+
+
+def _tags(view: NodeView) -> tuple[str, ...]:
+    return view.heartbeat.tags if view.wishes.tags is None else view.wishes.tags
 
 
 def _wants(task: TaskView) -> tuple[tuple[str, ...], str]:

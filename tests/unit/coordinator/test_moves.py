@@ -129,6 +129,22 @@ def test_a_release_is_asked_of_a_node_only() -> None:
     assert asked.desired is Desired.RELEASE
 
 
+def test_a_paused_task_moves_paused() -> None:
+    asked = moves.wished(an_assigned_row(desired=Desired.PAUSE), Desired.RELEASE)
+    assert isinstance(asked, TaskRow)
+    assert (asked.desired, asked.then) == (Desired.RELEASE, Desired.PAUSE)
+    moved = moves.given_back(asked, "node-a was asked to release")
+    assert (moved.row.state, moved.row.desired, moved.row.then) == (State.QUEUED, Desired.PAUSE, Desired.RUN)
+
+
+def test_one_that_is_resumed_on_its_way_goes_on_elsewhere() -> None:
+    paused = an_assigned_row(desired=Desired.RELEASE, then=Desired.PAUSE)
+    resumed = moves.wished(paused, Desired.RUN)
+    assert isinstance(resumed, TaskRow)
+    assert (resumed.desired, resumed.then) == (Desired.RELEASE, Desired.RUN)
+    assert moves.given_back(resumed, "node-a was asked to release").row.desired is Desired.RUN
+
+
 def test_a_wish_that_is_the_present_one_changes_nothing() -> None:
     assert moves.wished(an_assigned_row(), Desired.RUN) is None
 

@@ -11,6 +11,7 @@ from coordinator.filters import DISK_LOW_BYTES
 from schemas import subjects as s
 from schemas.control import NodeView, PolicyReply
 from schemas.lifecycle import Desired, State
+from schemas.nodes import NodeWishes
 from schemas.view import TaskView
 from tests.examples import GIB, TASK, a_heartbeat
 from tools.doctor.facts import (
@@ -236,11 +237,39 @@ def test_a_node_is_judged_by_its_own_low_mark() -> None:
 
 def test_an_offline_node_is_judged_by_nothing_else() -> None:
     found = judge_nodes((a_view("a", online=False, disk_free_bytes=0, version="0"), a_view("b")), "1")
-    assert [one.status for one in found] == [WARNING, OK, OK]
+    assert [one.status for one in found] == [WARNING, OK, OK, OK]
 
 
 def test_a_node_of_another_version_is_named() -> None:
     assert status_of(judge_nodes((a_view("a"), a_view("b", version="2")), "1"), "nodes.version") is WARNING
+
+
+def test_a_node_that_is_set_aside_is_named_with_its_reason_and_what_to_do() -> None:
+    aside = replace(a_view("a"), set_aside="5 of its last 5 attempts failed where other nodes do well", set_aside_s=9.0)
+    closed = replace(a_view("b"), wishes=NodeWishes(cordoned=True, reason="new disks"))
+    found = next(one for one in judge_nodes((aside, closed, a_view("c")), "1") if one.check == "nodes.open")
+    assert found.status is WARNING
+    assert found.found.startswith("set aside: a: 5 of its last 5 attempts failed")
+    assert found.found.endswith("cordoned or drained: b (new disks)")
+    assert "downdraft uncordon NODE" in found.remedy
+
+
+def test_where_every_node_is_closed_that_is_a_problem_and_one_of_two_is_none() -> None:
+    closed = replace(a_view("a"), wishes=NodeWishes(draining=True))
+    assert status_of(judge_nodes((closed, a_view("b")), "1"), "nodes.open") is OK
+    assert status_of(judge_nodes((closed, a_view("b", online=False)), "1"), "nodes.open") is PROBLEM
+
+
+def test_of_a_small_share_of_a_disk_much_less_is_plenty() -> None:
+    share = a_view("a", disk_free_bytes=GIB // 2, disk_capacity_bytes=2 * GIB, disk_low_bytes=GIB // 8)
+    assert status_of(judge_nodes((share,), "1"), "nodes.disk") is OK
+
+
+def test_tags_that_are_set_at_run_time_count_and_nodes_that_take_nothing_do_not() -> None:
+    tagged = replace(a_view("a", tags=("old",)), wishes=NodeWishes(tags=("ssd",)))
+    closed = replace(a_view("b", tags=("eu",)), wishes=NodeWishes(cordoned=True))
+    for tag, status in (("ssd", OK), ("old", WARNING), ("eu", WARNING)):
+        assert judge_queue(QueueSeen((a_task(tags=(tag,)),), more=False), (tagged, closed)).status is status
 
 
 def a_task(**fields: Any) -> TaskView:
