@@ -54,6 +54,8 @@ class Desk:
         """When each node was heard, the longest silent first."""
         self._wishes: dict[str, NodeWishes] = {}
         self._aside: dict[str, Aside] = {}
+        self._tried: set[str] = set()
+        """Were set aside, and have not shown since that they are well."""
         self._now = 0.0
         """Monotonic, when it was last told."""
         self._wake = anyio.Event()
@@ -120,8 +122,16 @@ class Desk:
         return self._wishes.get(node)
 
     def set_aside(self, node: str, until: float, why: str) -> None:
-        """Place nothing on a node until a moment of broker time (Unix seconds); `why` is a sentence for people."""
-        self._aside[node] = Aside(until, why)
+        """Place nothing on a node until a moment of broker time (Unix seconds), then one task at a time.
+
+        `why` is a sentence for people; empty: the node is well again.
+        """
+        if why:
+            self._aside[node] = Aside(until, why)
+            self._tried.add(node)
+        else:
+            self._aside.pop(node, None)
+            self._tried.discard(node)
         self._look_at(node)
 
     def aside(self, node: str) -> Aside | None:
@@ -258,6 +268,8 @@ class Desk:
         return trouble
 
     def _limit(self, node: str, slots: int) -> int:
+        if node in self._tried:
+            return 1
         return slots + self.turnover.prefetch(node, slots, self._now)
 
 
