@@ -15,6 +15,7 @@ from node.agent import Agent
 from node.assignments import Assignments
 from node.clearing import keep_room, sweep
 from node.closing import Closer
+from node.contact import Contact
 from node.daemon import Daemon, Lane
 from node.disk import Disk
 from node.files import Store
@@ -50,7 +51,7 @@ async def run_node(settings: Settings, stop: anyio.Event) -> None:
             waiting = anyio.CancelScope()
             tasks.start_soon(_cancel_when, stop, waiting, tasks.cancel_scope)
             async with connect(settings.nats.url, settings.nats.creds, name=f"node {node}") as connection:
-                lock = NodeLock(connection, node, instance)
+                lock = NodeLock(connection, node, instance, lost_after_s=settings.coordinator.node_lost_after_s)
                 await lock.acquire(predecessors)
                 waiting.cancel()
                 try:
@@ -99,6 +100,7 @@ async def _work(
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
         tasks.start_soon(reader.run)
+        tasks.start_soon(Contact(lock, reader, agent).watch)
         for work in (reporter.speak, agent.finish_small, agent.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(FileService(connection, node.id, Finished(store.downloads)).run)

@@ -32,6 +32,8 @@ class ScriptedNode:
         self.hints: list[tuple[str, int]] = []
         self.beating = True
         self.holds: dict[str, int] = {}
+        self.phases: dict[str, str] = {}
+        """What heartbeats say of tasks it holds; `active` unless it stands here."""
         self.on_row: Callable[[TaskRow], None] = lambda row: None
         self._log = EventLog(connection, name)
         self._slots, self._tags = slots, tags
@@ -53,7 +55,7 @@ class ScriptedNode:
 
     async def beat(self, *, leaving: bool = False) -> None:
         self._beat += 1
-        held = tuple(Held(task, attempt, "active") for task, attempt in self.holds.items())
+        held = tuple(Held(task, attempt, self.phases.get(task, "active")) for task, attempt in self.holds.items())
         beat = Heartbeat(
             node=self.name,
             instance=f"i-{id(self):x}",
@@ -102,14 +104,15 @@ class ScriptedNode:
         )
 
     async def fail(
-        self, row: TaskRow, failure: FailureClass = FailureClass.TRANSIENT, retry_after_s: float | None = None
+        self,
+        row: TaskRow,
+        failure: FailureClass = FailureClass.TRANSIENT,
+        retry_after_s: float | None = None,
+        **fields: Any,
     ) -> None:
         self.holds.pop(row.task, None)
-        await self._log.report(
-            AttemptFailed(
-                **self._about(row), node=self.name, failure=failure, reason="as told", retry_after_s=retry_after_s
-            )
-        )
+        about = self._about(row) | {"node": self.name, "failure": failure, "reason": "as told"} | fields
+        await self._log.report(AttemptFailed(**about, retry_after_s=retry_after_s))
 
     async def release(self, row: TaskRow, desired: Desired = Desired.RUN) -> None:
         self.holds.pop(row.task, None)

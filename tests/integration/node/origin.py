@@ -27,6 +27,9 @@ class Origin:
         self.files: dict[str, bytes] = {}
         self.asked: list[Asked] = []
         self.bytes_sent = 0
+        self.sending = 0
+        """Answers with a file that are under way."""
+        self.sending_max = 0
         self.retry_after = ""
         self.port = 0
 
@@ -69,13 +72,18 @@ class Origin:
         return answer
 
     async def _send(self, answer: web.StreamResponse, body: bytes, slow: bool) -> None:
-        for offset in range(0, len(body), SLOW_BLOCK_BYTES):
-            block = body[offset : offset + SLOW_BLOCK_BYTES]
-            await answer.write(block)
-            self.bytes_sent += len(block)
-            if slow:
-                await anyio.sleep(SLOW_PAUSE_S)
-        await answer.write_eof()
+        self.sending += 1
+        self.sending_max = max(self.sending_max, self.sending)
+        try:
+            for offset in range(0, len(body), SLOW_BLOCK_BYTES):
+                block = body[offset : offset + SLOW_BLOCK_BYTES]
+                await answer.write(block)
+                self.bytes_sent += len(block)
+                if slow:
+                    await anyio.sleep(SLOW_PAUSE_S)
+            await answer.write_eof()
+        finally:
+            self.sending -= 1
 
     async def _status(self, request: web.Request) -> web.Response:
         self._note(request)
