@@ -18,6 +18,8 @@ class Asked(NamedTuple):
     path: str
     range: str
     headers: dict[str, str]
+    at: float
+    """Seconds of the loop's clock."""
 
 
 class Origin:
@@ -31,6 +33,8 @@ class Origin:
         """Answers with a file that are under way."""
         self.sending_max = 0
         self.retry_after = ""
+        self.is_busy = False
+        """It answers 429 to whoever asks for a file."""
         self.port = 0
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
@@ -46,10 +50,13 @@ class Origin:
         return app
 
     def _note(self, request: web.Request) -> None:
-        self.asked.append(Asked(request.method, request.path, request.headers.get("Range", ""), dict(request.headers)))
+        asked_range, headers = request.headers.get("Range", ""), dict(request.headers)
+        self.asked.append(Asked(request.method, request.path, asked_range, headers, anyio.current_time()))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self._note(request)
+        if self.is_busy:
+            return web.Response(status=429, headers={"Retry-After": self.retry_after})
         body = self.files.get(request.match_info["name"])
         if body is None:
             raise web.HTTPNotFound
