@@ -46,6 +46,12 @@ class Found(NamedTuple):
     revision: int
 
 
+async def stands(connection: Connection, key: str) -> bool:
+    """Whether somebody holds a key, by the stream's leader. Raises Unanswered, ApiRefused."""
+    found = await checked.get(connection, s.BUCKET_STREAM, {"last_by_subj": s.bucket_key(key)})
+    return found is not None and not codec.decode(found.data, Holder).released
+
+
 class Lease:
     """One key of the bucket as seen by one would-be holder."""
 
@@ -62,6 +68,12 @@ class Lease:
         """Of our last write; 0 while we do not hold it."""
         self.valid_until = 0.0
         """On our own monotonic clock, counted from before the write was sent."""
+        self.sure_until = 0.0
+        """The same, but by what the broker has stored alone: it does not expire the key before."""
+        self.acquired_at = 0.0
+        """When it was stored as ours where it had not been: before that others may have found it free."""
+        self.took_over = False
+        """Acquired from a predecessor that had not let it go."""
         self._slow_s = 0.0
         """How long the last writes took, the slower ones remembered for a while."""
 
@@ -94,6 +106,7 @@ class Lease:
             # Nobody else's yet: a write of our own that was not answered came in between.
             raise Unanswered("an earlier write of this process is still under way")
         if found.holder.released or found.holder.instance in predecessors:
+            self.took_over = not found.holder.released
             return None if await self._write(expected=found.revision) else found
         return found
 
@@ -159,6 +172,7 @@ class Lease:
     async def _write(self, expected: int) -> bool:
         """Over a line that loses packets an answer may take longer than a key lives: then it is given a longer life."""
         started = anyio.current_time()
+        is_new = expected == 0 or expected != self.revision
         ttl_s = min(STRETCH_MAX * self._ttl_s, max(self._ttl_s, math.ceil(SLOW_TIMES * self._slow_s)))
         try:
             self.revision = await self._connection.store(
@@ -170,7 +184,9 @@ class Lease:
             # No more than counts: a process that slept in the middle of a write shall not remember that for minutes.
             took_s = min(anyio.current_time() - started, STRETCH_MAX * self._ttl_s / SLOW_TIMES)
             self._slow_s = max(self._slow_s * FADES, took_s)
-        self.valid_until = started + ttl_s
+        self.valid_until = self.sure_until = started + ttl_s
+        if is_new:
+            self.acquired_at = anyio.current_time()
         return True
 
     def _headers(self, expected: int, ttl_s: int) -> dict[str, str]:

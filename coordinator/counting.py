@@ -77,6 +77,7 @@ class Stats:
             ignored_facts=sum(count for kind, count in term.oddities.items() if kind in IGNORED),
             undecodable=sum(term.oddities[kind] for kind in UNREADABLE),
             oddities={str(kind): count for kind, count in sorted(term.oddities.items()) if count},
+            cooling=term.handover.cooling(),
             stores=tuple(_store(term, stream, info) for stream, info in infos.items()),
         )
 

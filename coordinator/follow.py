@@ -11,6 +11,7 @@ from broker import pull
 from broker.errors import BrokerError
 from broker.pull import Delivery
 from coordinator import judging, moves
+from coordinator.cooling import asked_for
 from coordinator.intake import ACK_WAIT_S, BATCH, InHand, settle, take_in
 from coordinator.term import Term
 from coordinator.wants import origins_of
@@ -18,7 +19,7 @@ from schemas import subjects as s
 from schemas.event import AnyEvent, AttemptFailed, Completed, Fact, Released, decode_event
 from schemas.lifecycle import State
 from schemas.oddity import Oddity
-from schemas.task import StoredRow
+from schemas.task import ORIGIN_COOLS, StoredRow
 
 log = structlog.get_logger()
 
@@ -30,6 +31,8 @@ class Reported(NamedTuple):
     fact: Fact
     writer: str
     """The node that stored it, by its subject."""
+    stored_at: float
+    """Unix seconds, the broker's clock."""
 
 
 PREFIX = "facts-"
@@ -120,7 +123,7 @@ async def act_on(term: Term, deliveries: Sequence[Delivery]) -> list[BrokerError
 
     async def one(reported: Reported) -> None:
         try:
-            await act(term, reported.fact, writer=reported.writer)
+            await act(term, reported.fact, writer=reported.writer, stored_at=reported.stored_at)
         except BrokerError as error:
             fates[reported.at] = error
 
@@ -179,7 +182,7 @@ def _read(term: Term, index: int, delivery: Delivery) -> Reported | None:
     except msgspec.MsgspecError as error:
         problem, oddity = str(error), Oddity.FACT_UNREADABLE
     if isinstance(fact, AttemptFailed | Released | Completed) and (fact.task, fact.kind) == (about.task, about.kind):
-        return Reported(index, fact, about.writer)
+        return Reported(index, fact, about.writer, delivery.stored_at)
     term.oddities[oddity] += 1
     log.error("a report can't be used", subject=delivery.subject, problem=problem)
     if about.kind != ENDS:
@@ -187,7 +190,7 @@ def _read(term: Term, index: int, delivery: Delivery) -> Reported | None:
     nothing = Completed(
         task=about.task, owner="", time=term.now(), node=about.writer, path="", bytes=0, digest="", seconds=0
     )
-    return Reported(index, nothing, about.writer)
+    return Reported(index, nothing, about.writer, delivery.stored_at)
 
 
 def _measure(term: Term, fact: Completed) -> None:
@@ -204,8 +207,12 @@ def _count(term: Term, fact: Completed) -> None:
     log.debug("task finished", task=fact.task, outcome="completed", node=fact.node, bytes=fact.bytes)
 
 
-async def act(term: Term, fact: Fact, *, writer: str) -> None:
-    """Make the table say what a node reported. Repeats, and facts of attempts long over, change nothing."""
+async def act(term: Term, fact: Fact, *, writer: str, stored_at: float | None = None) -> None:
+    """Make the table say what a node reported. Repeats, and facts of attempts long over, change nothing.
+
+    `stored_at`: when the broker stored the fact, Unix seconds; now, where nobody says.
+    """
+    asked_at = term.connection.clock.now() if stored_at is None else stored_at
     async with term.only(fact.task):
         if isinstance(fact, Completed):
             _measure(term, fact)
@@ -220,6 +227,8 @@ async def act(term: Term, fact: Fact, *, writer: str) -> None:
             if top is None or not concerns(top, fact, writer):
                 # A stale view is no reason to drop a fact: ask the stream's leader.
                 top = await term.refresh(fact.task)
+            if fact.node == writer and (asked := asked_for(fact, top.row if top else None, asked_at)):
+                await term.handover.cool(asked.origins, asked.until)
             if top is not None and top.row.state is State.ENDING:
                 await term.finish(fact.task)
                 return
@@ -257,5 +266,7 @@ async def _why_not(term: Term, top: StoredRow | None, fact: AttemptFailed | Rele
 
 def _change(term: Term, top: StoredRow, fact: AttemptFailed | Released) -> moves.Requeue | moves.End:
     if isinstance(fact, Released):
+        if top.row.code == ORIGIN_COOLS:
+            return moves.came_back(top.row, fact.size)
         return moves.given_back(top.row, fact.reason, fact.size)
     return moves.attempt_failed(top.row, fact, term.settings, term.dice.random())

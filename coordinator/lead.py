@@ -16,7 +16,18 @@ from broker.connection import Connection
 from broker.errors import BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
-from coordinator import claim, control, draining, feed, follow, ordering, place, policies
+from coordinator import (
+    askback,
+    claim,
+    control,
+    draining,
+    feed,
+    fence,
+    follow,
+    ordering,
+    place,
+    policies,
+)
 from coordinator.term import Term
 from coordinator.watch import Watch
 from schemas import codec
@@ -100,9 +111,11 @@ class Coordinator:
                         policies.follow_policy,
                         ordering.follow,
                         draining.drain_nodes,
+                        askback.ask_back,
                         self._keep_topology,
                     ):
                         tasks.start_soon(work, term)
+                    tasks.start_soon(term.handover.until_deposed)
                     tasks.start_soon(Watch(term).run)
                     await tasks.start(control.answer, term)
                     self.is_working = True
@@ -156,11 +169,13 @@ async def take_over(term: Term) -> None:
     decided, finish what was ending.
     """
     started = anyio.current_time()
+    await _patiently(fence.take_record, term)
     await _patiently(claim.open_consumer, term)
     await feed.audit(term)
     await _patiently(follow.drain, term)
     await _patiently(policies.read, term)
     await _patiently(ordering.read, term)
+    await fence.settle_inherited(term)
     unfinished = [
         top
         async for top in feed.unhurried(term.book.tops())

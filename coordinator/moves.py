@@ -22,7 +22,7 @@ from schemas.lifecycle import (
 )
 from schemas.request import Request
 from schemas.settings import CoordinatorSettings
-from schemas.task import HISTORY_MAX, AttemptRecord, FailureClass, TaskRow
+from schemas.task import HISTORY_MAX, ORIGIN_COOLS, AttemptRecord, FailureClass, TaskRow
 
 REASON_CHARS_MAX = 500
 """Of what a node says, so much is kept in the row: twenty of them must not make it too large to be written."""
@@ -97,9 +97,17 @@ def too_many(row: TaskRow, limit: int) -> TaskRow:
     return replace(row, state=state, outcome=Outcome.REJECTED, reason=reason, code=QUEUE_LIMIT, delay_s=0.0)
 
 
-def placed(row: TaskRow, node: str, instance: str) -> TaskRow:
+def placed(row: TaskRow, node: str, instance: str, *, limited: bool = False) -> TaskRow:
+    """`limited`: an origin of it has a limit on what runs at once."""
     return replace(
-        row, state=advance(row.state, Step.PLACE), place=node, instance=instance, delay_s=0.0, reason="", code=""
+        row,
+        state=advance(row.state, Step.PLACE),
+        place=node,
+        instance=instance,
+        limited=limited,
+        delay_s=0.0,
+        reason="",
+        code="",
     )
 
 
@@ -127,7 +135,7 @@ def given_back(row: TaskRow, reason: str, size: int | None = None, *, delay_s: f
 
 def moved(row: TaskRow) -> int:
     """How often it left a node at no fault of its own."""
-    return row.attempt - 1 - row.failures
+    return row.attempt - 1 - row.failures - row.recalls
 
 
 def lost(row: TaskRow, settings: CoordinatorSettings, dice: float) -> Requeue | End:
@@ -222,6 +230,39 @@ def due_at_once(row: TaskRow) -> TaskRow | None:
     return replace(row, delay_s=0.0)
 
 
+def asked_back(row: TaskRow) -> TaskRow | None:
+    """Its origin wants to be left alone: the node is to give it back unless it has begun. None: nothing to ask."""
+    if row.desired is not Desired.RUN or row.state is not State.ASSIGNED:
+        return None
+    change = wished(row, Desired.RELEASE)
+    assert isinstance(change, TaskRow)
+    return replace(change, code=ORIGIN_COOLS, reason="its origin wants to be left alone for a while")
+
+
+def called_in(row: TaskRow) -> TaskRow | None:
+    """Its node is not heard: asked back, begun or not. None: nothing to ask, for it does not run there."""
+    if row.state is not State.ASSIGNED or (row.desired is not Desired.RUN and row.code != ORIGIN_COOLS):
+        return None
+    change = wished(row, Desired.RELEASE) or row
+    assert isinstance(change, TaskRow)
+    return replace(change, code="", reason=f"node {row.place} is not heard")
+
+
+def goes_on(row: TaskRow) -> TaskRow | None:
+    """It had begun before its node heard that it was asked back by `asked_back`; None for any other row."""
+    if row.code != ORIGIN_COOLS or row.desired is not Desired.RELEASE or row.state is not State.ASSIGNED:
+        return None
+    return replace(row, desired=after_leaving(row.desired), code="", reason="")
+
+
+def came_back(row: TaskRow, size: int | None = None) -> Requeue | End:
+    """A node gave back what it was asked for by `asked_back`: that is no move, and nothing to remember."""
+    if row.desired is Desired.CANCEL:
+        return _cancelled(row)
+    left = replace(_left(row, None, reason=row.reason), recalls=row.recalls + 1, size=size or row.size)
+    return Requeue(left, counted=False)
+
+
 def cut(row: TaskRow) -> int:
     """How many attempts the history does not tell of any more."""
     return row.history[0].attempt - 1 if row.history else 0
@@ -234,8 +275,8 @@ def _cancelled(row: TaskRow) -> End:
     return ended(row, Outcome.CANCELLED, "cancelled as asked")
 
 
-def _left(row: TaskRow, record: AttemptRecord, *, reason: str) -> TaskRow:
-    """The row as it leaves a node: the attempt rises here and nowhere else."""
+def _left(row: TaskRow, record: AttemptRecord | None, *, reason: str) -> TaskRow:
+    """The row as it leaves a node: the attempt rises here and nowhere else. `record`: for its history."""
     return replace(
         row,
         state=advance(row.state, Step.REQUEUE),
@@ -244,10 +285,11 @@ def _left(row: TaskRow, record: AttemptRecord, *, reason: str) -> TaskRow:
         desired=after_leaving(row.wish),
         then=Desired.RUN,
         instance="",
+        limited=False,
         reason=reason,
         code="",
         delay_s=0.0,
-        history=_history(row, record),
+        history=_history(row, record) if record else row.history,
     )
 
 

@@ -25,11 +25,14 @@ from coordinator.aside import Conduct
 from coordinator.decisions import Decisions
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
+from coordinator.handover import Handover
 from coordinator.moves import End, Requeue
 from coordinator.owners import Owners
 from coordinator.policybook import PolicyBook
+from coordinator.recalls import Recalls
 from coordinator.rowbook import RowBook
 from coordinator.tasklocks import TaskLocks
+from coordinator.wants import origins_of
 from schemas import subjects as s
 from schemas.event import QUEUE_LIMIT, Cancelled, Failed, Finished, Rejected, Retrying
 from schemas.lifecycle import Outcome, State
@@ -40,6 +43,12 @@ from schemas.settings import CoordinatorSettings
 from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()
+
+
+STOPS_WITHIN_S = 10.0
+"""A node that was not told stops by then: it hears it again, or its lock has run out."""
+RECALL_BEATS = 3
+"""Heartbeats in which a node tells of everything that was placed there before its origin began to cool down."""
 
 
 class Term:
@@ -73,6 +82,10 @@ class Term:
         self.owners = Owners()
         self.decisions = Decisions(self.desk.node_decided)
         self.conduct = Conduct()
+        self.handover = Handover(connection, epoch=epoch, term=self.tag, cooled=self._cool)
+        self.recalls = Recalls(RECALL_BEATS * settings.heartbeat_interval_s)
+        self.cooled = anyio.Event()
+        """Set when an origin begins to cool down, or is to for longer."""
         self.outcomes: Counter[str] = Counter()
         self.oddities: Counter[Oddity] = Counter()
         """What was passed over, by kind."""
@@ -243,12 +256,20 @@ class Term:
         self, superseded: Sequence[tuple[StoredRow, int]], holders: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         """Delete rows, each with the sequence that superseded it, and tell those who held them but for `holders`."""
+        self._let_stop([stored.row for stored, _ in superseded], holders)
         await self.table.delete_all([stored.sequence for stored, _ in superseded])
         for stored, by in superseded:
             task, place = stored.row.task, stored.row.place
             self.book.forget(task, stored.sequence)
             if stored.row.state is State.ASSIGNED and place != holders.get(task):
                 await self.table.hint(place, task, by)
+
+    def _let_stop(self, rows: Sequence[TaskRow], holders: Mapping[str, str]) -> None:
+        """Their tasks ended elsewhere: until their nodes have heard it, their origins' limits are used up."""
+        for row in rows:
+            if row.limited and row.request and row.task in holders and row.place != holders[row.task]:
+                for origin in origins_of(row.request):
+                    self.desk.cool(origin, self.connection.clock.now() + STOPS_WITHIN_S)
 
     def _outcome_event(self, row: TaskRow) -> Finished:
         about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
@@ -258,6 +279,11 @@ class Term:
             return Cancelled(**about, reason=row.reason)
         submitted = row.submitted if row.code == QUEUE_LIMIT else None
         return Rejected(**about, reason=row.reason, where=row.code, submitted=submitted)
+
+    def _cool(self, origin: str, until: float) -> None:
+        self.desk.cool(origin, until)
+        self.recalls.cool(origin, anyio.current_time())
+        self.cooled.set()
 
     def note_refused(self, stream: str) -> None:
         """The stream took no write, for something is full."""

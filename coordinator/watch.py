@@ -6,13 +6,15 @@ from typing import NoReturn
 import anyio
 import structlog
 
+from broker import lease
 from broker.errors import BrokerError
 from coordinator import moves
 from coordinator.feed import unhurried
 from coordinator.term import Term
-from coordinator.views import Holdings
+from coordinator.views import RUNNING_PHASES, Holdings
+from schemas import subjects as s
 from schemas.lifecycle import Desired, State
-from schemas.task import StoredRow, TaskRow
+from schemas.task import ORIGIN_COOLS, StoredRow, TaskRow
 
 log = structlog.get_logger()
 
@@ -114,6 +116,8 @@ class Watch:
                     found.append((top, _rescue))
                 elif self._is_missing(top, now):
                     found.append((top, _write_again))
+                elif row.code == ORIGIN_COOLS and self._has_begun(top):
+                    found.append((top, _goes_on))
                 elif top.sequence not in term.book.vouched:
                     found.append((top, _check))
         return found
@@ -132,6 +136,10 @@ class Watch:
             return False
         del self._missing[row.task]
         return True
+
+    def _has_begun(self, top: StoredRow) -> bool:
+        held = self._holdings.of(top)
+        return held is not None and held.phase in RUNNING_PHASES
 
     def _surplus_due(self, now: float) -> list[tuple[str, str]]:
         """Nodes and tasks that they hold but that do not stand there: the hint that said so may have been lost."""
@@ -211,13 +219,37 @@ async def _overdue(term: Term, top: StoredRow) -> None:
 async def _rescue(term: Term, top: StoredRow) -> None:
     if await term.is_over(top):
         return
+    if top.row.limited:
+        let_go = await _let_go(term, top)
+        if let_go is None:
+            return
+        top = let_go
     log.warning("node lost, its task goes elsewhere", node=top.row.place, attempt=top.row.attempt)
     await term.apply(top, moves.lost(top.row, term.settings, term.dice.random()))
+
+
+async def _let_go(term: Term, top: StoredRow) -> StoredRow | None:
+    """The row of a task that counts against a limit, once its silent node can't be downloading it; None until then.
+
+    First the row asks for it back, then the node's lock is looked at; the node takes its lock and then reads the row.
+    So either it sees that it is asked, or it is seen to be there. Raises BrokerError.
+    """
+    if (change := moves.called_in(top.row)) is not None:
+        asked = await term.cas(change, top.sequence)
+        if asked is None:
+            return None
+        top = asked
+    return None if await lease.stands(term.connection, s.node_lock_key(top.row.place)) else top
 
 
 async def _check(term: Term, top: StoredRow) -> None:
     """An earlier leader's row: whether its task has ended is read once (rule 11)."""
     await term.is_over(top)
+
+
+async def _goes_on(term: Term, top: StoredRow) -> None:
+    if (change := moves.goes_on(top.row)) is not None:
+        await term.cas(change, top.sequence)
 
 
 async def _write_again(term: Term, top: StoredRow) -> None:

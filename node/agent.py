@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import anyio
+import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
@@ -22,6 +23,8 @@ from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of
 from node.workshop import Workshop, disk_trouble
 from schemas.heartbeat import Held
+
+log = structlog.get_logger()
 
 PREFETCH_TIMES = 4
 """So many times the slots may wait inside the small lane: the coordinator never sends more, and mostly far less."""
@@ -60,8 +63,10 @@ class Agent:
         self._sessions: dict[str, Session] = {}
         self._next: dict[str, Assigned] = {}
         self._results: dict[str, Placed | Verdict | None] = {}
-        self._carried: set[str] = set()
+        self._carried: dict[str, anyio.CancelScope] = {}
         """Sessions that a task of this process works on."""
+        self._is_holding = False
+        """What counts against a limit is not to run."""
         self._extents = Extents(self.lanes)
         self._reasons: dict[str, str] = {}
         """Why tasks are given back, where it is the disk."""
@@ -132,6 +137,36 @@ class Agent:
             self._put(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
 
+    def hold(self, *, is_held: bool) -> int:
+        """Stop what counts against a limit and let nothing of it begin, or let it go on. How many are held.
+
+        What is on the disk stays there.
+        """
+        self._is_holding = is_held
+        limited = [session for session in self._sessions.values() if session.row.limited]
+        for session in limited:
+            if session.is_held is not is_held:
+                self._slots_changed = True
+                self._put(replace(session, is_held=is_held))
+                self._interrupt(session)
+        self._pump()
+        return len(limited) if is_held else 0
+
+    def _interrupt(self, session: Session) -> None:
+        """What is to be stopped and is not with aria2 yet does not get there."""
+        if session.phase in (Phase.PROBING, Phase.ADDING) and self._is_holding:
+            if session.task in self._carried:
+                self._carried[session.task].cancel()
+            elif session.phase is Phase.ADDING:
+                self.lanes[session.lane].remove(session.task)
+
+    def kill_held(self) -> None:
+        """Kill each aria2c that still has something that is held."""
+        held = [one for one in self._sessions.values() if one.is_held and one.holds_slot]
+        for lane in {one.lane for one in held}:
+            log.warning("aria2c is killed: it did not stop in time what counts against a limit", lane=lane)
+            self.lanes[lane].kill()
+
     def take(self, changes: list[Change]) -> None:
         """The table changed for these tasks."""
         for task, assigned in changes:
@@ -193,10 +228,12 @@ class Agent:
         wanted = wanted_of(assigned.row)
         if self._leaving:
             wanted = Wanted.GIVE_BACK
-        self._put(Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted))
+        is_held = self._is_holding and assigned.row.limited
+        self._put(Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted, is_held=is_held))
 
     def _rewish(self, session: Session, assigned: Assigned) -> None:
         changed = rewished(session, assigned.row, assigned.sequence)
+        changed = replace(changed, is_held=self._is_holding and changed.row.limited)
         if self._leaving and changed.wanted is not Wanted.DROP:
             changed = replace(changed, wanted=Wanted.GIVE_BACK)
         if session.said_paused and changed.wanted is Wanted.RUN:
@@ -310,8 +347,18 @@ class Agent:
     def _carry(self, session: Session) -> None:
         """See to it that somebody does what the session's phase is: a new task, unless one carries it already."""
         if session.task not in self._carried:
-            self._carried.add(session.task)
-            self._tasks.start_soon(self._carry_on, session.task)
+            scope = self._carried[session.task] = anyio.CancelScope()
+            self._tasks.start_soon(self._carry_interruptibly, session.task, scope)
+
+    async def _carry_interruptibly(self, task: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            await self._carry_on(task)
+        if scope.cancelled_caught and (session := self._sessions.get(task)) is not None:
+            if session.phase in (Phase.PROBING, Phase.ADDING):
+                self._unprepared.discard(task)
+                self.signal(task, Signal.VANISHED)
+            else:
+                self._carry(session)  # it had come further by then
 
     async def _carry_on(self, task: str) -> None:
         """Do what a session's phase is, phase after phase, until that is for others to do."""
@@ -330,7 +377,7 @@ class Agent:
                     case _:
                         return
         finally:
-            self._carried.discard(task)
+            self._carried.pop(task, None)
 
     async def _probe(self, session: Session) -> None:
         looked = await self._workshop.look(session)
@@ -344,15 +391,21 @@ class Agent:
         self.signal(session.task, done)
 
     async def _prepare(self, session: Session) -> bool:
-        """Make what is staged fit to go on with and hand the task to its lane; False where the disk refuses."""
+        """Make what is staged fit to go on with and hand the task to its lane; False where disk or origin refuse."""
         self._unprepared.discard(session.task)
         try:
-            await self._workshop.prepare(session)
+            refused = await self._workshop.prepare(session)
         except TimeoutError:
             self.signal(session.task, Signal.VANISHED)  # the look at the disk finds out why
             return False
         except OSError as error:
             self.signal(session.task, Signal.FAILED, disk_trouble(error))
+            return False
+        if refused is not None:
+            self.signal(session.task, Signal.FAILED, refused)
+            return False
+        if self._sessions[session.task].is_held:
+            self.signal(session.task, Signal.VANISHED)
             return False
         self._hand_over(session)
         return True

@@ -3,16 +3,28 @@
 import time
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import aiohttp
 import anyio
 
 from node.addresses import Network, Unresolved, check_addresses, host_and_port
 from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
+from schemas.redact import origin_of
 from schemas.request import Request
 
 ADDRESSES_MAX = 4
 """Mirrors of one file that are asked: aria2 seldom takes bytes from more."""
+
+
+class Wait(NamedTuple):
+    """An origin asks to be left alone."""
+
+    seconds: float
+    origin: str
+    """`host:port` of the request's address."""
+    status: int = 0
+    """Of its answer, where that is known."""
 
 
 class Asker:
@@ -39,12 +51,12 @@ class Asker:
                 tasks.start_soon(ask_one, uri)
         return found
 
-    async def retry_after_s(self, request: Request) -> float | None:
+    async def wait(self, request: Request) -> Wait | None:
         """How long an origin that refused asks to be left alone; it is asked by GET, as aria2 asked."""
         for uri in _http_of(request):
             told = await probe_by_get(self._http, uri, _headers(request), self._allow_nets, time.time())
             if told.retry_after_s is not None and not told.is_file:
-                return told.retry_after_s
+                return Wait(told.retry_after_s, origin_of(uri), told.status or 0)
         return None
 
     async def refusal(self, uri: str) -> str | None:

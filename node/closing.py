@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from node.asking import Wait
 from node.assignments import Assignments
 from node.disk import Disk
 from node.failures import HTTP_ASKS_TO_WAIT, Verdict
@@ -20,6 +21,8 @@ from schemas.task import FailureClass
 log = structlog.get_logger()
 
 ASKS_TO_WAIT = frozenset(f"http-{status}" for status in HTTP_ASKS_TO_WAIT)
+REFUSED = frozenset({"aria2-22", "aria2-29"})
+"""Refusals after other trouble, of which aria2 does not tell the status."""
 USELESS = frozenset({FailureClass.DAMAGED, FailureClass.PERMANENT})
 """What is staged after such a failure is of no use to a further attempt."""
 
@@ -59,9 +62,11 @@ class Closer:
             is_useless = (await self._disk.look()).wants_room
         if is_useless:
             await self._workshop.wipe(session.task)
-        asked = verdict.retry_after_s
-        if asked is None and verdict.code in ASKS_TO_WAIT:
-            asked = await self._workshop.retry_after_s(session)
+        asked = Wait(verdict.retry_after_s, "") if verdict.retry_after_s is not None else None
+        if asked is None and verdict.code in ASKS_TO_WAIT | REFUSED:
+            asked = await self._workshop.wait(session)
+            if asked is not None and asked.status in HTTP_ASKS_TO_WAIT:
+                verdict = verdict._replace(code=f"http-{asked.status}")
         await self._reporter.failed(session, verdict, asked, size)
         self._assignments.settle(session.task, session.row.attempt)
 

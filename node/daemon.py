@@ -82,7 +82,8 @@ COMMON_OPTIONS: Mapping[str, str] = {
     "file-allocation": "none",
     "disk-cache": "0",
     "max-tries": "3",
-    "retry-wait": "2",
+    # 0, or it would ask an origin again that answered 502, 503 or 504, whatever that said in Retry-After.
+    "retry-wait": "0",
     "max-file-not-found": "0",
     "connect-timeout": "10",
     "timeout": "30",

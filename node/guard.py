@@ -4,7 +4,7 @@ What the origin said of the file when its download began is kept, in memory and 
 before a partial is continued and, where more than one answer of the origin made up the file, after the last byte.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,10 @@ class Ask(Protocol):
         """What each said, by address."""
 
 
+Refuses = Callable[[dict[str, Probed]], Verdict | None]
+"""Why a download need not begin, by what its addresses said."""
+
+
 class _State(Struct):
     """Of one task of this process."""
 
@@ -81,24 +85,31 @@ class Guard:
         """What was seen just before a download of which nothing is staged."""
         self._begin(self._state(task), found)
 
-    async def before(self, task: str, request: Request, *, never_resume: bool) -> None:
-        """Wipe a partial that must not be continued, and keep what the file is begun from. Raises OSError."""
+    async def before(self, task: str, request: Request, refuses: Refuses, *, never_resume: bool) -> Verdict | None:
+        """Wipe a partial that must not be continued, and keep what the file is begun from. Raises OSError.
+
+        Where the origin is asked and `refuses`, nothing is judged by that, nor touched: its verdict is returned.
+        """
         if request.checksum:
-            return
+            return None
         state = self._state(task)
         on_disk, size = await self._hands.do(partial(self._read, task))
+        if size or state.kept is None or anyio.current_time() - state.kept_at > NOTICED_FOR_S:
+            asked = await self._ask(request)
+            if verdict := refuses(asked):
+                return verdict
+            if size:
+                await self._judge(task, asked, state, state.kept or on_disk, size, never_resume)
+            else:
+                self._begin(state, asked)
         if not size:
-            if state.kept is None or anyio.current_time() - state.kept_at > NOTICED_FOR_S:
-                self._begin(state, await self._ask(request))
             state.is_resumed = False
-        else:
-            await self._judge(task, request, state, state.kept or on_disk, size, never_resume)
         self.keep(task)
+        return None
 
     async def _judge(
-        self, task: str, request: Request, state: _State, kept: Kept | None, size: int, never_resume: bool
+        self, task: str, asked: dict[str, Probed], state: _State, kept: Kept | None, size: int, never_resume: bool
     ) -> None:
-        asked = await self._ask(request)
         found = _seen(asked)
         why = why_not_resumed(kept, found, size=size, boot=self._boot)
         if never_resume:

@@ -109,6 +109,10 @@ class LaneDriver:
         self._removals.add(task)
         self._wake.set()
 
+    def kill(self) -> None:
+        """End its aria2c at once, whatever it does; another one is started."""
+        self._daemon.kill()
+
     def forget(self, task: str) -> None:
         """Its attempt is over."""
         self._stalls.forget(task)

@@ -1,6 +1,7 @@
 """One process for each node id (rule 9): a file lock on this machine, a key with a time to live in the cluster."""
 
 import fcntl
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -18,8 +19,14 @@ from schemas.errors import DowndraftError
 
 log = structlog.get_logger()
 
-LOCK_TTL_S = 10
-RENEW_EVERY_S = 3.0
+LOCK_TTL_S = (2, 10)
+"""It lives as long as a node's silence is borne (`node_lost_after_s`), within these."""
+RENEW_SHARE = 0.3
+"""Of its life: renewed so often …"""
+ANSWER_SHARE = 0.2
+"""… asked again if that has no answer within so long, for an answer that is late is of no use …"""
+RETRY_SHARE = 0.05
+"""… after so much more."""
 STREAM_WAIT_S = 0.5
 INSTANCE_FILE = "instance"
 LOCK_FILE = "lock"
@@ -107,10 +114,30 @@ def _translated(state: Path) -> Iterator[None]:
 class NodeLock:
     """The key `nodelocks.<id>` held by this process."""
 
-    def __init__(self, connection: Connection, node: str, instance: str) -> None:
+    def __init__(
+        self, connection: Connection, node: str, instance: str, *, lost_after_s: float = max(LOCK_TTL_S)
+    ) -> None:
+        """`lost_after_s`: how long a node may be silent before its tasks go elsewhere."""
         self._node = node
         holder = Holder(name=node, instance=instance, host=socket.gethostname(), pid=os.getpid())
-        self._lease = Lease(connection, s.node_lock_key(node), holder, ttl_s=LOCK_TTL_S)
+        shortest, longest = LOCK_TTL_S
+        self.ttl_s = min(longest, max(shortest, math.ceil(lost_after_s)))
+        self._lease = Lease(connection, s.node_lock_key(node), holder, ttl_s=self.ttl_s)
+
+    @property
+    def sure_until(self) -> float:
+        """Nobody finds it free before, whatever is lost on the way. Monotonic seconds."""
+        return self._lease.sure_until
+
+    @property
+    def acquired_at(self) -> float:
+        """Since when it has been ours without a break: before that others may have found it free. Monotonic seconds."""
+        return self._lease.acquired_at
+
+    @property
+    def took_over(self) -> bool:
+        """Whether the process before this one ended without letting it go, a moment ago."""
+        return self._lease.took_over
 
     async def acquire(self, predecessors: frozenset[str]) -> None:
         """Take the key, waiting for a broker that is not ready yet. Raises NodeIdTaken."""
@@ -135,13 +162,19 @@ class NodeLock:
 
         While the broker is away nobody can take it: a key that ran out meanwhile is simply taken again.
         """
+        pause_s = RENEW_SHARE * self.ttl_s
         while True:
-            await anyio.sleep(RENEW_EVERY_S)
+            await anyio.sleep(pause_s)
+            before = self.sure_until
             try:
-                if not await self._lease.renew():
+                is_ours = True
+                with anyio.move_on_after(ANSWER_SHARE * self.ttl_s):
+                    is_ours = await self._lease.renew()
+                if not is_ours:
                     await self.acquire(frozenset())
             except BrokerError as error:
                 log.debug("lock not renewed", problem=str(error))
+            pause_s = (RENEW_SHARE if self.sure_until > before else RETRY_SHARE) * self.ttl_s
 
     async def release(self) -> None:
         await self._lease.release()

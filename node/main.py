@@ -18,6 +18,7 @@ from node.allotment import Allotment
 from node.assignments import Assignments
 from node.clearing import keep_room, sweep
 from node.closing import Closer
+from node.contact import Contact
 from node.daemon import Daemon, Lane
 from node.disk import Disk
 from node.files import Store
@@ -59,7 +60,7 @@ async def run_node(settings: Settings, stop: anyio.Event) -> None:
             waiting = anyio.CancelScope()
             tasks.start_soon(_cancel_when, stop, waiting, tasks.cancel_scope)
             async with connect(settings.nats.url, settings.nats.creds, name=f"node {node}") as connection:
-                lock = NodeLock(connection, node, instance)
+                lock = NodeLock(connection, node, instance, lost_after_s=settings.coordinator.node_lost_after_s)
                 await lock.acquire(predecessors)
                 waiting.cancel()
                 try:
@@ -113,6 +114,7 @@ async def _work(
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
         tasks.start_soon(reader.run)
+        tasks.start_soon(Contact(lock, reader, agent).watch)
         for work in (reporter.speak, agent.finish_small, agent.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(

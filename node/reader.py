@@ -42,6 +42,9 @@ class Reader:
         self._agent = agent
         self.has_read = False
         """Whether it is known what stands here."""
+        self.read_at = 0.0
+        """When the last whole reading began, monotonic seconds."""
+        self._again = anyio.Event()
         self._dice = dice or random.Random()  # noqa: S311 - spreads readings, keeps no secrets
 
     async def run(self) -> None:
@@ -49,13 +52,13 @@ class Reader:
         interrupted = False
         async with listening(self._connection, s.node_tasks(self._node), self._hear):
             while True:
-                reconnected = anyio.Event()
-                stop_watching = self._connection.on_reconnect(reconnected.set)
+                self._again = anyio.Event()
+                stop_watching = self._connection.on_reconnect(self._again.set)
                 try:
                     await self._read()
                     interrupted = False
                     with anyio.move_on_after(self._dice.uniform(*READ_EVERY_S)):
-                        await reconnected.wait()
+                        await self._again.wait()
                 except BrokerError as error:
                     # Said once: a broker may be away for long.
                     say = log.debug if interrupted else log.warning
@@ -65,7 +68,12 @@ class Reader:
                 finally:
                     stop_watching()
 
+    def read_again(self) -> None:
+        """Read now, not when it is time."""
+        self._again.set()
+
     async def _read(self) -> None:
+        began_at = anyio.current_time()
         known = self._assignments.known()
         reading = await pull.snapshot(self._connection, s.TASKS_STREAM, s.node_tasks(self._node), name=self._node)
         rows = [stored for delivery in reading.deliveries if (stored := decode_row(delivery)) is not None]
@@ -73,7 +81,7 @@ class Reader:
             rows, known_before=known, seen_to=reading.at_least, authoritative=reading.authoritative
         )
         self._agent.take(changes)
-        self.has_read = True
+        self.has_read, self.read_at = True, began_at
 
     def _hear(self, heard: Heard) -> None:
         """A row that was just stored, or a hint that one was superseded."""

@@ -9,6 +9,7 @@ from broker.connection import Connection
 from broker.errors import Unanswered
 from broker.eventlog import EventLog
 from node.aria2 import Transfer
+from node.asking import Wait
 from node.failures import Verdict
 from node.files import Placed
 from node.gathering import Gathering
@@ -65,7 +66,7 @@ class Reporter:
         """Whether an outcome of the task is stored."""
         return await self._events.has_ended(task)
 
-    async def failed(self, session: Session, verdict: Verdict, retry_after_s: float | None, size: int = 0) -> None:
+    async def failed(self, session: Session, verdict: Verdict, asked: Wait | None, size: int = 0) -> None:
         """Report an attempt that is over without a file, of `size` bytes if known; returns when that is stored."""
         said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
         log.warning("attempt failed", **named(session), **said)
@@ -76,7 +77,8 @@ class Reporter:
                 failure=verdict.failure,
                 reason=verdict.reason,
                 code=verdict.code,
-                retry_after_s=retry_after_s,
+                retry_after_s=asked.seconds if asked else None,
+                origin=asked.origin if asked else "",
                 size=size or None,
             )
         )

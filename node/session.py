@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from schemas.errors import IllegalTransition
 from schemas.lifecycle import Desired
-from schemas.task import TaskRow
+from schemas.task import ORIGIN_COOLS, TaskRow
 
 CUTS_MAX = 2
 """As aria2 itself would go on, but with a look at the origin's file in between."""
@@ -65,7 +65,7 @@ class Signal(StrEnum):
     CUT = "cut"
     """The connection broke, but bytes came: go on from there within the attempt."""
     VANISHED = "vanished"
-    """aria2 knows nothing of it: it was removed as asked, or its daemon is a new one."""
+    """aria2 knows nothing of it: it was removed as asked, never got there, or its daemon is a new one."""
     FOUND = "found"
     """An earlier process of this node finished it and did not get to say so."""
     PLACED = "placed"
@@ -77,6 +77,7 @@ TABLE: dict[tuple[Phase, Signal], Phase] = {
     (Phase.PROBING, Signal.PROBED): Phase.WAITING,
     (Phase.PROBING, Signal.FAILED): Phase.REPORTING,
     (Phase.PROBING, Signal.FOUND): Phase.REPORTING,
+    (Phase.PROBING, Signal.VANISHED): Phase.WAITING,
     (Phase.ADDING, Signal.ADDED): Phase.ACTIVE,
     (Phase.ADDING, Signal.FAILED): Phase.REPORTING,
     (Phase.ADDING, Signal.VANISHED): Phase.WAITING,
@@ -119,6 +120,8 @@ class Session(Struct, frozen=True, kw_only=True):
     """When aria2 took it, monotonic seconds; 0 before."""
     started_at: float = 0.0
     """When aria2 first ran it, monotonic seconds; 0 before."""
+    is_held: bool = False
+    """To stop, or not to begin: it counts against a limit, and it is not sure that no other node has it."""
     said_paused: bool = False
     cuts: int = 0
     """How often its connection broke."""
@@ -137,7 +140,7 @@ class Session(Struct, frozen=True, kw_only=True):
     @property
     def awaits_slot(self) -> bool:
         """Probed and waiting; what is verified or reported needs no slot any more, however long that takes."""
-        return bool(self.lane) and self.phase is Phase.WAITING and self.wanted is Wanted.RUN
+        return bool(self.lane) and self.phase is Phase.WAITING and self.wanted is Wanted.RUN and not self.is_held
 
 
 def wanted_of(row: TaskRow) -> Wanted:
@@ -152,11 +155,13 @@ def wanted_of(row: TaskRow) -> Wanted:
 
 def next_step(session: Session, *, admitted: bool) -> Step | None:
     """What to begin now; None while a step is under way or there is nothing to do."""
-    if session.phase is Phase.ACTIVE and session.wanted is not Wanted.RUN:
+    if session.phase is Phase.ACTIVE and (session.wanted is not Wanted.RUN or session.is_held):
         return Step.REMOVE
     if session.phase is not Phase.WAITING:
         return None
     match session.wanted:
+        case Wanted.RUN if session.is_held:
+            return None
         case Wanted.RUN if not session.lane:
             return Step.PROBE
         case Wanted.RUN:
@@ -188,7 +193,14 @@ def goes_on(session: Session, done: int) -> bool:
     return session.phase is Phase.ACTIVE and session.cuts < CUTS_MAX and done > session.cut_at
 
 
+def has_begun(session: Session) -> bool:
+    """Whether aria2 ran it at some time: its origin has been asked for the file."""
+    return session.started_at > 0 or session.phase in (Phase.VERIFYING, Phase.REPORTING)
+
+
 def rewished(session: Session, row: TaskRow, sequence: int) -> Session:
     """The same attempt under a newer row."""
     wanted = session.wanted if session.wanted is Wanted.DROP else wanted_of(row)
+    if wanted is Wanted.GIVE_BACK and row.code == ORIGIN_COOLS and has_begun(session):
+        wanted = Wanted.RUN  # asked back lest it begin
     return replace(session, row=row, sequence=sequence, wanted=wanted)

@@ -22,7 +22,7 @@ STANDSTILL_SHARE = 0.25
 """A lane that gets nothing at all for this part of the shortest patience gets another aria2c, once."""
 TRIES = 3
 RETRY_WAIT_S = 2.0
-"""The daemon's own `max-tries` and `retry-wait`, for requests that name only one of the two."""
+"""What counts for requests that name only one of `max-tries` and `retry-wait`."""
 
 Options = Mapping[str, str | list[str]]
 

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter
 from node import files
 from node.addresses import Network
 from node.aria2 import Addition
-from node.asking import Asker
+from node.asking import Asker, Wait
 from node.daemon import Lane
 from node.failures import HTTP_ASKS_TO_WAIT, Verdict, answered
 from node.files import Placed, PlacementFailed, Store
@@ -41,6 +41,8 @@ PREPARED_WITHIN_S = 25.0
 """… and with questions to the origin, which take nine seconds at most."""
 ONE_ANSWER = {"split": "1", "max-connection-per-server": "1", "max-tries": "1"}
 """For a file that changed under way: all of it by one answer of the origin, which can't be of two versions."""
+OWN_TRIES_APART_S = 2
+"""For a request that sets `max-tries` alone."""
 NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
 
@@ -104,19 +106,27 @@ class Workshop:
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
         return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
 
-    async def prepare(self, session: Session) -> None:
-        """Make the staging folder fit to go on with. Raises OSError, TimeoutError for a disk that hangs among them."""
+    async def prepare(self, session: Session) -> Verdict | None:
+        """Make the staging folder fit to go on with; a verdict where the origin, asked for that, refuses.
+
+        Raises OSError, TimeoutError for a disk that hangs among them.
+        """
         request = _request(session)
         one_answer = was_mixed(session.row.history)
         with anyio.fail_after(PREPARED_WITHIN_S):
-            await self._guard.before(session.task, request, never_resume=one_answer)
+            refuses = partial(_verdict_of_look, request)
+            if verdict := await self._guard.before(session.task, request, refuses, never_resume=one_answer):
+                return verdict
             split = session.lane == Lane.LARGE and request.options.get("split") != "1" and not one_answer
             await self._hands.do(partial(self._store.prepare, session.task, split))
+        return None
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
         request = _request(session)
         options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
+        if "max-tries" in options:
+            options.setdefault("retry-wait", str(OWN_TRIES_APART_S))
         if was_mixed(session.row.history) and not request.checksum:
             options |= ONE_ANSWER
         options["dir"] = str(self._store.expect(session.task))
@@ -181,9 +191,9 @@ class Workshop:
         except OSError as error:
             log.warning("a surplus file stays", problem=str(error))
 
-    async def retry_after_s(self, session: Session) -> float | None:
-        """How long the origin asks to be left alone; aria2 does not tell."""
-        return await self._asker.retry_after_s(_request(session))
+    async def wait(self, session: Session) -> Wait | None:
+        """Which origin asks to be left alone, and how long; aria2 does not tell."""
+        return await self._asker.wait(_request(session))
 
     def is_fresh(self, task: str) -> bool:
         """Whether nothing is staged of a task."""

@@ -321,6 +321,8 @@ class StatsReply(Struct, frozen=True, kw_only=True):
     """What was passed over since this leader leads, by kind (`schemas.oddity`); 0 is left out."""
     stores: tuple[StoreUse, ...] = ()
     """How full the streams are; none from a coordinator of an older version."""
+    cooling: dict[str, float] = {}
+    """Origins (`host:port`) that asked to be left alone, and for how many seconds more nothing is begun from them."""
 
 
 class PolicyReply(Struct, frozen=True, kw_only=True):

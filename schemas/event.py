@@ -63,6 +63,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     code: str = ""
     retry_after_s: float | None = None
     """What the origin asked for (Retry-After)."""
+    origin: str = ""
+    """Who asked for it, `host:port` of one of the task's addresses; empty where there is only one, or nobody knows."""
     size: int | None = None
     """Bytes of the whole file, where the node came to know them."""
 

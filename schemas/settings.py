@@ -53,6 +53,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True):
     heartbeat_interval_s: Seconds = 2.0
     """The nodes read it too."""
     node_lost_after_s: Seconds = 10.0
+    """The nodes read it too: their locks live so long, ten seconds at most."""
     forget_offline_after_s: Annotated[float, Meta(ge=0)] = 0.0
     """0: an offline node stays on the list for ever."""
     lease_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 2

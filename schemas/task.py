@@ -14,6 +14,8 @@ HISTORY_MAX = 20
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ORIGIN_COOLS = "origin-cools"
+"""The code of a row that is asked back because its origin wants to be left alone: what has begun goes on."""
 
 
 class FailureClass(StrEnum):
@@ -52,6 +54,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     attempt: int = 1
     failures: int = 0
     """Attempts that count against max_attempts."""
+    recalls: int = 0
+    """How often it was asked back before it had begun: attempts that count for nothing."""
     desired: Desired = Desired.RUN
     then: Desired = Desired.RUN
     """What is wished once it has left its node, where `desired` is a release: a paused task moves paused."""
@@ -75,6 +79,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     retry_of: str = ""
     instance: str = ""
     """Nonce of the node process it was placed on."""
+    limited: bool = False
+    """It counts against a limit of its origin: a node that is cut off stops it before it is placed elsewhere."""
     writer: str = ""
     epoch: int = 0
     nonce: str = ""

@@ -12,6 +12,7 @@ from tools.tables import Cell, Column, print_table
 STATS = (Column("what"), Column("count", right=True), Column("note", may_cut=True))
 STORE_SHOWN_SHARE = 0.8
 """A stream this full gets a line; at this share of TASKS claiming stops."""
+COOLING_SHOWN = 3
 STORES = {
     s.REQUESTS_STREAM: "when full, producers are refused",
     s.TASKS_STREAM: "nothing is claimed until there is room",
@@ -41,6 +42,7 @@ def _stats(reply: StatsReply) -> list[tuple[Cell, ...]]:
         *(_count(str(state), reply.states.get(str(state), 0), "", COLOURS[state]) for state in LATER),
         _count("paused", reply.paused, "of these", "yellow"),
         *(_count(str(end), reply.recent.get(str(end), 0), window, COLOURS[State(end)]) for end in Outcome),
+        *_cooling(reply.cooling),
         *(_store(store) for store in reply.stores if store.is_refusing or store.share >= STORE_SHOWN_SHARE),
         *(
             _count("passed over", reply.oddities[kind], words, "yellow")
@@ -48,6 +50,15 @@ def _stats(reply: StatsReply) -> list[tuple[Cell, ...]]:
             if reply.oddities.get(kind) and kind is not Oddity.REQUEST_REJECTED
         ),
     ]
+
+
+def _cooling(cooling: dict[str, float]) -> list[tuple[Cell, ...]]:
+    """Origins that asked to be left alone: those for longest by name."""
+    if not cooling:
+        return []
+    longest = sorted(cooling.items(), key=lambda one: (-one[1], one[0]))
+    named = ", ".join(f"{origin} for {age(left_s)} more" for origin, left_s in longest[:COOLING_SHOWN])
+    return [_count("cooling", len(cooling), f"asked to be left alone: {named}", "yellow")]
 
 
 def _store(store: StoreUse) -> tuple[Cell, ...]:

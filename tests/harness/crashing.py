@@ -84,6 +84,8 @@ def write_named(subject: str, payload: bytes) -> str:
             return f"event-{'-'.join(kind)}"
         case ["downloads", "tasks", *_]:
             return "hint"
+        case ["$KV", _, "placing"]:
+            return "record"
         case ["$JS", "ACK", *_]:
             return "ack" if payload.startswith(b"+ACK") else "nak"
     if subject.startswith(f"{API}.STREAM.MSG.DELETE."):

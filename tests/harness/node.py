@@ -76,9 +76,18 @@ class Rig:
 
 @asynccontextmanager
 async def running_node(
-    broker: Broker, folder: Path, name: str = "node-1", *, clocks: CoordinatorSettings = PATIENT, **fields: Any
+    broker: Broker,
+    folder: Path,
+    name: str = "node-1",
+    *,
+    clocks: CoordinatorSettings = PATIENT,
+    url: str = "",
+    **fields: Any,
 ) -> AsyncIterator[anyio.Event]:
-    """A node with these settings for the length of the block, cut short at its end unless the event is set."""
+    """A node with these settings for the length of the block, cut short at its end unless the event is set.
+
+    `url`: of the broker, where it is reached another way.
+    """
     node = NodeSettings(
         **{
             "id": name,
@@ -88,7 +97,7 @@ async def running_node(
         }
         | fields
     )
-    nats = NatsSettings(url=broker.url, creds=broker.creds(Role.NODE, name))
+    nats = NatsSettings(url=url or broker.url, creds=broker.creds(Role.NODE, name))
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_node, Settings(nats=nats, coordinator=clocks, node=node), leave)

@@ -106,14 +106,15 @@ class ScriptedNode:
         )
 
     async def fail(
-        self, row: TaskRow, failure: FailureClass = FailureClass.TRANSIENT, retry_after_s: float | None = None
+        self,
+        row: TaskRow,
+        failure: FailureClass = FailureClass.TRANSIENT,
+        retry_after_s: float | None = None,
+        **fields: Any,
     ) -> None:
         self.holds.pop(row.task, None)
-        await self._log.report(
-            AttemptFailed(
-                **self._about(row), node=self.name, failure=failure, reason="as told", retry_after_s=retry_after_s
-            )
-        )
+        about = self._about(row) | {"node": self.name, "failure": failure, "reason": "as told"} | fields
+        await self._log.report(AttemptFailed(**about, retry_after_s=retry_after_s))
 
     async def release(self, row: TaskRow, desired: Desired = Desired.RUN) -> None:
         self.holds.pop(row.task, None)

@@ -59,6 +59,7 @@ _fields = {
     "reason": words,
     "code": words,
     "retry_after_s": st.none() | seconds,
+    "origin": st.just("") | words,
     "next_in_s": seconds,
     "counted": st.booleans(),
     "desired": desires,

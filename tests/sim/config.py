@@ -20,6 +20,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """How long they may take."""
     delay_s: tuple[float, float] = (0.0005, 0.004)
     """Of each frame."""
+    limit: int = 0
+    """So many downloads at once from each origin, by policy; 0: as many as there are slots."""
     trouble: float = 0.25
     """Share of tasks whose origin makes trouble."""
     crashes: float = 0.0
@@ -27,6 +29,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Processes told to stop, as by SIGTERM."""
     freezes: float = 0.0
     freeze_s: tuple[float, float] = (0.5, 16.0)
+    frozen_nodes: bool = True
+    """Whether nodes freeze too: one whose process alone does can't stop what its aria2c downloads."""
     cuts: float = 0.0
     """Connections that break at once."""
     silences: float = 0.0
@@ -116,6 +120,25 @@ CONFIGS: dict[str, Config] = {
         disks=0.3,
         twins=0.2,
         delay_s=(0.0005, 0.02),
+    ),
+    "limits": Config(
+        said="origins have limits while leaders and nodes die and are cut off",
+        coordinators=3,
+        nodes=3,
+        tasks=14,
+        wishes=0,
+        limit=1,
+        crashes=2,
+        freezes=1,
+        frozen_nodes=False,
+        silences=8,
+        silence_s=(2.5, 24.0),
+        lost_answers=0.03,
+        refusals=0.02,
+        trouble=0.1,
+        seconds=50.0,
+        requests_s=10.0,
+        downloads_s=(0.3, 0.3, 0.6, 30.0),
     ),
     "burst": Config(
         said="many tasks at once over slow links", tasks=14, nodes=2, crashes=1, trouble=0.1, delay_s=(0.001, 0.1)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 import node.disk
 from node.aria2 import Addition
+from node.asking import Wait
 from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed
@@ -95,9 +96,10 @@ class SimWorkshop(Workshop):
         lane = Lane.SMALL if size <= SMALL_BYTES_MAX else Lane.LARGE
         return Looked(lane=lane, is_fresh=self.is_fresh(task), size=size)
 
-    async def prepare(self, session: Session) -> None:
+    async def prepare(self, session: Session) -> Verdict | None:
         await self._moment()
         self._refuse_if_full()
+        return None
 
     def addition(self, session: Session) -> Addition:
         assert session.row.request is not None
@@ -166,7 +168,7 @@ class SimWorkshop(Workshop):
             del self._disk.files[placed.path]
         self._wipe(task)
 
-    async def retry_after_s(self, session: Session) -> float | None:
+    async def wait(self, session: Session) -> Wait | None:
         await self._moment()
         return None
 

@@ -1,6 +1,6 @@
 """The promises, by name, checked against what the broker stores: never against what a component believes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +11,7 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.event import Completed, Finished, decode_event
 from schemas.lifecycle import State
+from schemas.redact import origin_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import TaskRow
 
@@ -48,10 +49,14 @@ class Ended(NamedTuple):
 class Judge:
     """Sees every write and delete of the broker, in their order. The first broken promise stands in `violated`."""
 
-    def __init__(self, now: Callable[[], float], settings: CoordinatorSettings, slots: dict[str, int]) -> None:
+    def __init__(
+        self, now: Callable[[], float], settings: CoordinatorSettings, slots: dict[str, int], limit: int = 0
+    ) -> None:
+        """`slots` by node; `limit`: downloads at once from each origin, 0 for any number."""
         self._now = now
         self._settings = settings
         self._slots = slots
+        self._limit = limit
         self.accepted: dict[str, int] = {}
         """Tasks that an acked request stands for, with the request's sequence."""
         self.inbox: dict[int, str] = {}
@@ -59,6 +64,8 @@ class Judge:
         self.outcomes: dict[str, Ended] = {}
         self._where: dict[int, str] = {}
         self._highest: dict[str, int] = {}
+        self._origins_of: dict[str, frozenset[str]] = {}
+        """Of every task that had a row."""
         self._given: dict[tuple[str, int], str] = {}
         self._heard: dict[str, tuple[float, float]] = {}
         """For each node when it was last heard, and since when without a gap."""
@@ -105,6 +112,21 @@ class Judge:
             del rows[older], self._where[older]
         rows[sequence] = Standing(row, now)
         self._where[sequence] = task
+        if row.state is State.ASSIGNED:
+            standing = [other for other in self.rows if (top := self.top(other)) and top.row.state is State.ASSIGNED]
+            self.within_limit(task, standing, "stand at nodes")
+
+    def within_limit(self, task: str, tasks: Iterable[str], said: str) -> None:
+        """Of `tasks`, those of the origins of `task` are no more than may be."""
+        if self._limit:
+            for origin in self._origins(task):
+                alike = sorted(other for other in tasks if origin in self._origins(other))
+                self.check("origin_limit", len(alike) <= self._limit, *alike, "of", origin, said)
+
+    def _origins(self, task: str) -> frozenset[str]:
+        if (top := self.top(task)) is not None and top.row.request is not None:
+            self._origins_of[task] = frozenset(map(origin_of, top.row.request.uris))
+        return self._origins_of.get(task, frozenset())
 
     def _attempts(self, task: str, row: TaskRow, top: Standing | None) -> None:
         highest = self._highest.get(task, 0)

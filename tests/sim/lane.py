@@ -91,6 +91,9 @@ class SimLane(LaneDriver):
             self._slots = slots
             self._wake.set()
 
+    def kill(self) -> None:
+        self.breaks()
+
     def breaks(self, frozen_for_s: float = 0.0) -> None:
         """aria2c dies, noticed at once; or stands still and is replaced after so long."""
         self._frozen_for_s = frozen_for_s

@@ -15,6 +15,7 @@ from node.agent import Agent
 from node.assignments import Assignments
 from node.clearing import keep_room
 from node.closing import Closer
+from node.contact import Contact
 from node.daemon import Lane
 from node.heart import Heart
 from node.lock import NodeIdTaken, NodeLock
@@ -182,7 +183,9 @@ class NodeMachine(Machine):
             looks.tell = heart.beat
             tasks.start_soon(keep_room, looks, agent, heart)
             reader = Reader(connection, self.node, assignments, agent, around.dice)
-            for work in (heart.run, lock.keep, reader.run, reporter.speak, agent.finish_small, agent.report_completed):
+            for work in (heart.run, lock.keep, reader.run, Contact(lock, reader, agent).watch):
+                tasks.start_soon(work)
+            for work in (reporter.speak, agent.finish_small, agent.report_completed):
                 tasks.start_soon(work)
             await self.stop.wait()
             heart.leaving = True

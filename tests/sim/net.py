@@ -140,6 +140,8 @@ class WatchedServer(SimServer):
         elif stream == s.EVENTS_STREAM:
             self._note("EVENTS", stored.sequence, stored.subject)
             self._judge.event_stored(stored.subject, stored.data)
+        elif stored.subject == s.bucket_key(s.PLACING_KEY):
+            self._note("PLACING", stored.sequence, stored.data.decode())
         elif stream == s.REQUESTS_STREAM:
             at = (stored.sequence, stored.at_ns, 1, 0)
             task = self._judge.request_stored(Delivery(stored.subject, stored.data, stored.headers, "", *at))

@@ -8,6 +8,9 @@ from tests.sim.loop import Process
 from tests.sim.machines import CoordinatorMachine, Machine, NodeMachine, Surroundings
 from tests.sim.net import ProcessLink
 
+SILENCED_AFTER_S = 0.0003
+"""Times a fault's steps: within ten milliseconds."""
+
 
 class Fates:
     """Strikes the machines and the broker of one world."""
@@ -35,12 +38,16 @@ class Fates:
         """The broker stored or deleted something: the faults that wait for this write strike."""
         self._writes += 1
         for fault in self._at_writes.pop(self._writes, ()):
-            self.loop.call_soon(self.strike, fault, context=self.loop.nobody.context)
+            if fault.kind == "silence":  # what its answer makes somebody send is to be caught on its way too
+                self._later(fault.steps * SILENCED_AFTER_S, self.strike, fault)
+            else:
+                self.loop.call_soon(self.strike, fault, context=self.loop.nobody.context)
 
     def _victims(self, kind: str) -> list[Machine]:
         if kind == "aria2" or kind == "disk" or kind == "twin":
             return [machine for machine in self.nodes if machine.is_up]
-        return [machine for machine in [*self.coordinators, *self.nodes, *self.twins] if machine.is_up]
+        nodes = [] if kind == "freeze" and not self.around.config.frozen_nodes else [*self.nodes, *self.twins]
+        return [machine for machine in [*self.coordinators, *nodes] if machine.is_up]
 
     def _victim(self, fault: Fault) -> Machine | None:
         leaders = [machine for machine in self.coordinators if machine.leads]

@@ -3,9 +3,12 @@
 import asyncio
 import random
 
-from broker import topology
+from broker import keys, topology
+from schemas import codec
+from schemas import subjects as s
 from schemas.event import Completed
 from schemas.lifecycle import Desired
+from schemas.policy import OTHERS, OriginPolicy, Policy
 from schemas.settings import BrokerSettings, CoordinatorSettings, Settings
 from tests.sim import users
 from tests.sim.broker.client import sim_connection
@@ -41,7 +44,7 @@ class World:
         self.loop, self.config, self.dice, self.trace = loop, config, dice, trace
         self.settings = Settings(coordinator=SETTINGS, broker=BrokerSettings(storage="file"))
         names = [f"n{number}" for number in range(1, config.nodes + 1)]
-        self.judge = Judge(loop.time, SETTINGS, dict.fromkeys(names, config.slots))
+        self.judge = Judge(loop.time, SETTINGS, dict.fromkeys(names, config.slots), config.limit)
         self.judge.has_file = self._has_file
         self.judge.stop = loop.stop
         self.server = WatchedServer(self.judge, config, dice, self._note)
@@ -60,7 +63,7 @@ class World:
 
     def _note(self, who: str, *said: object) -> None:
         self.trace.note(who, *said)
-        if who in ("TASKS", "EVENTS", "REQUESTS"):
+        if who in ("TASKS", "EVENTS", "REQUESTS", "PLACING"):
             self.fates.written()
 
     def _has_file(self, event: Completed) -> bool:
@@ -77,6 +80,7 @@ class World:
         ]
         nodes = sorted({machine.node for machine in homes})
         self.judge.check("one_place", len(nodes) <= 1, task, "attempt", attempt, "runs on", nodes)
+        self.judge.within_limit(task, {other for other, _ in self.running.tasks()}, "are downloaded")
         if len(homes) > 1:
             self.loop.call_later(TWINS_RUN_S, self._still_twice, task, attempt, context=self.loop.nobody.context)
 
@@ -104,6 +108,9 @@ class World:
         """Live through it; broken promises are the judge's. Raises nothing of the processes' own."""
         async with sim_connection(self.server, "setup") as connection:
             await topology.ensure(connection, self.settings.broker)
+            if self.config.limit:
+                policy = Policy(origins={OTHERS: OriginPolicy(running=self.config.limit)})
+                await keys.write(connection, s.POLICY_KEY, codec.encode(policy), expected=0)
         for stream in self.server.jetstream.streams.values():
             self.server.watch(stream)
         keeper = self.loop.create_task(self._keep_up(), name="keeper")
@@ -115,6 +122,7 @@ class World:
         self.fates.mend()
         await self._until_quiet()
         await asyncio.sleep(AFTERMATH_S)
+        await self._until_quiet()  # a lease that was near its end then may have run out
         keeper.cancel()
         self._look_round()
 

@@ -13,6 +13,7 @@ from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 from tools.doctor.facts import Cluster, Known, Missing, QueueSeen, StatsSeen, Trouble
 from tools.doctor.findings import Finding, listed, many, ok, problem, unchecked, warning
+from tools.looking import age
 
 ANSWER_SLOW_S = 2.0
 DISK_HIGH_BYTES = NodeSettings().disk_high
@@ -27,7 +28,8 @@ def judge_fleet(cluster: Cluster, version: str) -> list[Finding]:
     """`version` is that of this command."""
     found = [judge_leader(cluster.stats, cluster.lease)]
     if not isinstance(cluster.stats, Missing):
-        found += [judge_reports(cluster.stats), judge_stores(cluster.stats.reply), judge_policy(cluster.policy)]
+        reply = cluster.stats.reply
+        found += [judge_reports(cluster.stats), judge_stores(reply), judge_policy(cluster.policy), judge_origins(reply)]
     if isinstance(cluster.nodes, Missing):
         return [*found, _not_asked("nodes.online", cluster.nodes), _not_asked("queue.placeable", cluster.queue)]
     found += judge_nodes(cluster.nodes, version)
@@ -105,6 +107,20 @@ def judge_stores(reply: StatsReply) -> Finding:
         "free its disk. Nothing accepted is lost, and nobody need restart anything"
     )
     return problem(check, f"{listed(refusing)} full: the broker refuses the leader's writes", remedy)
+
+
+def judge_origins(reply: StatsReply) -> Finding:
+    """Origins that nothing is begun from because they asked for time."""
+    check = "origins.cooling"
+    if not reply.cooling:
+        return ok(check, "no origin asks to be left alone")
+    longest = sorted(reply.cooling.items(), key=lambda one: (-one[1], one[0]))
+    said = listed([f"{origin} for {age(left_s)} more" for origin, left_s in longest])
+    remedy = (
+        "nothing, they are asked again by themselves; if it happens often, allow fewer downloads from them at once "
+        "(`origins` in the policy)"
+    )
+    return warning(check, f"asked to be left alone: {said}", remedy)
 
 
 def judge_nodes(nodes: tuple[NodeView, ...], version: str) -> list[Finding]:

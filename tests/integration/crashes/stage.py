@@ -83,6 +83,7 @@ async def empty(admin: Connection) -> None:
         for consumer in (await admin.api(f"CONSUMER.NAMES.{stream}")).get("consumers") or ():
             await pull.delete_consumer(admin, stream, consumer)
         await admin.api(f"STREAM.PURGE.{stream}")
+    await admin.api(f"STREAM.PURGE.{s.BUCKET_STREAM}", {"filter": s.bucket_key(s.PLACING_KEY)})
 
 
 @asynccontextmanager

@@ -18,6 +18,8 @@ class Asked(NamedTuple):
     path: str
     range: str
     headers: dict[str, str]
+    at: float
+    """Seconds of the loop's clock."""
 
 
 class Origin:
@@ -27,7 +29,12 @@ class Origin:
         self.files: dict[str, bytes] = {}
         self.asked: list[Asked] = []
         self.bytes_sent = 0
+        self.sending = 0
+        """Answers with a file that are under way."""
+        self.sending_max = 0
         self.retry_after = ""
+        self.is_busy = False
+        """It answers 429 to whoever asks for a file."""
         self.port = 0
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
@@ -43,10 +50,13 @@ class Origin:
         return app
 
     def _note(self, request: web.Request) -> None:
-        self.asked.append(Asked(request.method, request.path, request.headers.get("Range", ""), dict(request.headers)))
+        asked_range, headers = request.headers.get("Range", ""), dict(request.headers)
+        self.asked.append(Asked(request.method, request.path, asked_range, headers, anyio.current_time()))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self._note(request)
+        if self.is_busy:
+            return web.Response(status=429, headers={"Retry-After": self.retry_after})
         body = self.files.get(request.match_info["name"])
         if body is None:
             raise web.HTTPNotFound
@@ -69,13 +79,18 @@ class Origin:
         return answer
 
     async def _send(self, answer: web.StreamResponse, body: bytes, slow: bool) -> None:
-        for offset in range(0, len(body), SLOW_BLOCK_BYTES):
-            block = body[offset : offset + SLOW_BLOCK_BYTES]
-            await answer.write(block)
-            self.bytes_sent += len(block)
-            if slow:
-                await anyio.sleep(SLOW_PAUSE_S)
-        await answer.write_eof()
+        self.sending += 1
+        self.sending_max = max(self.sending_max, self.sending)
+        try:
+            for offset in range(0, len(body), SLOW_BLOCK_BYTES):
+                block = body[offset : offset + SLOW_BLOCK_BYTES]
+                await answer.write(block)
+                self.bytes_sent += len(block)
+                if slow:
+                    await anyio.sleep(SLOW_PAUSE_S)
+            await answer.write_eof()
+        finally:
+            self.sending -= 1
 
     async def _status(self, request: web.Request) -> web.Response:
         self._note(request)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from schemas.event import AttemptFailed, Completed, Failed
 from schemas.task import FailureClass
-from tests.harness.bad_origin import BadOrigin, Manner
+from tests.harness.bad_origin import BadOrigin, Manner, misbehaving
 from tests.harness.broker import Broker
 from tests.harness.node import Rig, rig
 
@@ -184,6 +184,52 @@ async def test_retry_after_may_be_a_date(node: Rig, bad: BadOrigin) -> None:
 async def test_an_origin_that_asks_to_be_left_alone_is_not_asked_by_aria2_too(node: Rig, bad: BadOrigin) -> None:
     await once(node, bad, Manner(status=503, retry_after="9"))
     assert len(bad.asked) == 2, "once by HEAD, once by GET"
+
+
+@pytest.mark.parametrize("options", [{}, {"split": 4}], ids=["small", "large"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_nor_by_aria2_itself_where_it_is_the_first_to_hear_it(
+    node: Rig, bad: BadOrigin, status: int, options: dict[str, int]
+) -> None:
+    """Size and digest are known, so nobody asks before aria2 does: it asks once, and the node once for how long."""
+    known = {"size": len(SMALL), "checksum": sha256(SMALL)}
+    ended = await once(node, bad, Manner(status=status, retry_after="9"), options=options, **known)
+    assert isinstance(ended, AttemptFailed)
+    assert (ended.code, ended.retry_after_s, ended.origin) == (f"http-{status}", 9, f"127.0.0.1:{bad.port}")
+    assert [one.method for one in bad.asked] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_nor_where_the_node_asks_about_the_file_before_aria2(node: Rig, bad: BadOrigin, status: int) -> None:
+    ended = await once(node, bad, Manner(status=status, retry_after="9"), options={"split": 4}, size=len(SMALL))
+    assert isinstance(ended, AttemptFailed)
+    assert (ended.code, ended.retry_after_s) == (f"http-{status}", 9)
+    assert [one.method for one in bad.asked] == ["HEAD", "GET"]
+
+
+async def test_a_partial_outlives_an_origin_that_wants_to_be_left_alone(node: Rig, bad: BadOrigin) -> None:
+    whole = Manner(body=LARGE, etag='"1"')
+    bad.manners["file"] = replace(whole, cut_at=6 << 20, cut_how="stall")
+    task = await node.submit(bad.url("file"), options={"split": 1})
+    kept = await node.partial(task, 5 << 20)
+    bad.manners["file"] = replace(whole, status=503, retry_after="1")
+    bad.cut_all()
+    assert (await node.failure(task)).code == "http-503"
+    assert (node.staged(task) / "data").stat().st_size >= kept
+    bad.manners["file"] = whole
+    completed = await node.outcome(task)
+    assert isinstance(completed, Completed)
+    assert completed.digest == sha256(LARGE)
+    assert max(one.first or 0 for one in bad.gets("file")) >= 5 << 20
+
+
+async def test_of_several_mirrors_the_one_that_asks_to_be_left_alone_is_named(node: Rig, bad: BadOrigin) -> None:
+    async with misbehaving() as busy:
+        bad.manners, busy.manners = {"file": Manner(status=404)}, {"file": Manner(status=503, retry_after="9")}
+        task = await node.submit(bad.url("file"), busy.url("file"), max_attempts=1)
+        failed = await node.failure(task)
+        assert (failed.code, failed.retry_after_s) == ("http-503", 9)
+        assert failed.origin == f"127.0.0.1:{busy.port}"
 
 
 async def test_a_failed_outcome_tells_all_its_attempts(node: Rig, bad: BadOrigin) -> None:
