@@ -17,6 +17,7 @@ from broker.errors import BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
 from coordinator import claim, control, draining, feed, follow, ordering, place, policies
+from coordinator.shares import Shares
 from coordinator.term import Term
 from coordinator.watch import Watch
 from schemas import codec
@@ -104,6 +105,7 @@ class Coordinator:
                     ):
                         tasks.start_soon(work, term)
                     tasks.start_soon(Watch(term).run)
+                    tasks.start_soon(Shares(term).run)
                     await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:

@@ -5,24 +5,19 @@ and to any that was written since.
 """
 
 import math
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from coordinator.limits import TOTAL, Limits, Member
 from coordinator.sharing import Claim, divide, idle_share
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import ALONE_AFTER_S, NodeShare
 from schemas.origins import entry_for
-from schemas.policy import Policy
-from schemas.windows import limit_at
 
-TOTAL = "*"
-"""Stands for all downloads where else an origin is named."""
-LAPSED_AFTER_S = ALONE_AFTER_S + 15.0
+LAPSED_AFTER_S = ALONE_AFTER_S + 30.0
 """A node that is silent for so long has noticed that it is alone, if it still runs: with time for that."""
 OTHER_BYTES_PER_S = 16 << 10
 """What a node may take from an origin of which it has no share yet …"""
@@ -32,39 +27,6 @@ AGAIN_AFTER_S = 5.0
 """A share that a node has not taken over by then, for it keeps to less until one is written, is written again."""
 SILENT_AFTER_S = 10.0
 """Without a heartbeat for so long, a node's need is not known any more."""
-
-
-class Limits(Struct, frozen=True):
-    """What the whole cluster may download in a second now."""
-
-    total: int | None = None
-    origins: Mapping[str, int] = {}
-    """By entry of the policy, for each origin that falls under it."""
-
-    def __bool__(self) -> bool:
-        return self.total is not None or bool(self.origins)
-
-
-def limits_at(policy: Policy, moment: datetime) -> Limits:
-    """The limits of a policy at a moment, judged in its time zone."""
-    total = limit_at(policy.windows, moment.astimezone(ZoneInfo(policy.time_zone))) if policy.bandwidth else None
-    per_origin = {entry: one.bytes_per_s for entry, one in policy.origins.items() if isinstance(one.bytes_per_s, int)}
-    return Limits(total, per_origin)
-
-
-class Member(Struct, frozen=True, kw_only=True):
-    """A node as its heartbeats and the table show it."""
-
-    beat: Heartbeat
-    silent_s: float = 0.0
-    tasks: int = 0
-    """That stand there."""
-    origins: Mapping[str, int] = {}
-    """How many of them are from each origin that has a limit."""
-
-    @property
-    def is_running(self) -> bool:
-        return self.tasks > 0 or self.beat.running > 0
 
 
 class _Standing(Struct, frozen=True):
@@ -113,6 +75,10 @@ class ShareBook:
     def revision(self, node: str) -> int:
         """What a change of a node's share must name; 0 where none stands."""
         return one.revision if (one := self._standing.get(node)) else 0
+
+    def __iter__(self) -> Iterator[str]:
+        """The nodes that have a share."""
+        return iter(tuple(self._standing))
 
     def read(self, node: str, share: NodeShare | None, revision: int, now: float) -> None:
         """What stands there, whoever wrote it."""

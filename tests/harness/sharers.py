@@ -4,7 +4,8 @@ import math
 import random
 from collections.abc import Iterable
 
-from coordinator.sharebook import TOTAL, Limits, Member, ShareBook
+from coordinator.limits import TOTAL, Limits, Member
+from coordinator.sharebook import ShareBook
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import ALONE_AFTER_S, NodeShare
 
