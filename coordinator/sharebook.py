@@ -164,7 +164,7 @@ class ShareBook:
             (node, origin)
             for node, member in members.items()
             for origin in (TOTAL, *member.origins)
-            if self._runs(member, origin)
+            if self._runs(member, origin) and not member.beat.is_alone  # that one begins anew
         }
         self._running = {key: self._running.get(key, now) for key in running}
 
@@ -217,13 +217,13 @@ class ShareBook:
         is_lapsed = self._is_lapsed(node, member, now)
         running = member is not None and not is_lapsed and self._runs(member, origin)
         beat = member.beat if member else None
-        since = self._running.get((node, origin), -math.inf)
         claim = Claim(
             share=_part(standing.share, origin) if standing else None,
             ceiling=self._ceiling(standing, origin, beat, running=running, is_lapsed=is_lapsed),
             running=running,
             heard=is_lapsed or (member is not None and silent_s < SILENT_AFTER_S),
-            for_s=now - max(since, standing.raised.get(origin, -math.inf) if standing else -math.inf),
+            for_s=now - (standing.raised.get(origin, -math.inf) if standing else -math.inf),
+            running_s=now - self._running.get((node, origin), -math.inf),
         )
         if beat is None:
             return claim

@@ -23,6 +23,8 @@ MARGIN = 1.1
 """A node that does not use its share keeps so many times what it uses …"""
 WIDE_MARGIN = 1.25
 """… or so many times, where there is enough for all."""
+GROWTH = 2.0
+"""A node that could use more is given so many times its share at most: it may need only a little more."""
 SETTLED_S = 12.0
 """A speed tells of a share only when that has stood for so long: aria2 averages over ten seconds."""
 SHRINK_LEAST = 0.10
@@ -45,7 +47,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     heard: bool = True
     """Its heartbeats come; else its share is left alone."""
     for_s: float = math.inf
-    """How long it has had so much: since its share was raised, or since it began to download."""
+    """How long its share has not been raised."""
+    running_s: float = math.inf
+    """How long it has been downloading."""
     line: int = 0
     """What it is said to be able to; 0: nobody said."""
 
@@ -123,8 +127,11 @@ def _need(claim: Claim) -> float:
     need = math.inf
     if claim.share is None and math.isinf(claim.ceiling) and claim.speed:
         need = claim.speed * WIDE_MARGIN  # it ran free: so much, and no more, is what it can use
-    elif claim.share is not None and claim.for_s >= SETTLED_S and not claim.held_back:
-        need = claim.speed * MARGIN
+    elif claim.share is not None and claim.running_s >= SETTLED_S:
+        if claim.held_back:
+            need = claim.share * GROWTH
+        else:
+            need = claim.share if claim.for_s < SETTLED_S else claim.speed * MARGIN
     return min(max(need, RUNNING_BYTES_PER_S), claim.line or math.inf)
 
 

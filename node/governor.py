@@ -17,7 +17,7 @@ from schemas.nodes import NodeShare
 
 MENDS_WITHIN_S = 2.0
 """What an origin gave too much or too little is made good over so long …"""
-MENDED_BY = (0.25, 1.5)
+MENDED_BY = (0.25, 1.25)
 """… by so many times its share at least and at most."""
 FORGET_ORIGIN_S = 10.0
 """An origin from which nothing is downloaded any more has paid its debts by then."""
@@ -53,6 +53,10 @@ class Governor:
     @property
     def is_limiting(self) -> bool:
         return self._kept.bytes_per_s is not None or bool(self._kept.origins or self._kept.others)
+
+    @property
+    def has_share(self) -> bool:
+        return self._revision > 0
 
     def follow(self, share: NodeShare | None, revision: int) -> None:
         """Keep to this from now on; None: to nothing."""

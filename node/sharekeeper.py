@@ -20,6 +20,8 @@ log = structlog.get_logger()
 READ_WITHIN_S = 2.0
 """A node that has just started waits so long to learn its share before its first download."""
 LOOK_EVERY_S = 1.0
+STEADY_S = 10.0
+"""A broker that was back for less than this may have passed on none of our heartbeats: it was not back."""
 
 
 class ShareKeeper:
@@ -36,7 +38,9 @@ class ShareKeeper:
         self._key = s.node_share_key(node)
         self._governor = governor
         self._alone_after_s = alone_after_s
-        self._connected_at = anyio.current_time()
+        self._connected_since: float | None = anyio.current_time()
+        self._steady_at = anyio.current_time()
+        """When it was connected last, but for a short time."""
         self._is_alone = False
         self._stood: int | None = None
         """The revision that stood when it came back; None before that is read."""
@@ -75,13 +79,16 @@ class ShareKeeper:
             await anyio.sleep(LOOK_EVERY_S)
             now = anyio.current_time()
             if not self._connection.is_connected:
-                if not self._is_alone and now - self._connected_at >= self._alone_after_s:
+                self._connected_since = None
+                if not self._is_alone and now - self._steady_at >= self._alone_after_s:
                     log.warning("without the broker for long: this node's share of the bandwidth may be others' now")
                     self._is_alone = True
                     self._governor.go_alone()
                 self._stood = None
                 continue
-            self._connected_at = now
+            self._connected_since = since = self._connected_since or now
+            if now - since >= STEADY_S:
+                self._steady_at = now
             if self._is_alone and self._stood is None:
                 await self._see_what_stands()
 
@@ -92,8 +99,8 @@ class ShareKeeper:
             log.debug("the share can't be read yet", problem=str(error))
             return
         self._stood = _revision(found)
-        if found is None:
-            self._follow(None)  # no limit holds any more
+        if found is None or not self._governor.has_share:
+            self._follow(found)  # no limit holds any more; or none held before, so it had nothing that others could get
 
 
 def _revision(found: Found | None) -> int:

@@ -87,7 +87,7 @@ class Throttle(Allowance):
             return max(1, int(min(rate, self.credit + rate / 4)))
         forgotten = sum(began < now - WINDOW_S + SLACK_S for began, _ in self._slots)
         limit = min(self._average(now, perhaps) for perhaps in range(forgotten + 1))
-        if max(size for _, size in self._slots) > HEAVY_TIMES * rate * SLOT_S:
+        if sum(size for _, size in self._slots) > HEAVY_TIMES * rate * SLOT_S * len(self._slots):
             self._full_at = min(self._full_at, now - HELD_BACK_S)
             limit = min(limit, rate)
         return max(1, int(limit))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from coordinator.limits import TOTAL, Limits, Member
 from coordinator.sharebook import ShareBook
+from node.sharekeeper import STEADY_S
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import ALONE_AFTER_S, NodeShare
 
@@ -24,6 +25,8 @@ class Sharer:
         self.speed: dict[str, float] = {}
         self.may_begin = False
         self.cut_off_for_s: float | None = None
+        self.was_cut_off_for_s = 0.0
+        self.back_for_s = math.inf
         self.is_alone = False
         self.coming: list[tuple[float, NodeShare | None, int]] = []
         """Shares on their way to it, and when they arrive."""
@@ -42,12 +45,19 @@ class Sharer:
     def come_back(self) -> None:
         """It was without the broker, and reads what stands before anything else."""
         self.is_alone |= self.cut_off_for_s is not None and self.cut_off_for_s >= ALONE_AFTER_S
+        self.was_cut_off_for_s, self.back_for_s = self.cut_off_for_s or 0.0, 0.0
         self.cut_off_for_s = None
         for _, share, revision in self.coming:
             self.share, self.revision = share, revision if share else 0
         self.coming.clear()
 
+    def cut_off(self) -> None:
+        """A broker that was back for a short time only does not count as back."""
+        was_back = self.back_for_s >= STEADY_S
+        self.cut_off_for_s = 0.0 if was_back else self.was_cut_off_for_s + self.back_for_s
+
     def step(self, now: float, seconds: float) -> None:
+        self.back_for_s += seconds
         for at, share, revision in tuple(self.coming):
             if at <= now and self.cut_off_for_s is None:
                 self.coming.remove((at, share, revision))

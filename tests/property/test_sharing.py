@@ -43,7 +43,7 @@ def change_something(cluster: Cluster, dice: random.Random) -> None:
             node.demand = demand if node.may_begin else {key: node.demand[key] for key in demand if key in node.demand}
         if dice.random() < 0.03:
             if node.cut_off_for_s is None:
-                node.cut_off_for_s = 0.0
+                node.cut_off()
             else:
                 node.come_back()
 
@@ -140,7 +140,7 @@ def test_a_node_that_is_lost_leaves_its_share_to_others_and_has_one_again_when_i
         node.demand = {"a:80": 1000.0 * MB}
     cluster.rounds(10, Limits(20 * MB))
     lost, other = cluster.nodes.values()
-    lost.cut_off_for_s = 0.0
+    lost.cut_off()
     cluster.rounds(35, Limits(20 * MB))
     assert other.allowed(TOTAL) <= 10 * MB, "the lost one may still download as much as it did"
     cluster.rounds(15, Limits(20 * MB))
