@@ -25,6 +25,8 @@ WIDE_MARGIN = 1.25
 """… or so many times, where there is enough for all."""
 GROWTH = 2.0
 """A node that could use more is given so many times its share at most: it may need only a little more."""
+DECLINE = 0.5
+"""What does not use its share keeps so much of it in each round: it may be between two downloads."""
 SETTLED_S = 12.0
 """A speed tells of a share only when that has stood for so long: aria2 averages over ten seconds."""
 SHRINK_LEAST = 0.10
@@ -131,10 +133,15 @@ def _need(claim: Claim) -> float:
         if claim.held_back:
             need = claim.share * GROWTH
         else:
-            need = claim.share if claim.for_s < SETTLED_S else claim.speed * MARGIN
-    return min(max(need, RUNNING_BYTES_PER_S), claim.line or math.inf)
+            need = claim.share if claim.for_s < SETTLED_S else max(claim.speed * MARGIN, claim.share * DECLINE)
+    return min(max(need, RUNNING_BYTES_PER_S), _line(claim))
 
 
 def _wide(claim: Claim) -> float:
+    """What it is to have where there is enough for all: then nothing is taken from anybody."""
     need = _need(claim)
-    return need if math.isinf(need) else min(max(need, claim.speed * WIDE_MARGIN), claim.line or math.inf)
+    return need if math.isinf(need) else min(max(need, claim.speed * WIDE_MARGIN, claim.share or 0), _line(claim))
+
+
+def _line(claim: Claim) -> float:
+    return claim.line or math.inf
