@@ -40,7 +40,8 @@ def change_something(cluster: Cluster, dice: random.Random) -> None:
         if dice.random() < 0.1:
             demand = some_demand(dice)
             # What it has, it may go on with; something new needs leave to begin.
-            node.demand = demand if node.may_begin else {key: node.demand[key] for key in demand if key in node.demand}
+            may_begin = node.may_begin and node.cut_off_for_s is None
+            node.demand = demand if may_begin else {key: node.demand[key] for key in demand if key in node.demand}
         if dice.random() < 0.03:
             if node.cut_off_for_s is None:
                 node.cut_off()
