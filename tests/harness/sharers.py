@@ -47,8 +47,9 @@ class Sharer:
         self.is_alone |= self.cut_off_for_s is not None and self.cut_off_for_s >= ALONE_AFTER_S
         self.was_cut_off_for_s, self.back_for_s = self.cut_off_for_s or 0.0, 0.0
         self.cut_off_for_s = None
-        for _, share, revision in self.coming:
-            self.share, self.revision = share, revision if share else 0
+        for _, share, revision in sorted(self.coming, key=lambda one: one[2]):
+            if revision > self.revision or share is None:
+                self.share, self.revision = share, revision if share else 0
         self.coming.clear()
 
     def cut_off(self) -> None:
