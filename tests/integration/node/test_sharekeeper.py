@@ -46,3 +46,28 @@ async def test_a_share_is_followed_and_a_node_that_was_alone_waits_for_a_new_one
         await keys.write(leader, KEY, b"", expected=None)
         await eventually(lambda: governor.kept(0).limit is None, within_s=30)
         tasks.cancel_scope.cancel()
+
+
+async def test_what_is_written_before_it_is_known_what_stood_is_not_taken_for_new(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharekeeper, "LOOK_EVERY_S", 0.1)
+    governor = Governor()
+    share = NodeShare(bytes_per_s=1000, alone_bytes_per_s=10)
+    async with (
+        broker.connected(Role.COORDINATOR) as leader,
+        broker.connected(Role.NODE, "n1") as own,
+        anyio.create_task_group() as tasks,
+    ):
+        await keys.write(leader, KEY, codec.encode(share), expected=0)
+        tasks.start_soon(ShareKeeper(own, "n1", governor, alone_after_s=0.5).run)
+        await eventually(lambda: governor.kept(0).limit == 1000)
+        await broker.kill()
+        await eventually(lambda: governor.kept(0).limit == 10)
+        monkeypatch.setattr(sharekeeper, "LOOK_EVERY_S", 1000)
+        await anyio.sleep(0.2)  # until the last look is over
+        await broker.start()
+        await eventually(lambda: own.is_connected and leader.is_connected, within_s=20)
+        await keys.write(leader, KEY, codec.encode(NodeShare(bytes_per_s=2000)), expected=None)
+        await stays(lambda: governor.kept(0).limit == 10, for_s=1.0)
+        tasks.cancel_scope.cancel()

@@ -86,6 +86,7 @@ def test_an_origin_s_share_is_divided_among_its_downloads_and_no_others() -> Non
     governor = following(NodeShare(others={"*.org": MB}))
     for number in (1, 2):
         assert governor.begin("large", file(number), number / 20)
+        governor.orders("large", number / 20)
     assert governor.begin("small", file(3, host="b.com"), 0.1)
     governor.looked("large", tick(MB, _1=10, _2=10), 0.2)
     limits = governor.orders("large", 0.2)
