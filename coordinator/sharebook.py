@@ -15,7 +15,6 @@ from coordinator.limits import TOTAL, Limits, Member
 from coordinator.sharing import Claim, divide, idle_share
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import ALONE_AFTER_S, NodeShare
-from schemas.origins import entry_for
 
 LAPSED_AFTER_S = ALONE_AFTER_S + 30.0
 """A node that is silent for so long has noticed that it is alone, if it still runs: with time for that."""
@@ -128,7 +127,7 @@ class ShareBook:
         self._confirm(members, now)
         nodes = sorted(members.keys() | self._standing.keys())
         many = 1 << max(0, len(nodes) - 1).bit_length()  # in steps, so that not each node that comes changes all shares
-        others = {entry: _floor(limit, many) for entry, limit in limits.origins.items()}
+        others = {entry: _floor(limit, many) if limit else 0 for entry, limit in limits.origins.items()}
         shares = {node: self._carried(node, limits, others, members.get(node), now) for node in nodes}
         if limits.total is not None:
             idle = idle_share(limits.total, many)
@@ -137,9 +136,8 @@ class ShareBook:
                 shares[node] = replace(shares[node], bytes_per_s=total)
             shares = {node: replace(share, alone_bytes_per_s=idle) for node, share in shares.items()}
         for origin in sorted({origin for member in members.values() for origin in member.origins} | self._origins()):
-            entry = entry_for(origin, limits.origins)
-            if entry is not None:
-                self._share_origin(origin, limits.origins[entry], others[entry], shares, members, now)
+            if (limit := limits.of(origin)) is not None:
+                self._share_origin(origin, limit, _floor(limit, many), shares, members, now)
         return {
             node: share
             for node, share in shares.items()
@@ -174,7 +172,7 @@ class ShareBook:
         """The share as it stands, without what has no limit any more."""
         standing = self._standing.get(node)
         before = standing.share if standing else NodeShare()
-        origins = {origin: part for origin, part in before.origins.items() if entry_for(origin, limits.origins)}
+        origins = {origin: part for origin, part in before.origins.items() if limits.of(origin)}
         total = before.bytes_per_s if limits.total is not None else None
         lapsed = self._is_lapsed(node, member, now)
         return NodeShare(bytes_per_s=total, origins=origins, others=others, lapsed=lapsed, epoch=self._epoch)

@@ -17,7 +17,7 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.lifecycle import State
 from schemas.nodes import NodeShare
-from schemas.origins import entry_for, origins_of
+from schemas.origins import origins_of
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class Shares:
 
     async def _round(self) -> None:
         term, now = self._term, anyio.current_time()
-        self._note(limits_at(term.desk.policy, term.now()))
+        self._note(limits_at(term.policy, term.now()))
         if not self._limits and not any(self._book) and not self._unsure:
             return
         members = self._members(now)
@@ -124,7 +124,7 @@ class Shares:
         if before is None or before[0] != top.sequence:
             before = top.sequence, tuple(sorted(origins_of(top.row.request.uris)))
         known[task] = before
-        return tuple(origin for origin in before[1] if entry_for(origin, self._limits.origins))
+        return tuple(origin for origin in before[1] if self._limits.of(origin))
 
     def _forgotten(self, members: dict[str, Member], now: float) -> list[str]:
         """Nodes with a share that have not been heard of for so long that they are not shown any more."""

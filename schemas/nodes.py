@@ -45,7 +45,8 @@ class NodeShare(Struct, frozen=True, omit_defaults=True, kw_only=True):
     origins: dict[str, int] = {}
     """From each of these origins (`host:port`) together."""
     others: dict[str, int] = {}
-    """From each other origin that falls under one of these entries of the policy; the most exact one counts."""
+    """From each other origin that falls under one of these entries of the policy; the most exact one counts, 0 for no
+    limit."""
     alone_bytes_per_s: int | None = None
     """Over all its downloads once it has been without the broker for a minute: its share goes to others then."""
     lapsed: bool = False
@@ -58,7 +59,7 @@ class NodeShare(Struct, frozen=True, omit_defaults=True, kw_only=True):
         if (own := self.origins.get(origin)) is not None:
             return own
         entry = entry_for(origin, self.others)
-        return None if entry is None else self.others[entry]
+        return None if entry is None else self.others[entry] or None
 
     def alone(self) -> "NodeShare":
         """What is kept to without the broker."""

@@ -10,18 +10,26 @@ import anyio
 from broker import keys
 from broker.connection import Connection
 from broker.roles import Role
+from broker.standing import Found
 from coordinator.shares import Shares
+from coordinator.term import Term
 from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import ALL, Heartbeat
 from schemas.nodes import NodeShare
-from schemas.policy import policy_of
+from schemas.policy import Policy, policy_of
 from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.waiting import eventually
 
 MB = 1 << 20
 LIMIT = policy_of({"bandwidth": ["10M"], "origins": {"example.org": {"bytes_per_s": "1M"}}})
+
+
+def decide(term: Term, policy: Policy) -> None:
+    """As if it had been read."""
+    term.policies.take(Found(codec.encode(policy), term.policies.revision + 1))
+
 
 Standing = Callable[[], Awaitable[NodeShare | None]]
 
@@ -66,7 +74,7 @@ async def test_nodes_get_shares_by_need_while_a_limit_holds_and_none_afterwards(
         beating(broker, "idle") as idle,
     ):
         term = await leader.until_leading()
-        term.desk.policy_changed(LIMIT)
+        decide(term, LIMIT)
 
         async def is_shared_out() -> bool:
             first, second = await busy(), await idle()
@@ -78,7 +86,7 @@ async def test_nodes_get_shares_by_need_while_a_limit_holds_and_none_afterwards(
         assert share.epoch == term.epoch
         assert 0 < (share.of("example.org:443") or 0) < MB / 10, "nothing of it is known to be there"
         assert share.of("example.com:443") is None
-        term.desk.policy_changed(policy_of({}))
+        decide(term, policy_of({}))
 
         async def is_free() -> bool:
             return await busy() is None and await idle() is None
@@ -91,7 +99,7 @@ async def test_a_new_leader_goes_on_with_the_shares_that_stand(broker: Broker) -
         for node, part in (("gone", 6 * MB), ("other", 3 * MB)):
             stands = NodeShare(bytes_per_s=part, alone_bytes_per_s=1000, epoch=1)
             await keys.write(connection, s.node_share_key(node), codec.encode(stands), expected=0)
-        term.desk.policy_changed(policy_of({"bandwidth": ["10M"]}))
+        decide(term, policy_of({"bandwidth": ["10M"]}))
         shares = Shares(term)
         await shares._read_all()
         await shares._round()
@@ -108,7 +116,7 @@ async def test_a_share_that_another_leader_wrote_meanwhile_is_not_written_over(b
         broker.connected(Role.COORDINATOR) as other,
         anyio.create_task_group() as tasks,
     ):
-        term.desk.policy_changed(LIMIT)
+        decide(term, LIMIT)
         shares = Shares(term)
         await shares._read_all()
         revision = await keys.write(other, s.node_share_key("n1"), codec.encode(NodeShare(bytes_per_s=7)), expected=0)
@@ -126,7 +134,7 @@ async def test_nothing_is_placed_on_a_node_that_does_not_know_its_share_while_a_
         term = await leader.until_leading()
         shares = Shares(term)
         assert shares.may_take("n1"), "no limit holds"
-        term.desk.policy_changed(LIMIT)
+        decide(term, LIMIT)
         async with beating(broker, "n1"), anyio.create_task_group() as tasks:
             await eventually(lambda: term.fleet.get("n1"))
             shares._note(shares._limits.__class__(10 * MB))

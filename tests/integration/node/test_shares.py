@@ -10,9 +10,10 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from broker import keys
+from broker.connection import Connection
 from broker.listen import listening
 from broker.roles import Role
-from coordinator.term import Term
 from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
@@ -32,14 +33,14 @@ CLOCKS = replace(QUICK, node_lost_after_s=20.0, lease_ttl_s=20)
 class Shared:
     """A leader whose policy can be set, nodes, and who submits to them."""
 
-    def __init__(self, term: Term, submitter: Producer) -> None:
-        self.term = term
+    def __init__(self, leaders: Connection, submitter: Producer) -> None:
+        self._leaders = leaders
         self._submitter = submitter
         self.beats: dict[str, Heartbeat] = {}
 
-    def decide(self, **policy: Any) -> None:
-        """As an operator would: `bandwidth`, `origins`."""
-        self.term.desk.policy_changed(policy_of(policy))
+    async def decide(self, **policy: Any) -> None:
+        """Set the policy: `bandwidth`, `origins`."""
+        await keys.write(self._leaders, s.POLICY_KEY, codec.encode(policy_of(policy)), expected=None)
 
     def hear(self, beat: Heartbeat) -> None:
         self.beats[beat.node] = beat
@@ -57,8 +58,10 @@ async def sharing(broker: Broker, folder: Path, *nodes: str, **fields: Any) -> A
         coordinator(broker, settings=CLOCKS) as leader,
         producer(broker) as submitter,
         broker.connected(Role.VIEWER) as viewer,
+        broker.connected(Role.COORDINATOR) as leaders,
     ):
-        shared = Shared(await leader.until_leading(), submitter)
+        await leader.until_leading()
+        shared = Shared(leaders, submitter)
         async with (
             listening(viewer, s.HEARTBEATS_ALL, lambda heard: shared.hear(codec.decode(heard.data, Heartbeat))),
             anyio.create_task_group() as tasks,
@@ -85,7 +88,7 @@ async def test_a_limit_holds_over_both_lanes_until_it_is_lifted(
     broker: Broker, tmp_path: Path, origin: MeteredOrigin
 ) -> None:
     async with sharing(broker, tmp_path, "n1") as shared:
-        shared.decide(bandwidth=["2M"])
+        await shared.decide(bandwidth=["2M"])
         await shared.until_all_keep_to_one(1)
         await shared.submit(origin.url(LARGE))
         for _ in range(4):
@@ -93,7 +96,7 @@ async def test_a_limit_holds_over_both_lanes_until_it_is_lifted(
         await eventually(lambda: origin.bytes > 4 * MB, within_s=30)
         assert 0.5 * 2 * MB < await origin.rate(4) < 1.3 * 2 * MB
         assert shared.beats["n1"].limit_bytes_per_s is not None
-        shared.decide()
+        await shared.decide()
         await eventually(lambda: shared.beats["n1"].limit_bytes_per_s is None)
         assert await origin.rate(1) > 10 * MB
 
@@ -105,7 +108,7 @@ async def test_a_limit_that_begins_later_and_an_aria2c_that_is_replaced_change_n
     async with sharing(broker, tmp_path, "n1") as shared:
         await shared.submit(origin.url(LARGE))
         await eventually(lambda: origin.bytes > 100 * MB, within_s=30)
-        shared.decide(bandwidth=["2M"])
+        await shared.decide(bandwidth=["2M"])
         await shared.until_all_keep_to_one(1)
         await anyio.sleep(13)  # aria2 has to forget what came before
         assert 0.85 * 2 * MB < await origin.rate(10) < 1.15 * 2 * MB
@@ -120,7 +123,7 @@ async def test_what_comes_from_one_origin_is_limited_for_small_and_for_large_fil
     broker: Broker, tmp_path: Path, origin: MeteredOrigin
 ) -> None:
     async with sharing(broker, tmp_path, "n1") as shared, metered() as other:
-        shared.decide(origins={f"127.0.0.1:{origin.port}": {"bytes_per_s": "1M"}})
+        await shared.decide(origins={f"127.0.0.1:{origin.port}": {"bytes_per_s": "1M"}})
         await shared.until_all_keep_to_one(1)
         for _ in range(300):
             await shared.submit(origin.url(40_000), size_bytes=40_000)
@@ -139,7 +142,7 @@ async def test_two_nodes_with_uneven_need_share_nearly_all_of_a_limit_and_never_
     broker: Broker, tmp_path: Path, origin: MeteredOrigin
 ) -> None:
     async with sharing(broker, tmp_path, "n1", "n2") as shared:
-        shared.decide(bandwidth=["4M"])
+        await shared.decide(bandwidth=["4M"])
         await shared.until_all_keep_to_one(2)
         await shared.submit(origin.url(LARGE), tags=["n1"])
         await shared.submit(origin.url(LARGE), tags=["n2"], options={"max-download-limit": "500K"})
