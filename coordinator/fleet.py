@@ -53,6 +53,10 @@ class Fleet:
     def __iter__(self) -> Iterator[Seen]:
         return iter(sorted(self._seen.values(), key=lambda seen: seen.heartbeat.node))
 
+    def silent_s(self, seen: Seen, now: float) -> float:
+        """For how long it has not been heard while we listened."""
+        return now - max(seen.heard_at, self._base)
+
     def is_online(self, node: str, now: float, lost_after_s: float) -> bool:
         """Heard lately and staying."""
         seen = self._seen.get(node)

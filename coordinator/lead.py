@@ -28,6 +28,7 @@ from coordinator import (
     place,
     policies,
 )
+from coordinator.shares import Shares
 from coordinator.term import Term
 from coordinator.watch import Watch
 from schemas import codec
@@ -117,6 +118,7 @@ class Coordinator:
                         tasks.start_soon(work, term)
                     tasks.start_soon(term.handover.until_deposed)
                     tasks.start_soon(Watch(term).run)
+                    tasks.start_soon(Shares(term).run)
                     await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:

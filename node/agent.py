@@ -412,7 +412,8 @@ class Agent:
 
     def _hand_over(self, session: Session) -> None:
         self._fresh.discard(session.task)
-        self.lanes[session.lane].add(self._workshop.addition(session))
+        addition = self._workshop.addition(session)
+        self.lanes[session.lane].add(replace(addition, size=self._extents.size(session)))
 
     def _is_quickly_checked(self, session: Session) -> bool:
         """Small, and the origin need not be asked again."""

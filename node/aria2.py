@@ -4,7 +4,7 @@ The only module that imports aria2p. Its answers become Structs and its errors A
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -33,6 +33,8 @@ ANSWER_BYTES_MAX = 32 << 20
 ANSWER_TIMES = 2
 """So many times the time-out, which is for each read, an answer may take as a whole."""
 READ_BYTES = 1 << 20
+DOWNLOAD_LIMIT = "max-download-limit"
+"""The option of a download."""
 POOL_CONNECTIONS = 16
 """Threads that may call one daemon at once; a limiter above this only opens connections it throws away."""
 
@@ -111,6 +113,17 @@ class Addition(Struct, frozen=True):
     uris: Sequence[str]
     options: dict[str, str | list[str]]
     """Values are text: aria2 passes over numbers in silence."""
+    size: int = 0
+    """Bytes of the file, 0 while unknown: how it is held back where its origin has a limit."""
+
+
+class Limits(NamedTuple):
+    """What is to be set now. Bytes a second, 0 for no limit."""
+
+    overall: int | None = None
+    """Over all downloads; None: as it is."""
+    tasks: Mapping[str, int] = {}
+    """Of single downloads, by gid."""
 
 
 class _Stat(Struct, frozen=True):
@@ -182,17 +195,27 @@ class Aria2:
         """All downloads and the overall speed, in one request."""
         return _tick(await self._multicall(self._looks()))
 
-    async def turn(self, *, forget: Sequence[str], remove: Sequence[str], add: Sequence[Addition]) -> Turn:
-        """Forget what ended, stop, add, and look, in this order and mostly in one request.
+    async def turn(
+        self,
+        *,
+        forget: Sequence[str],
+        remove: Sequence[str],
+        add: Sequence[Addition],
+        limits: Limits = Limits(),  # noqa: B008 - nothing changes it
+    ) -> Turn:
+        """Forget what ended, stop, limit, add, and look, in this order and mostly in one request.
 
         To stop takes effect later: await `removed`, or nothing, in a tick. What can't be stopped or forgotten, for it
         is unknown, or has ended, or runs, stays as it is.
         """
         calls: list[Call] = [(self._client.REMOVE_DOWNLOAD_RESULT, [gid]) for gid in forget]
         calls += [(self._client.FORCE_REMOVE, [gid]) for gid in remove]
+        calls += self._limiting(limits, {one.gid for one in add})
+        before = len(calls)
+        add = [_limited(one, limits) for one in add]
         calls += self._additions(add)
         answers = await self._multicall(calls + self._looks())
-        results = _refusals(answers[len(forget) + len(remove) : len(calls)])
+        results = _refusals(answers[before : len(calls)])
         if any(results):
             results = await self._resolved(add, results)
             return Turn(await self.tick(), results)
@@ -234,6 +257,19 @@ class Aria2:
     def _additions(self, additions: Sequence[Addition]) -> list[Call]:
         return [(self._client.ADD_URI, [list(one.uris), {**one.options, "gid": one.gid}]) for one in additions]
 
+    def _limiting(self, limits: Limits, added: Set[str]) -> list[Call]:
+        """A download that has ended meanwhile refuses, and needs no limit."""
+        calls: list[Call] = []
+        if limits.overall is not None:
+            option = {"max-overall-download-limit": str(limits.overall)}
+            calls.append((self._client.CHANGE_GLOBAL_OPTION, [option]))
+        calls += [
+            (self._client.CHANGE_OPTION, [gid, {DOWNLOAD_LIMIT: str(limit)}])
+            for gid, limit in limits.tasks.items()
+            if gid not in added
+        ]
+        return calls
+
     def _looks(self) -> list[Call]:
         return [
             (self._client.TELL_ACTIVE, [_KEYS]),
@@ -267,6 +303,13 @@ class Aria2:
         with anyio.move_on_after(self._answer_s):
             return await to_thread.run_sync(_translated, call, abandon_on_cancel=True, limiter=self._limiter)
         raise Aria2Frozen(f"aria2 did not end its answer within {self._answer_s:g} s")
+
+
+def _limited(addition: Addition, limits: Limits) -> Addition:
+    limit = limits.tasks.get(addition.gid)
+    if limit is None:
+        return addition
+    return msgspec.structs.replace(addition, options={**addition.options, DOWNLOAD_LIMIT: str(limit)})
 
 
 def _refusals(answers: Sequence[Any]) -> list[Aria2Refused | None]:

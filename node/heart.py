@@ -8,6 +8,7 @@ from broker.connection import Connection
 from broker.errors import Unanswered
 from node.agent import Agent
 from node.disk import Disk
+from node.governor import Governor
 from schemas import __version__, codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
@@ -20,7 +21,15 @@ log = structlog.get_logger()
 class Heart:
     """Beats for one node process."""
 
-    def __init__(self, connection: Connection, settings: Settings, instance: str, agent: Agent, disk: Disk) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        instance: str,
+        agent: Agent,
+        disk: Disk,
+        governor: Governor | None = None,
+    ) -> None:
         self._connection = connection
         self._settings = settings.node
         self._interval_s = settings.coordinator.heartbeat_interval_s
@@ -31,6 +40,7 @@ class Heart:
         self._instance = instance
         self._agent = agent
         self._disk = disk
+        self._governor = governor or Governor()
         self.partial_bytes = 0
         """In partials of tasks that are not here."""
         self._beat = 0
@@ -51,6 +61,7 @@ class Heart:
         lanes = self._agent.lanes.values()
         held, room = self._agent.held(), self._disk.room
         running = self._agent.running
+        kept = self._governor.kept(anyio.current_time())
         beat = Heartbeat(
             node=self._settings.id,
             instance=self._instance,
@@ -71,6 +82,11 @@ class Heart:
             disk_promised_bytes=sum(one.left for one in self._agent.unfinished()),
             disk_capacity_bytes=room.capacity_bytes,
             disk_low_bytes=self._disk.marks.low,
+            limit_bytes_per_s=kept.limit,
+            share=kept.revision,
+            is_alone=kept.is_alone,
+            origins=kept.origins,
+            held_back=kept.held_back,
             partial_bytes=self.partial_bytes,
             trouble=room.trouble or next((lane.trouble for lane in lanes if lane.trouble), ""),
             held=held,

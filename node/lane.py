@@ -11,6 +11,7 @@ from node.aria2 import Addition, Aria2, Aria2Error, Aria2Nonsense, Status, Tick,
 from node.crashes import Crashes
 from node.daemon import Daemon, DaemonFailed, Lane
 from node.failures import Verdict, classify, stalled
+from node.governor import Governor
 from node.session import Signal
 from node.stall import Sample, StallWatch
 from schemas.task import FailureClass
@@ -56,8 +57,15 @@ class LaneDriver:
     """Keeps one aria2c in step with what the agent asked of it."""
 
     def __init__(
-        self, daemon: Daemon, limiter: CapacityLimiter, listener: Listener, *, stall_timeout_s: float = 60.0
+        self,
+        daemon: Daemon,
+        limiter: CapacityLimiter,
+        listener: Listener,
+        *,
+        stall_timeout_s: float = 60.0,
+        governor: Governor | None = None,
     ) -> None:
+        """`governor` says how much may come; by default as much as does."""
         self.lane = daemon.lane
         self.transfers: dict[str, Transfer] = {}
         """As of the last tick."""
@@ -65,6 +73,7 @@ class LaneDriver:
         self._daemon = daemon
         self._limiter = limiter
         self._tell = listener
+        self._governor = governor or Governor()
         self._slots = daemon.slots
         self._additions: dict[str, tuple[Addition, float]] = {}
         """What is to be added, and since when."""
@@ -191,6 +200,7 @@ class LaneDriver:
         `verdicts`: on tasks that are not to be added again.
         """
         held, self._held = self._held, set()
+        self._governor.is_new(self.lane)
         verdicts = verdicts | self._given_up
         self._started.clear()
         self.transfers, self.bytes_per_s = {}, 0
@@ -224,7 +234,9 @@ class LaneDriver:
     def _pause_s(self) -> float:
         """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
         if not self._held:
-            return QUICK_TICK_S if self._additions else IDLE_TICK_S
+            if self._additions and not self._governor.is_limiting:
+                return QUICK_TICK_S
+            return TICK_S[self.lane] if self._additions else IDLE_TICK_S
         turns_over = self.lane is Lane.SMALL and anyio.current_time() - self._changed_at < QUICK_FOR_S
         return QUICK_TICK_S if turns_over else TICK_S[self.lane]
 
@@ -237,7 +249,13 @@ class LaneDriver:
             self._stalls.moved(anyio.current_time())
         # Held before it is asked: if the answer is lost, the daemon is replaced and these vanish with it.
         self._held |= additions.keys()
-        tick, added = await client.turn(forget=ended, remove=sorted(removals), add=list(additions.values()))
+        tick, added = await client.turn(
+            forget=ended,
+            remove=sorted(removals),
+            add=list(additions.values()),
+            limits=self._governor.orders(self.lane, anyio.current_time()),
+        )
+        self._governor.looked(self.lane, tick, anyio.current_time())
         news = []
         for task, refused in zip(additions, added, strict=True):
             if refused is not None:
@@ -250,6 +268,7 @@ class LaneDriver:
         news += self._look(tick)
         if additions or self._ended:
             self._changed_at = anyio.current_time()
+        self._governor.ended(one.task for one in news if one.task not in self._held)
         self._tell(news)
         self._watch()
 
@@ -258,13 +277,17 @@ class LaneDriver:
         now = anyio.current_time()
         self._crashes.lived(now - self._daemon_since)
         if not self._crashes.is_careful:
-            taken, self._additions = self._additions, {}
-            return {task: addition for task, (addition, _) in taken.items()}
+            return {task: self._additions.pop(task)[0] for task in tuple(self._additions) if self._may_begin(task, now)}
         if not self._additions or self._crashes.is_trying(self._bytes_held(), now):
             return {}
         task = next(iter(self._additions))
+        if not self._may_begin(task, now):
+            return {}
         self._crashes.try_one(task, now)
         return {task: self._additions.pop(task)[0]}
+
+    def _may_begin(self, task: str, now: float) -> bool:
+        return self._governor.begin(self.lane, self._additions[task][0], now)
 
     def _look(self, tick: Tick) -> list[News]:
         """What changed since the last tick."""
@@ -297,6 +320,10 @@ class LaneDriver:
         if now < self._stalls_due:
             return
         self._stalls_due = now + self._stalls.look_every_s
+        connections = sum(one.connections for task in self._started if (one := self.transfers.get(task)))
+        if self._governor.crawls(self.lane, connections):
+            self._stalls.moved(now)  # what may come is too little for all of them to get some
+            return
         running = [
             Sample(task, one.done, one.speed, one.connections)
             for task in self._started

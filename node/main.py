@@ -23,6 +23,7 @@ from node.daemon import Daemon, Lane
 from node.disk import Disk
 from node.files import Store
 from node.finished import Finished
+from node.governor import Governor
 from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
@@ -33,6 +34,7 @@ from node.reader import Reader
 from node.reporter import Reporter
 from node.room import Marks
 from node.serving import FileService
+from node.sharekeeper import ShareKeeper
 from node.workshop import Workshop
 from schemas import subjects as s
 from schemas.settings import Settings
@@ -106,8 +108,9 @@ async def _work(
             disk=disk,
             tasks=tasks,
         )
-        _start_lanes(settings, agent, tasks)
-        heart = Heart(connection, settings, instance, agent, disk)
+        governor = Governor(is_ready=False)
+        _start_lanes(settings, agent, tasks, governor)
+        heart = Heart(connection, settings, instance, agent, disk, governor)
         await _follow_orders(connection, settings, agent, heart, tasks)
         reader = Reader(connection, node.id, assignments, agent)
         disk.tell = heart.beat
@@ -115,6 +118,7 @@ async def _work(
         tasks.start_soon(lock.keep)
         tasks.start_soon(reader.run)
         tasks.start_soon(Contact(lock, reader, agent).watch)
+        tasks.start_soon(ShareKeeper(connection, node.id, governor).run)
         for work in (reporter.speak, agent.finish_small, agent.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(
@@ -155,13 +159,15 @@ async def _follow_orders(
         await orders.known.wait()
 
 
-def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup) -> None:
+def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup, governor: Governor) -> None:
     binary = find_aria2c(settings.node.aria2_binary)
     state, downloads = Path(settings.node.state), Path(settings.node.downloads)
     limiter = CapacityLimiter(RPC_THREADS)
     for lane in Lane:
         daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots)
-        agent.lanes[lane] = LaneDriver(daemon, limiter, agent.hear, stall_timeout_s=settings.node.stall_timeout_s)
+        agent.lanes[lane] = LaneDriver(
+            daemon, limiter, agent.hear, stall_timeout_s=settings.node.stall_timeout_s, governor=governor
+        )
         tasks.start_soon(agent.lanes[lane].run)
 
 

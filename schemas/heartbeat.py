@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+ALL = "*"
+"""Stands for all downloads where else an origin is named."""
+
 
 class Held(Struct, frozen=True):
     """A task a node holds: what the coordinator compares with its table."""
@@ -40,6 +43,14 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Bytes a second it is said to have (`node.bandwidth`); 0: nobody said."""
     limit_bytes_per_s: int | None = None
     """What it keeps to now as its share of the cluster's bandwidth; None: no limit."""
+    share: int = 0
+    """The revision of the share (`shares.<id>`) that it keeps to; 0 for none."""
+    origins: dict[str, int] = {}
+    """Bytes a second from each origin of which it has a share."""
+    is_alone: bool = False
+    """It was without the broker for so long that it keeps to less, until its share is written anew."""
+    held_back: tuple[str, ...] = ()
+    """Which of its shares it uses up: those origins', and ALL for the one over all its downloads."""
     partial_bytes: int = 0
     """On the disk in partial files of tasks that it does not hold: kept a while in case they come back."""
     own_slots: int | None = None

@@ -3,12 +3,16 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from schemas.origins import entry_for
 from schemas.settings import NodeTag
 
 REASON_CHARS_MAX = 200
 TAGS_MAX = 256
 """They go into every heartbeat."""
+ALONE_AFTER_S = 60.0
+"""A node that has been without the broker for so long counts as lost: what it had of a limit goes to others."""
 
 Slots = Annotated[int, Meta(ge=1, le=256)]
 
@@ -40,5 +44,24 @@ class NodeShare(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Over all its downloads; None: no limit."""
     origins: dict[str, int] = {}
     """From each of these origins (`host:port`) together."""
+    others: dict[str, int] = {}
+    """From each other origin that falls under one of these entries of the policy; the most exact one counts, 0 for no
+    limit."""
+    alone_bytes_per_s: int | None = None
+    """Over all its downloads once it has been without the broker for a minute: its share goes to others then."""
+    lapsed: bool = False
+    """It was written after the node had been silent for so long that it must know itself to be alone."""
     epoch: int = 0
     """The term of the leader that wrote it."""
+
+    def of(self, origin: str) -> int | None:
+        """What may come from an origin; None: no limit."""
+        if (own := self.origins.get(origin)) is not None:
+            return own
+        entry = entry_for(origin, self.others)
+        return None if entry is None else self.others[entry] or None
+
+    def alone(self) -> "NodeShare":
+        """What is kept to without the broker."""
+        total = self.bytes_per_s if self.alone_bytes_per_s is None else self.alone_bytes_per_s
+        return replace(self, bytes_per_s=total, origins={})

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from schemas.sizes import format_size, parse_size
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DASHES = str.maketrans(dict.fromkeys("\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "-"))
+"""What text editors make of a hyphen."""
 EXAMPLE = "Mon-Fri 08:00-18:00 20M"
 
 _TEXT = re.compile(r"(?:(?P<days>[a-z,\s-]+?)\s+)?(?:(?P<start>[\d:]+)\s*-\s*(?P<end>[\d:]+)\s+)?(?P<limit>\S+)\Z")
@@ -27,7 +30,10 @@ class Window(NamedTuple):
     bytes_per_s: int
 
     def holds(self, local: datetime) -> bool:
-        """Whether it holds at a moment of the zone's local time."""
+        """Whether it holds at a moment of the zone's local time, as a clock on the wall there shows it.
+
+        An hour that the clock skips in spring is in no window; one that it shows twice in autumn is in it twice.
+        """
         minute, day = local.hour * 60 + local.minute, local.weekday()
         if self.start < self.end:
             return day in self.days and self.start <= minute < self.end
@@ -41,7 +47,7 @@ def parse_window(text: str) -> Window:
 
     Raises ValueError, which says what is wrong.
     """
-    plain = text.strip().lower().replace("–", "-").replace("—", "-")
+    plain = text.strip().lower().translate(_DASHES).removesuffix("/s")
     found = _TEXT.match(plain)
     if found is None:
         raise ValueError(f"not a window: {text!r}; write it as {EXAMPLE}")
@@ -78,11 +84,18 @@ def _days(words: str, text: str) -> frozenset[int]:
     for part in filter(None, re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", words.strip()))):
         first, _, last = part.partition("-")
         try:
-            begin, end = DAYS.index(first[:3]), DAYS.index((last or first)[:3])
+            begin, end = _day(first), _day(last or first)
         except ValueError:
             raise ValueError(f"{part!r} is no day in {text!r}; days are Mon, Tue, Wed, Thu, Fri, Sat, Sun") from None
         found.update((begin + step) % 7 for step in range((end - begin) % 7 + 1))
     return frozenset(found) or frozenset(range(7))
+
+
+def _day(word: str) -> int:
+    """0 for Monday, of a name or its beginning. Raises ValueError."""
+    if len(word) < 3 or not any(name.startswith(word) for name in _DAY_NAMES):
+        raise ValueError(word)
+    return DAYS.index(word[:3])
 
 
 def _minutes(text: str) -> int:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from schemas.control import NodesReply, NodeStanding, NodeView, Steer, UnheardNode
+from schemas.heartbeat import Heartbeat
 from schemas.sizes import format_size
 from tools.client import Client
 from tools.looking import age, print_json
@@ -57,6 +58,12 @@ def standing_of(view: NodeView) -> NodeStanding:
     return NodeStanding.TROUBLE if view.heartbeat.trouble else NodeStanding.ONLINE
 
 
+def _speed(beat: Heartbeat) -> str:
+    """What comes, and what may."""
+    limit = "" if beat.limit_bytes_per_s is None else f" of {format_size(beat.limit_bytes_per_s)}"
+    return f"{format_size(beat.bytes_per_s)}{limit}/s"
+
+
 def _heard(view: NodeView) -> tuple[Cell, ...]:
     beat, wishes, standing = view.heartbeat, view.wishes, standing_of(view)
     tags = beat.tags if wishes.tags is None else wishes.tags
@@ -64,7 +71,7 @@ def _heard(view: NodeView) -> tuple[Cell, ...]:
         Cell(view.node, "" if view.online else "dim"),
         Cell(_status(view, standing), COLOURS.get(standing, "yellow")),
         Cell(f"{beat.running}/{beat.slots if wishes.slots is None else wishes.slots}"),
-        Cell(f"{format_size(beat.bytes_per_s)}/s"),
+        Cell(_speed(beat)),
         Cell(format_size(beat.disk_free_bytes)),
         Cell(f"{beat.cpu_percent:.0f} %"),
         Cell(format_size(beat.memory_bytes)),
