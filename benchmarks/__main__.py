@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks import durability, large_file, latency, noop, recovery, small_files, startup
+from benchmarks import durability, large_file, latency, noop, recovery, small_files, startup, takeover
 from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
@@ -29,14 +29,23 @@ BENCHES: dict[str, Measure] = {
     "recovery": lambda bench, rounds, quick: recovery.measure(bench, rounds=rounds, quick=quick),
     "durability": lambda bench, rounds, quick: durability.measure(bench, rounds=rounds, tasks=200 if quick else 5000),
 }
+ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
+    "takeover": lambda folder, quick, tasks: takeover.measure(
+        folder, tasks=tasks or (takeover.QUICK_TASKS if quick else takeover.TASKS)
+    ),
+}
+"""These need no cluster: they get a folder, and how many tasks were asked for."""
 
 
 def main(
-    only: Annotated[list[str] | None, typer.Argument(metavar="[BENCH]…", help=f"Of {', '.join(BENCHES)}.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Argument(metavar="[BENCH]…", help=f"Of {', '.join((*BENCHES, *ALONE))}.")
+    ] = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="How often each is measured; the median counts. Default: 3, recovery 10.")
     ] = None,
     quick: Annotated[bool, typer.Option(help="Small numbers: to see that it runs, not how fast.")] = False,
+    tasks: Annotated[int | None, typer.Option(min=1, help="takeover: how many wait. Default: 1,000,000.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a row.")] = False,
 ) -> None:
     """Measure the cluster beside its peers on this machine. Exits 1 where a floor does not hold.
@@ -46,19 +55,26 @@ def main(
         python -m benchmarks
 
         python -m benchmarks small_files --rounds 5 --json
+
+        python -m benchmarks takeover --tasks 100000
     """
-    if unknown := set(only or ()) - set(BENCHES):
-        raise typer.BadParameter(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    if unknown := set(only or ()) - {*BENCHES, *ALONE}:
+        raise typer.BadParameter(f"no bench {', '.join(sorted(unknown))}; there are {', '.join((*BENCHES, *ALONE))}")
     configure(LogSettings(level="error"))
-    rows = anyio.run(_measure, only or list(BENCHES), rounds, quick)
+    rows = anyio.run(_measure, only or [*BENCHES, *ALONE], rounds, quick, tasks)
     print_rows(rows, as_json=as_json)
     if not quick and any(row.holds is False for row in rows):
         raise typer.Exit(1)
 
 
-async def _measure(names: list[str], rounds: int | None, quick: bool) -> list[Row]:
+async def _measure(names: list[str], rounds: int | None, quick: bool, tasks: int | None) -> list[Row]:
     rows: list[Row] = []
     for name in names:
+        if name in ALONE:
+            sys.stderr.write(f"{name} …\n")
+            with tempfile.TemporaryDirectory(prefix="downdraft-bench-") as folder:
+                rows += await ALONE[name](Path(folder), quick, tasks)
+            continue
         # A cluster of its own for each, so that none inherits another's log and caches.
         with tempfile.TemporaryDirectory(prefix="downdraft-bench-") as folder:
             async with bench_cluster(Path(folder)) as bench:

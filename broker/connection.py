@@ -35,6 +35,8 @@ API = "$JS.API"
 LATE_ANSWER = 'permissions violation for publish to "_inbox.'
 TOO_SLOW = "authentication timeout"
 """What a server says to whom it waited for in vain to say who it is: a matter of the line, tried again."""
+BYTES_SPACE = " \t\n\r\x0b\x0c"
+"""What `bytes.strip` takes for white space."""
 HEADERS_FRAME_BYTES = 16
 """`NATS/1.0` and the blank line that ends the headers."""
 
@@ -82,7 +84,19 @@ class BrokerClock:
 
 
 class _Client(Client):
-    """nats-py's client, whose read loop does not end where a PONG comes for one who has stopped waiting for it."""
+    """nats-py's client, whose read loop does not end where a PONG comes for one who has stopped waiting for it, and
+    which reads headers in a third of the time: a table of a million rows has two million."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """What nats-py's own makes of it, which looks at each letter of each name."""
+        found: dict[str, str] = {}
+        for line in raw.decode("utf-8", "replace").split("\r\n"):
+            name, colon, value = line.partition(":")
+            name = name.strip(BYTES_SPACE)
+            if colon and name.isascii() and (not name or name.split() == [name]):
+                found[name] = value.strip(BYTES_SPACE)
+        return found
 
     async def _process_pong(self) -> None:
         if self._pongs and self._pongs[0].done():  # its `flush` was cancelled, or gave up
@@ -97,6 +111,8 @@ class Connection:
         self.client = client
         self.name = name
         self.clock = BrokerClock()
+        self.reconnects = 0
+        """How often the connection was lost and found again: who saw another number may have missed something."""
         self._exchange = Exchange(client)
         self._reconnect_hooks: dict[Callable[[], None], None] = {}
         self._refused: BaseException | None = None
@@ -225,6 +241,7 @@ class Connection:
             log.warning("lost the broker, reconnecting")
 
     async def _on_reconnect(self) -> None:
+        self.reconnects += 1
         log.info("reconnected to the broker")
         for hook in tuple(self._reconnect_hooks):
             hook()

@@ -23,6 +23,13 @@ log = structlog.get_logger()
 PULL_EXPIRES_S = 2.0
 PULL_GRACE_S = 1.5
 SNAPSHOT_BATCH = 1000
+SNAPSHOT_BYTES = 16 << 20
+"""Read ahead at most: a thousand of the largest rows would be more than the client holds for one reader."""
+SNAPSHOT_PATIENCE_S = 10.0
+"""For an answer: a crowded server takes seconds to begin with a million rows, and to begin anew helps nobody.
+Where the connection was lost meanwhile, or the consumer is gone, that is known at once."""
+SNAPSHOT_STEP = 250
+"""Dealt with in one go, before others may run: some 5 ms of rows that are news."""
 EPHEMERAL_FOR_S = 30
 """How long the server keeps a consumer that nobody reads."""
 NS = 10**9
@@ -30,6 +37,10 @@ NS = 10**9
 _STATUS = "Status"
 ACK = "$JS.ACK."
 NOTHING_MORE = "404"
+ALL_SENT = "batch completed"
+"""Said, of a request that counts bytes, after its last message: that one was counted already."""
+TOO_MANY_BYTES = "exceeds maxbytes"
+"""Said where the next message does not fit what was asked for: ask again."""
 
 
 class Delivery(NamedTuple):
@@ -45,6 +56,8 @@ class Delivery(NamedTuple):
     """How often it was delivered, this time included."""
     pending: int
     """Messages of this consumer that were still to come."""
+    number: int = 0
+    """The consumer's own count of its deliveries, from 1: a gap shows that one was lost."""
 
     @property
     def stored_at(self) -> float:
@@ -57,18 +70,22 @@ def parse_delivery(msg: Msg) -> Delivery:
     tokens = msg.reply.split(".")
     if len(tokens) >= 11:
         tokens = [*tokens[:2], *tokens[4:]]
-    delivered, sequence, _, stored_ns, pending = (int(token) for token in tokens[4:9])
-    return Delivery(msg.subject, msg.data, msg.headers or {}, msg.reply, sequence, stored_ns, delivered, pending)
+    delivered, sequence, number, stored_ns, pending = map(int, tokens[4:9])
+    headers = msg.headers or {}
+    return Delivery(msg.subject, msg.data, headers, msg.reply, sequence, stored_ns, delivered, pending, number)
 
 
 class Pull:
     """An open reader of one consumer; make it with `reading`."""
 
-    def __init__(self, connection: Connection, stream: str, consumer: str, batch: int, inbox: str) -> None:
+    def __init__(
+        self, connection: Connection, stream: str, consumer: str, batch: int, inbox: str, *, bytes_max: int = 0
+    ) -> None:
         self._connection = connection
         self._next_subject = f"{API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._where = f"{stream}/{consumer}"
         self._batch = batch
+        self._bytes_max = bytes_max
         self._inbox = inbox
         self._left = 0
         # Bounded by what was asked for: a batch, its status lines and those of an overtaken request.
@@ -124,14 +141,16 @@ class Pull:
     def _is_over(self, msg: Msg, no_wait: bool) -> bool:
         """Whether a status line ends the open request. Raises ConsumerGone, Unanswered."""
         status = msg.headers.get(_STATUS) if msg.headers else None
-        if status == "100":
+        description = str((msg.headers or {}).get("Description", ""))
+        if status == "100" or description.lower() == ALL_SENT:
             return False
         self._left = 0
-        description = str((msg.headers or {}).get("Description", ""))
         if status == "503":
             raise ConsumerGone(f"{self._where}: nobody answers for this consumer")
         if "consumer deleted" in description.lower():
             raise ConsumerGone(f"{self._where}: the consumer was deleted")
+        if TOO_MANY_BYTES in description.lower():
+            return False
         if no_wait and status != NOTHING_MORE:
             raise Unanswered(f"{self._where}: the reading was interrupted ({status} {description})")
         return True
@@ -152,15 +171,18 @@ class Pull:
     async def _ask(self, expires_s: float, no_wait: bool) -> None:
         body: dict[str, Any] = {"batch": self._batch}
         body |= {"no_wait": True} if no_wait else {"expires": int(expires_s * NS)}
+        body |= {"max_bytes": self._bytes_max} if self._bytes_max else {}
         await self._connection.publish(self._next_subject, json.dumps(body).encode(), reply=self._inbox)
         self._left = self._batch
 
 
 @asynccontextmanager
-async def reading(connection: Connection, stream: str, consumer: str, *, batch: int) -> AsyncIterator[Pull]:
-    """Read `consumer` for the length of the block, at most `batch` messages ahead."""
+async def reading(
+    connection: Connection, stream: str, consumer: str, *, batch: int, bytes_max: int = 0
+) -> AsyncIterator[Pull]:
+    """Read `consumer` for the length of the block, at most `batch` messages ahead, and `bytes_max` bytes (0: any)."""
     inbox = connection.client.new_inbox()
-    pull = Pull(connection, stream, consumer, batch, inbox)
+    pull = Pull(connection, stream, consumer, batch, inbox, bytes_max=bytes_max)
     subscription = await connection.client.subscribe(inbox, cb=pull.take)
     stop_waking = connection.on_reconnect(pull.wake)
     try:
@@ -194,17 +216,50 @@ async def delete_consumer(connection: Connection, stream: str, name: str) -> Non
             raise
 
 
-class Snapshot(NamedTuple):
-    """All messages under one filter, as one replica had them."""
+class Snapshot:
+    """All messages under one filter, as one replica had them: read while they come, and no further ahead than that.
 
-    deliveries: list[Delivery]
-    at_least: int
-    """The replica had seen at least this sequence of the stream."""
-    authoritative: bool
-    """A single server answered: there is no replica that could lag."""
+    A reading that ends by an error has shown some of them, and nothing follows from what it did not show.
+    """
+
+    def __init__(self, pull: Pull, *, is_whole: bool, authoritative: bool) -> None:
+        self._pull = pull
+        self.is_whole = is_whole
+        """Everything was shown. The rest is known only then."""
+        self.at_least = 0
+        """The replica had seen at least this sequence of the stream."""
+        self.authoritative = authoritative
+        """A single server answered: there is no replica that could lag."""
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {'whole' if self.is_whole else 'being read'}, at least {self.at_least}>"
+
+    async def batches(self) -> AsyncIterator[list[Delivery]]:
+        """Some at a time, in the order of their sequences, each batch once the one before is dealt with.
+
+        Raises ConsumerGone, and Unanswered where the reading was interrupted.
+        """
+        number = 0
+        while not self.is_whole:
+            first = await self._pull.next(no_wait=True, expires_s=SNAPSHOT_PATIENCE_S)
+            if first is None:
+                self.is_whole = True
+                return
+            batch = [first, *self._pull.ready(SNAPSHOT_STEP - 1)]
+            if batch[-1].number != number + len(batch):
+                raise Unanswered("the reading was interrupted: some of it was lost on the way")
+            number = batch[-1].number
+            self.at_least = max(self.at_least, batch[-1].sequence)
+            self.is_whole = batch[-1].pending == 0
+            yield batch
+
+    async def all(self) -> list[Delivery]:
+        """Everything at once, for readings that are known to be small. Raises ConsumerGone, Unanswered."""
+        return [delivery async for batch in self.batches() for delivery in batch]
 
 
-async def snapshot(connection: Connection, stream: str, filtered: str, *, name: str = "") -> Snapshot:
+@asynccontextmanager
+async def snapshot(connection: Connection, stream: str, filtered: str, *, name: str = "") -> AsyncIterator[Snapshot]:
     """Read everything stored under `filtered` now. Raises ConsumerGone, ApiRefused, Unanswered.
 
     `name`: the consumer's, where permissions name it; otherwise a fresh one. In a cluster a lagging replica
@@ -224,18 +279,12 @@ async def snapshot(connection: Connection, stream: str, filtered: str, *, name: 
         mem_storage=True,
         num_replicas=1,
     )
-    deliveries: list[Delivery] = []
-    is_whole = int(info["num_pending"]) == 0
     try:
-        async with reading(connection, stream, name, batch=SNAPSHOT_BATCH) as pull:
-            while not is_whole and (delivery := await pull.next(no_wait=True)) is not None:
-                deliveries.append(delivery)
-                is_whole = delivery.pending == 0
+        async with reading(connection, stream, name, batch=SNAPSHOT_BATCH, bytes_max=SNAPSHOT_BYTES) as pull:
+            yield Snapshot(pull, is_whole=int(info["num_pending"]) == 0, authoritative="cluster" not in info)
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(2):
             try:
                 await delete_consumer(connection, stream, name)
             except Unanswered:
                 log.debug("a consumer was left behind; the server drops it", consumer=name)
-    at_least = max((delivery.sequence for delivery in deliveries), default=0)
-    return Snapshot(deliveries, at_least, "cluster" not in info)

@@ -1,7 +1,6 @@
 """The cluster at a glance: counts of live tasks from the table, of ended ones from the log."""
 
-from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -13,11 +12,11 @@ from coordinator.term import Term
 from coordinator.views import Holdings
 from schemas import subjects as s
 from schemas.control import RECENT_S, StatsReply, StoreUse
-from schemas.lifecycle import LIVE, Desired, Outcome, State, after_leaving
+from schemas.lifecycle import LIVE, Desired, Outcome, State
 from schemas.oddity import FALSE, LATE, UNREADABLE
 
 KEEP_S = 1.0
-"""An answer serves everyone who asks within so long: it takes a look at every row, and four at the log."""
+"""An answer serves everyone who asks within so long: it takes a look at every row at a node, and four at the log."""
 STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
 IGNORED = LATE | FALSE
 CHUNK = 5_000
@@ -44,17 +43,13 @@ class Stats:
 
     async def _count(self) -> StatsReply:
         term = self._term
-        states: Counter[str] = Counter({str(state): 0 for state in (*LIVE, State.ENDING)})
-        paused = 0
-        oldest: datetime | None = None
-        for at, top in enumerate(term.book.tops()):
-            if at % CHUNK == CHUNK - 1:
-                await anyio.lowlevel.checkpoint()
-            row = top.row
-            states[str(views.state_of(top, self._holdings.of(top)))] += 1
-            paused += after_leaving(row.wish) is Desired.PAUSE and row.state is not State.ENDING
-            if row.state is State.QUEUED and row.submitted and (oldest is None or row.submitted < oldest):
-                oldest = row.submitted
+        active = await self._active()
+        states = {str(state): self._count_of(state) for state in (*LIVE, State.ENDING)}
+        active = min(active, states[State.ASSIGNED])  # some may have ended while they were counted
+        states[State.ASSIGNED] -= active
+        states[State.ACTIVE] += active
+        paused = sum(term.book.count(state, Desired.PAUSE) for state in LIVE)
+        oldest_us = term.book.oldest_queued_us()
         heard = views.nodes(term, with_tasks=False)
         online = [view.heartbeat for view in heard if view.online]
         since = term.now() - timedelta(seconds=RECENT_S)
@@ -63,10 +58,10 @@ class Stats:
         return StatsReply(
             leader=term.name,
             epoch=term.epoch,
-            states=dict(states),
+            states=states,
             paused=paused,
             inbox=int(infos[s.REQUESTS_STREAM]["state"]["messages"]),
-            oldest_queued_s=round(max(0.0, (term.now() - oldest).total_seconds()), 1) if oldest else None,
+            oldest_queued_s=None if oldest_us is None else round(max(0.0, term.now().timestamp() - oldest_us / 1e6), 1),
             recent=recent,
             outcomes={str(outcome): term.outcomes[outcome] for outcome in Outcome},
             nodes=len(heard),
@@ -80,6 +75,19 @@ class Stats:
             cooling=term.handover.cooling(),
             stores=tuple(_store(term, stream, info) for stream, info in infos.items()),
         )
+
+    def _count_of(self, state: State) -> int:
+        return sum(self._term.book.count(state, desired) for desired in Desired)
+
+    async def _active(self) -> int:
+        """How many of the assigned tasks run, as their nodes say."""
+        book, active = self._term.book, 0
+        for at, task in enumerate(book.at_nodes()):
+            if at % CHUNK == CHUNK - 1:
+                await anyio.lowlevel.checkpoint()
+            if (top := book.top(task)) is not None and top.row.state is State.ASSIGNED:
+                active += views.state_of(top, self._holdings.of(top)) is State.ACTIVE
+        return active
 
 
 def _store(term: Term, stream: str, info: dict[str, Any]) -> StoreUse:

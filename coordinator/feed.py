@@ -11,14 +11,19 @@ from broker import pull
 from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.pull import Delivery
 from broker.table import MARKER, decode_row
+from coordinator import collecting
+from coordinator.rowbook import Audit, TableReading
 from coordinator.term import Term
 from schemas import subjects as s
 from schemas.oddity import Oddity
-from schemas.task import StoredRow
 
 log = structlog.get_logger()
 
 AUDIT_EVERY_S = 180.0
+AUDIT_PAUSE = 20
+"""Times as long as the last reading took: one of a million rows is half a minute's work."""
+AUDIT_AT_LAST_S = 900.0
+"""However long it takes."""
 RETRY_S = 0.5
 BATCH = 500
 STEPS_IN_A_ROW = 500
@@ -27,29 +32,58 @@ STEPS_IN_A_ROW = 500
 T = TypeVar("T")
 
 
-async def audit(term: Term) -> None:
+async def audit(term: Term) -> TableReading:
     """Read TASKS whole into the book, from a replica that has seen everything written before this call."""
     while True:
+        reconnects = term.connection.reconnects
         try:
             marker = await _latest(term)
-            found = await pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL)
-            if found.at_least >= marker:
-                break
-            log.debug("a replica lags behind the table, reading again", marker=marker, seen=found.at_least)
+            began = anyio.current_time()
+            seen_to = await _read(term, marker)
         except (ConsumerGone, Unanswered) as error:
             log.warning("reading the table was interrupted, trying again", problem=str(error))
-        await anyio.sleep(RETRY_S)
-    rows: list[StoredRow] = []
-    unreadable = 0
-    async for delivery in unhurried(found.deliveries):
-        if (stored := decode_row(delivery)) is not None:
-            rows.append(stored)
         else:
-            unreadable += not delivery.subject.endswith(MARKER)
-    term.oddities[Oddity.ROW_UNREADABLE] = unreadable  # how many stand there now
-    async for _ in unhurried(term.book.audit(rows, found.at_least)):
-        pass
-    term.book.feed_passed(found.at_least)
+            if seen_to >= marker:
+                break
+            log.debug("a replica lags behind the table, reading again", marker=marker, seen=seen_to)
+        await anyio.sleep(RETRY_S)
+    now = anyio.current_time()
+    term.reading = TableReading(seen_to=seen_to, reconnects=reconnects, at=now, took_s=now - began)
+    return term.reading
+
+
+async def _read(term: Term, marker: int) -> int:
+    """Take the rows as they come; what is not shown goes only when all are there, up to the marker at least.
+
+    Rows of a reading that came to nothing stay: each is as true as one from the feed. The sequence it came to.
+    """
+    audit, unreadable, set_aside = term.book.audit(), 0, len(term.book)
+    async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as found:
+        async for batch in found.batches():
+            unreadable += sum(not _took(audit, delivery) for delivery in batch)
+            if len(term.book) - set_aside >= collecting.LARGE:
+                collecting.set_aside()
+                set_aside = len(term.book)
+            await anyio.lowlevel.checkpoint()
+    if found.at_least >= marker:
+        async for _ in unhurried(audit.finish(found.at_least)):
+            pass
+        term.book.feed_passed(found.at_least)
+        if len(term.book) >= collecting.LARGE:
+            collecting.set_aside()
+        term.oddities[Oddity.ROW_UNREADABLE] = unreadable  # how many stand there now
+    return found.at_least
+
+
+def _took(audit: Audit, delivery: Delivery) -> bool:
+    """Whether a row could be taken; most of those that are read again are known."""
+    task = s.parse_task(delivery.subject).task
+    if task == MARKER or audit.knows(task, delivery.sequence, delivery.stored_at):
+        return True
+    if (stored := decode_row(delivery)) is None:
+        return False
+    audit.take(stored)
+    return True
 
 
 async def _latest(term: Term) -> int:
@@ -84,37 +118,39 @@ async def feed_book(term: Term) -> None:
 
 
 async def _follow_table(term: Term) -> None:
-    """Deliver rows as they are stored until the next audit is due or a reconnect asks for one."""
-    reconnected = anyio.Event()
-    stop_watching = term.connection.on_reconnect(reconnected.set)
+    """Deliver rows as they are stored until the next audit is due; after a reconnect it is."""
     name = f"feed-{term.tag}-{term.dice.randrange(1 << 32):08x}"
     try:
+        read = term.reading if term.reading is not None and not _is_due(term, term.reading) else await audit(term)
         await pull.create_consumer(
             term.connection,
             s.TASKS_STREAM,
             name,
             (s.TASKS_ALL,),
-            deliver_policy="new",
+            deliver_policy="by_start_sequence",  # nothing that was stored since the reading is missed
+            opt_start_seq=read.seen_to + 1,
             ack_policy="none",
             inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
             mem_storage=True,
             num_replicas=1,
         )
-        # What was stored between the last reading and this consumer is caught by reading once more.
-        await audit(term)
-        audited_at = anyio.current_time()
         async with pull.reading(term.connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
-            while not reconnected.is_set() and anyio.current_time() - audited_at < AUDIT_EVERY_S:
+            while not _is_due(term, read):
                 if (delivery := await reader.next()) is not None:
                     _learn(term, delivery)
     finally:
-        stop_watching()
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
             try:
                 if term.connection.is_connected:
                     await pull.delete_consumer(term.connection, s.TASKS_STREAM, name)
             except (Unanswered, ApiRefused):
                 log.debug("a feed was left behind; the server drops it", consumer=name)
+
+
+def _is_due(term: Term, read: TableReading) -> bool:
+    """Whether the table must be read whole again."""
+    every_s = min(AUDIT_AT_LAST_S, max(AUDIT_EVERY_S, AUDIT_PAUSE * read.took_s))
+    return read.reconnects != term.connection.reconnects or anyio.current_time() - read.at >= every_s
 
 
 def _learn(term: Term, delivery: Delivery) -> None:

@@ -19,6 +19,7 @@ from broker.listen import Heard, listening
 from coordinator import (
     askback,
     claim,
+    collecting,
     control,
     draining,
     feed,
@@ -34,7 +35,6 @@ from coordinator.watch import Watch
 from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat
-from schemas.lifecycle import State
 from schemas.oddity import Oddity
 from schemas.settings import Settings
 
@@ -73,6 +73,7 @@ class Coordinator:
             while True:
                 if await self._acquire():
                     await self._lead()
+                    collecting.take_back()
                 await anyio.sleep(self._dice.uniform(0.5, 1.0) * TRY_EVERY_S)
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(1):
@@ -178,23 +179,19 @@ async def take_over(term: Term) -> None:
     await _patiently(policies.read, term)
     await _patiently(ordering.read, term)
     await fence.settle_inherited(term)
-    unfinished = [
-        top
-        async for top in feed.unhurried(term.book.tops())
-        if top.row.state is State.ENDING or term.book.is_doubled(top.row.task)
-    ]
-    for top in unfinished:
+    unfinished = term.book.unfinished()
+    for task in unfinished:
         try:
-            async with term.only(top.row.task):
-                await term.tidy(top.row.task)
-                await term.finish(top.row.task)
+            async with term.only(task):
+                await term.tidy(task)
+                await term.finish(task)
         except (StoreFull, Unanswered) as error:
             # The log takes nothing now, so each further row would only cost time; the watch comes back to them all.
             log.error("rows could not be mended at takeover", rows=len(unfinished), problem=str(error))
             break
         except BrokerError as error:
             # One row must not keep every leader from leading; the watch comes back to it.
-            log.error("a row could not be mended at takeover", task=top.row.task, problem=str(error))
+            log.error("a row could not be mended at takeover", task=task, problem=str(error))
     took_s = round(anyio.current_time() - started, 3)
     log.info("took over", tasks=len(term.book), seconds=took_s)
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
+from itertools import chain
 
 import anyio
 import anyio.lowlevel
@@ -12,7 +13,7 @@ from coordinator.views import Holdings
 from schemas import codec
 from schemas.control import ListQuery, ListReply
 from schemas.filter import TaskFilter
-from schemas.task import StoredRow, TaskRow
+from schemas.task import StoredRow
 from schemas.view import TaskView
 
 SNAPSHOT_FOR_S = 60.0
@@ -20,7 +21,9 @@ SNAPSHOT_FOR_S = 60.0
 CHUNK = 200
 """Tasks looked at in one go, before others may run: some 5 ms."""
 SORT_CHUNK = 10_000
-"""Keys sorted in one go; joining sorted runs afterwards is quick."""
+"""Keys sorted in one go; sorted runs are then joined two by two, the last of a million in some 50 ms."""
+MOMENT_BYTES = 8
+MOMENT_DIGITS = 17
 SCAN_MAX = 20_000
 """Tasks looked at for one page: where few match, it is the caller who asks on."""
 PAGE_BYTES_MAX = 640 * 1024
@@ -30,14 +33,26 @@ Reaches = Callable[[str], bool]
 """Whether the caller reaches an owner's tasks."""
 
 
-def key_of(row: TaskRow) -> str:
+def key_of(task: str, submitted_us: int) -> bytes:
     """Sorts by age and never changes while the task lives: its moment in microseconds, then its id."""
-    micros = int(row.submitted.timestamp() * 1_000_000) if row.submitted else 0
-    return f"{micros:017d}{row.task}"
+    return submitted_us.to_bytes(MOMENT_BYTES, "big") + task.encode()
 
 
-def task_of(key: str) -> str:
-    return key[17:]
+def task_of(key: bytes) -> str:
+    return key[MOMENT_BYTES:].decode()
+
+
+def cursor_of(key: bytes) -> str:
+    """A key as those who list are told it: it sorts alike. Empty for none."""
+    return f"{int.from_bytes(key[:MOMENT_BYTES], 'big'):0{MOMENT_DIGITS}d}{task_of(key)}" if key else ""
+
+
+def key_at(cursor: str) -> bytes:
+    """The key that a cursor was made of. What is no cursor lies before all keys."""
+    try:
+        return key_of(cursor[MOMENT_DIGITS:], int(cursor[:MOMENT_DIGITS]))
+    except (ValueError, OverflowError):
+        return b""
 
 
 class Listing:
@@ -46,7 +61,7 @@ class Listing:
     def __init__(self, term: Term) -> None:
         self._term = term
         self.holdings = Holdings(term.fleet)
-        self._keys: list[str] = []
+        self._keys: list[bytes] = []
         self._sorted_at = -SNAPSHOT_FOR_S
         self._sorting = anyio.Lock()
 
@@ -59,9 +74,10 @@ class Listing:
     async def page(self, query: ListQuery, reaches: Reaches) -> ListReply:
         """The next tasks that match; see ListReply for what may be missing from a page."""
         keys = await self._snapshot(query.after)
-        start = bisect_right(keys, query.after)
+        last = key_at(query.after)
+        start = bisect_right(keys, last)
         found: list[TaskView] = []
-        bytes_left, last = PAGE_BYTES_MAX, query.after
+        bytes_left = PAGE_BYTES_MAX
         for at in range(start, min(len(keys), start + SCAN_MAX)):
             if (at - start) % CHUNK == CHUNK - 1:
                 await anyio.lowlevel.checkpoint()
@@ -69,10 +85,10 @@ class Listing:
             if view is not None:
                 bytes_left -= len(codec.encode(view))
                 if found and (bytes_left < 0 or len(found) == query.limit):
-                    return ListReply(tuple(found), more=True, after=last)
+                    return ListReply(tuple(found), more=True, after=cursor_of(last))
                 found.append(view)
             last = keys[at]
-        return ListReply(tuple(found), more=start + SCAN_MAX < len(keys), after=last)
+        return ListReply(tuple(found), more=start + SCAN_MAX < len(keys), after=cursor_of(last))
 
     async def every(self, where: TaskFilter, reaches: Reaches) -> AsyncIterator[TaskView]:
         """All that match, oldest first."""
@@ -82,7 +98,7 @@ class Listing:
             if (view := self._look(key, where, reaches)) is not None:
                 yield view
 
-    def _look(self, key: str, where: TaskFilter, reaches: Reaches) -> TaskView | None:
+    def _look(self, key: bytes, where: TaskFilter, reaches: Reaches) -> TaskView | None:
         stored = self._term.book.top(task_of(key))
         if stored is None or not reaches(stored.row.owner):
             return None
@@ -92,7 +108,7 @@ class Listing:
             return None
         return view if view.uris else views.live(self._term, stored, held)
 
-    async def _snapshot(self, after: str) -> list[str]:
+    async def _snapshot(self, after: str) -> list[bytes]:
         """Every live task's key, sorted. A listing that begins sees all there is; one that goes on may use an older."""
         async with self._sorting:
             if not after or anyio.current_time() - self._sorted_at > SNAPSHOT_FOR_S:
@@ -100,15 +116,20 @@ class Listing:
                 self._sorted_at = anyio.current_time()
             return self._keys
 
-    async def _sort(self) -> list[str]:
-        keys: list[str] = []
-        run: list[str] = []
-        for at, stored in enumerate(self._term.book.tops()):
-            run.append(key_of(stored.row))
-            if at % SORT_CHUNK == SORT_CHUNK - 1:
-                keys += sorted(run)
+    async def _sort(self) -> list[bytes]:
+        runs: list[list[bytes]] = []
+        run: list[bytes] = []
+        for task, submitted_us in self._term.book.ages():
+            run.append(key_of(task, submitted_us))
+            if len(run) == SORT_CHUNK:
+                runs.append(sorted(run))
                 run = []
                 await anyio.lowlevel.checkpoint()
-        keys += sorted(run)
-        keys.sort()
-        return keys
+        runs.append(sorted(run))
+        while len(runs) > 1:
+            joined = []
+            for start in range(0, len(runs), 2):
+                joined.append(sorted(chain.from_iterable(runs[start : start + 2])))
+                await anyio.lowlevel.checkpoint()
+            runs = joined
+        return runs[0]

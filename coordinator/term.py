@@ -30,7 +30,7 @@ from coordinator.moves import End, Requeue
 from coordinator.owners import Owners
 from coordinator.policybook import PolicyBook
 from coordinator.recalls import Recalls
-from coordinator.rowbook import RowBook
+from coordinator.rowbook import RowBook, TableReading
 from coordinator.tasklocks import TaskLocks
 from coordinator.wants import origins_of
 from schemas import subjects as s
@@ -86,6 +86,8 @@ class Term:
         self.recalls = Recalls(RECALL_BEATS * settings.heartbeat_interval_s)
         self.cooled = anyio.Event()
         """Set when an origin begins to cool down, or is to for longer."""
+        self.reading: TableReading | None = None
+        """The last whole reading of the table into the book."""
         self.outcomes: Counter[str] = Counter()
         self.oddities: Counter[Oddity] = Counter()
         """What was passed over, by kind."""

@@ -26,6 +26,8 @@ AWAKE_EVERY_S = 0.5
 IN_FLIGHT = 64
 ENDINGS_IN_FLIGHT = 16
 """Apart from the rest: while the log is full or does not answer, nothing else waits behind them."""
+BEGUN_MAX = 5_000
+"""Repairs of either kind that are under way or wait for their turn: what else is due is found again."""
 
 Step = Callable[[Term, StoredRow], Awaitable[None]]
 
@@ -41,7 +43,7 @@ class Watch:
         self._dismissing: set[tuple[str, str]] = set()
         self._awake_at = 0.0
         """When this process last showed that it runs, monotonic seconds."""
-        self._doing: set[str] = set()
+        self._doing: dict[str, Step] = {}
         """Tasks whose repair is under way or waits for its turn."""
         self._log_refused = False
         """The log took no outcome in this round: no more are tried before the next."""
@@ -66,7 +68,7 @@ class Watch:
                     term.conduct.forget(heard)
                 self._log_refused = False
                 for stored, step in await self._due(now):
-                    self._doing.add(stored.row.task)
+                    self._doing[stored.row.task] = step
                     tasks.start_soon(self._do, stored, step, endings if step is _finish else others)
                 for node, task in self._surplus_due(now):
                     self._dismissing.add((node, task))
@@ -98,29 +100,40 @@ class Watch:
             if (standing := term.book.top(task)) is not None and standing.sequence == known[0]
         }
         found: list[tuple[StoredRow, Step]] = []
-        lost = {}
-        async for top in unhurried(term.book.tops()):
-            row = top.row
-            if row.task in term.locks or row.task in self._doing:
+        endings = sum(step is _finish for step in self._doing.values())
+        room = {True: BEGUN_MAX - endings, False: BEGUN_MAX - (len(self._doing) - endings)}
+        lost: dict[str, bool] = {}
+        # A task that waits in the queue needs nothing before its deadline, and there may be a million of them.
+        tasks = (*term.book.unfinished(), *term.book.overdue(term.now().timestamp()), *term.book.at_nodes())
+        async for task in unhurried(dict.fromkeys(tasks)):
+            if task in term.locks or task in self._doing or (top := term.book.top(task)) is None:
                 continue
-            if row.state is State.ENDING:
-                found.append((top, _finish))
-            elif term.book.is_doubled(row.task):
-                found.append((top, _tidy))
-            elif _is_overdue(row, term):
-                found.append((top, _overdue))
-            elif row.state is State.ASSIGNED:
-                if row.place not in lost:
-                    lost[row.place] = term.fleet.is_lost(row.place, now, term.settings.node_lost_after_s)
-                if lost[row.place]:
-                    found.append((top, _rescue))
-                elif self._is_missing(top, now):
-                    found.append((top, _write_again))
-                elif row.code == ORIGIN_COOLS and self._has_begun(top):
-                    found.append((top, _goes_on))
-                elif top.sequence not in term.book.vouched:
-                    found.append((top, _check))
+            step = self._step(top, now, lost)
+            if step is not None and room[step is _finish] > 0:
+                room[step is _finish] -= 1
+                found.append((top, step))
         return found
+
+    def _step(self, top: StoredRow, now: float, lost: dict[str, bool]) -> Step | None:
+        """What a task needs, None for nothing. `lost` remembers of which nodes that is known already."""
+        term, row = self._term, top.row
+        if row.state is State.ENDING:
+            return _finish
+        if term.book.is_doubled(row.task):
+            return _tidy
+        if _is_overdue(row, term):
+            return _overdue
+        if row.state is not State.ASSIGNED:
+            return None
+        if row.place not in lost:
+            lost[row.place] = term.fleet.is_lost(row.place, now, term.settings.node_lost_after_s)
+        if lost[row.place]:
+            return _rescue
+        if self._is_missing(top, now):
+            return _write_again
+        if row.code == ORIGIN_COOLS and self._has_begun(top):
+            return _goes_on
+        return None if top.sequence in term.book.vouched else _check
 
     def _is_missing(self, top: StoredRow, now: float) -> bool:
         """Whether a node that we hear has not taken its assignment for long."""
@@ -190,7 +203,7 @@ class Watch:
             self._log_refused |= step is _finish
             log.warning("repair failed, trying again later", task=task, problem=str(error))
         finally:
-            self._doing.discard(task)
+            del self._doing[task]
 
 
 def _is_overdue(row: TaskRow, term: Term) -> bool:

@@ -75,8 +75,9 @@ class Reader:
     async def _read(self) -> None:
         began_at = anyio.current_time()
         known = self._assignments.known()
-        reading = await pull.snapshot(self._connection, s.TASKS_STREAM, s.node_tasks(self._node), name=self._node)
-        rows = [stored for delivery in reading.deliveries if (stored := decode_row(delivery)) is not None]
+        mine = s.node_tasks(self._node)
+        async with pull.snapshot(self._connection, s.TASKS_STREAM, mine, name=self._node) as reading:
+            rows = [stored for delivery in await reading.all() if (stored := decode_row(delivery)) is not None]
         changes = self._assignments.take_reading(
             rows, known_before=known, seen_to=reading.at_least, authoritative=reading.authoritative
         )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import BENCHES
+from benchmarks.__main__ import ALONE, BENCHES
 from tests.harness.processes import environment
 
 CHECKOUT = Path(__file__).parent.parent.parent
 FIELDS = {"bench", "case", "value", "unit", "peer", "peer_value", "ratio"}
 QUICK = {"latency", "noop"}
-REST = BENCHES.keys() - QUICK
+REST = (BENCHES.keys() | ALONE.keys()) - QUICK
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

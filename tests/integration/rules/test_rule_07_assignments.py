@@ -67,8 +67,8 @@ async def test_a_reading_finds_rows_of_this_node_alone_in_a_large_table(broker: 
             assert created is not None
             await term.move(moves.placed(created.row, f"node-{index % 3}", "i"), created.sequence)
     async with broker.connected(Role.NODE, "node-1") as connection:
-        reading = await pull.snapshot(connection, s.TASKS_STREAM, s.node_tasks("node-1"), name="node-1")
-        assert len(reading.deliveries) == 100
+        async with pull.snapshot(connection, s.TASKS_STREAM, s.node_tasks("node-1"), name="node-1") as reading:
+            assert len(await reading.all()) == 100
         assert reading.authoritative, "one server: there is no replica to lag"
 
 
@@ -80,4 +80,5 @@ async def test_a_node_may_not_read_another_nodes_rows(broker: Broker) -> None:
     with pytest.raises(PermissionRefused):
         async with broker.connected(Role.NODE, "node-1") as connection:
             with anyio.move_on_after(5):
-                await pull.snapshot(connection, s.TASKS_STREAM, s.node_tasks("node-2"), name="node-1")
+                async with pull.snapshot(connection, s.TASKS_STREAM, s.node_tasks("node-2"), name="node-1"):
+                    pass

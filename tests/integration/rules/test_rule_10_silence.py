@@ -1,7 +1,11 @@
 """Rule 10: a node is lost when it is silent while we listened, and only then."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from msgspec.structs import replace
 
+from coordinator import watch
 from schemas.event import Retrying
 from tests.harness.broker import QUICK, Broker
 from tests.harness.leader import coordinator
@@ -31,8 +35,6 @@ async def test_a_lost_nodes_tasks_go_to_another_and_use_up_no_attempt(broker: Br
 
 
 async def test_a_task_past_its_deadline_on_a_lost_node_still_ends(broker: Broker) -> None:
-    from datetime import UTC, datetime, timedelta
-
     async with producer(broker) as ann, recording(broker) as seen, scripted_node(broker) as node, coordinator(broker):
         deadline = datetime.now(UTC) + timedelta(seconds=1.5)
         task = await ann.submit(deadline=deadline.isoformat())
@@ -41,6 +43,23 @@ async def test_a_task_past_its_deadline_on_a_lost_node_still_ends(broker: Broker
         node.beating = False
         outcome = await seen.outcome(task, within_s=8)
         assert (outcome.kind, outcome.code) == ("finished.failed", "deadline")  # type: ignore[union-attr]
+
+
+async def test_tasks_in_the_queue_end_at_their_deadline_however_many_at_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "BEGUN_MAX", 2)
+    async with producer(broker) as ann, recording(broker) as seen:
+        deadline = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+        async with coordinator(broker, "first") as first:
+            tasks = [await ann.submit(tags=["nobody"], deadline=deadline) for _ in range(7)]
+            later = await ann.submit(tags=["nobody"], deadline="2100-01-01T00:00:00Z")
+            await eventually(lambda: len(first.term.book) == 8)
+        async with coordinator(broker, "second") as second:
+            for task in tasks:
+                outcome = await seen.outcome(task, within_s=20)
+                assert (outcome.kind, outcome.code) == ("finished.failed", "deadline")  # type: ignore[union-attr]
+            assert later in second.term.book
 
 
 async def test_a_node_that_keeps_beating_keeps_its_task(broker: Broker) -> None:

@@ -1,8 +1,17 @@
 """Rule 11: a leader places nothing that it did not vouch for without asking how it ended."""
 
+from collections.abc import AsyncIterator
+from functools import partial
+
+import anyio
 import pytest
 
+from broker import pull
+from broker.errors import ConsumerGone, Unanswered
+from broker.roles import Role
 from coordinator import feed
+from schemas import subjects as s
+from schemas.ids import task_id
 from tests.harness.broker import Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.producing import producer
@@ -58,10 +67,6 @@ async def test_an_audit_learns_what_the_feed_missed_and_forgets_what_is_gone(bro
 
 
 async def test_a_row_that_can_not_be_read_is_left_alone_and_stops_nobody(broker: Broker) -> None:
-    from broker.roles import Role
-    from schemas import subjects as s
-    from schemas.ids import task_id
-
     task = task_id("default", "id:future")
     async with broker.connected(Role.ADMIN) as admin:
         await admin.store(s.task_write("queued", task), b'{"task": "from a later version", "state": "dreaming"}')
@@ -73,17 +78,78 @@ async def test_a_row_that_can_not_be_read_is_left_alone_and_stops_nobody(broker:
         assert leader.leads
 
 
-async def test_a_reading_that_was_interrupted_is_not_taken_for_a_whole_one(broker: Broker) -> None:
-    from broker import pull
-    from broker.errors import Unanswered
-    from schemas import subjects as s
+async def test_a_reading_that_ends_half_way_drops_nothing(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "SNAPSHOT_BATCH", 10)
+    read_on, batches_before = pull.Snapshot.batches, 3
 
+    async def batches(self: pull.Snapshot) -> AsyncIterator[list[pull.Delivery]]:
+        number = 0
+        async for batch in read_on(self):
+            yield batch
+            number += 1
+            if number == batches_before:  # the broker forgets the consumer, as one does that restarts
+                for name in (await reader.connection.api("CONSUMER.NAMES.TASKS"))["consumers"]:
+                    await pull.delete_consumer(reader.connection, s.TASKS_STREAM, name)
+
+    async with bare_term(broker, "reader") as reader, bare_term(broker, "writer") as writer:
+        stored = [await writer.cas(a_row(f"{number + 1:016x}"), 0) for number in range(100)]
+        await feed.audit(reader)
+        known = set(reader.book.tasks())
+        gone = [one for one in stored if one is not None][50:]
+        await writer.table.delete_all([one.sequence for one in gone])
+        with monkeypatch.context() as breaking:
+            breaking.setattr(pull.Snapshot, "batches", batches)
+            with pytest.raises(ConsumerGone):
+                await feed._read(reader, await reader.table.mark())
+        assert len(known) == 100
+        assert set(reader.book.tasks()) == known
+        await feed.audit(reader)
+        assert set(reader.book.tasks()) == known - {one.row.task for one in gone}
+
+
+async def test_a_reading_of_which_something_was_lost_on_the_way_is_not_taken_for_a_whole_one(broker: Broker) -> None:
+    async with bare_term(broker) as term:
+        for index in range(400):
+            await term.connection.publish(s.task_write("queued", f"{index + 1:016x}"), bytes(200))
+        await term.table.mark()
+        # The client drops what it has no room for, and still takes the small last message.
+        with pytest.MonkeyPatch.context() as small:
+            client = term.connection.client
+            small.setattr(client, "subscribe", partial(client.subscribe, pending_bytes_limit=2_000))
+            async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as found:
+                with pytest.raises(Unanswered):
+                    await found.all()
+        assert not found.is_whole
+
+
+async def test_what_is_stored_after_a_reading_is_heard_of_without_another_one(broker: Broker) -> None:
+    async with bare_term(broker, "reader") as reader, bare_term(broker, "writer") as writer:
+        await writer.cas(a_row("00000000000000b1"), 0)
+        read = await feed.audit(reader)
+        await writer.cas(a_row("00000000000000b2"), 0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(feed.feed_book, reader)
+            await eventually(lambda: "00000000000000b2" in reader.book)
+            tasks.cancel_scope.cancel()
+        assert reader.reading is read
+
+
+async def test_after_a_reconnect_the_table_is_read_whole_again(broker: Broker) -> None:
+    async with bare_term(broker, "reader") as reader, anyio.create_task_group() as tasks:
+        read = await feed.audit(reader)
+        tasks.start_soon(feed.feed_book, reader)
+        await broker.restart()
+        await eventually(lambda: reader.reading is not read, within_s=30)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_reading_that_was_interrupted_is_not_taken_for_a_whole_one(broker: Broker) -> None:
     async with bare_term(broker) as term:
         for index in range(pull.SNAPSHOT_BATCH + 1):
             await term.connection.publish(s.task_write("queued", f"{index + 1:016x}"), b"{}")
         await term.table.mark()
-        whole = await pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL)
-        assert len(whole.deliveries) == pull.SNAPSHOT_BATCH + 2
+        async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as whole:
+            assert len(await whole.all()) == pull.SNAPSHOT_BATCH + 2
         name = "interrupted"
         await pull.create_consumer(
             term.connection, s.TASKS_STREAM, name, (s.TASKS_ALL,), deliver_policy="all", ack_policy="none"

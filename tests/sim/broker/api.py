@@ -183,6 +183,7 @@ class Api:
             int(body.get("batch", 1)),
             no_wait=bool(body.get("no_wait")),
             expires_ns=int(body.get("expires", 0)),
+            max_bytes=int(body.get("max_bytes", 0)),
         )
         return True
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,10 @@ EPHEMERAL_NS = 5 * NS
 class Request:
     """A reader's open request for some messages."""
 
-    def __init__(self, inbox: str, batch: int, *, no_wait: bool) -> None:
+    def __init__(self, inbox: str, batch: int, *, no_wait: bool, max_bytes: int) -> None:
         self.inbox = inbox
         self.left = max(1, batch)
+        self.bytes_left = max_bytes or math.inf
         self.no_wait = no_wait
         self.delivered = 0
         self.timer: asyncio.TimerHandle | None = None
@@ -101,7 +103,7 @@ class Consumer:
             "ts": written(self._server.clock.now_ns()),
         }
 
-    def ask(self, inbox: str, batch: int, *, no_wait: bool, expires_ns: int) -> None:
+    def ask(self, inbox: str, batch: int, *, no_wait: bool, expires_ns: int, max_bytes: int = 0) -> None:
         """Take a pull request."""
         now = self._server.clock.now_ns()
         self._asked_at_ns = now
@@ -117,7 +119,7 @@ class Consumer:
             if 0 < pending < sum(one.left for one in self._waiting):
                 self._say(inbox, "408", "Requests Pending")
                 return
-        request = Request(inbox, batch, no_wait=no_wait)
+        request = Request(inbox, batch, no_wait=no_wait, max_bytes=max_bytes)
         if expires_ns:
             request.timer = self._server.call_at(now + expires_ns, lambda: self._expired(request))
         self._waiting.append(request)
@@ -184,15 +186,25 @@ class Consumer:
             if request.left == 0:
                 self._waiting.remove(request)
                 request.stop_timer()
+                if request.bytes_left < math.inf:
+                    self._say(request.inbox, "409", "Batch Completed")
             else:
                 self._waiting.rotate(-1)
 
     def _next_waiting(self) -> Request | None:
         while self._waiting:
-            if self._server.is_heard(self._waiting[0].inbox):
-                return self._waiting[0]
+            request = self._waiting[0]
+            is_heard = self._server.is_heard(request.inbox)
+            if is_heard and self._upcoming_bytes() <= request.bytes_left:
+                return request
             self._waiting.popleft().stop_timer()
+            if is_heard:
+                self._say(request.inbox, "409", "Message Size Exceeds MaxBytes")
         return None
+
+    def _upcoming_bytes(self) -> int:
+        """Of what is delivered next, but for what comes again: who counts bytes does not ack."""
+        return self._stream.messages[next(iter(self.upcoming))].size if self.upcoming else 0
 
     def _drop_deaf(self) -> None:
         for request in [one for one in self._waiting if not self._server.is_heard(one.inbox)]:
@@ -228,6 +240,7 @@ class Consumer:
             f"$JS.ACK.{self._stream.name}.{self.name}.{times}.{sequence}.{count}.{stored.at_ns}.{len(self.upcoming)}"
         )
         request.left -= 1
+        request.bytes_left -= stored.size
         request.delivered += 1
         self._server.deliver(request.inbox, stored.data, reply, stored.headers or None, subject=stored.subject)
 

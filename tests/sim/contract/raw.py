@@ -57,10 +57,11 @@ class Reader:
         self._received.append(got(msg))
         self._more.set()
 
-    async def ask(self, batch: int = 10, *, no_wait: bool = False, expires_s: float = 0.0) -> None:
+    async def ask(self, batch: int = 10, *, no_wait: bool = False, expires_s: float = 0.0, max_bytes: int = 0) -> None:
         body: dict[str, Any] = {"batch": batch}
         body |= {"no_wait": True} if no_wait else {}
         body |= {"expires": int(expires_s * NS)} if expires_s else {}
+        body |= {"max_bytes": max_bytes} if max_bytes else {}
         await self._connection.publish(self._next, json.dumps(body).encode(), reply=self._inbox)
 
     async def next(self, within_s: float = 5.0) -> Got:

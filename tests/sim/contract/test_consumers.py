@@ -99,13 +99,41 @@ async def test_a_snapshot_is_the_last_of_each_subject_in_the_order_of_their_sequ
     async with broker.connected(Role.COORDINATOR) as connection:
         for place, task in (("a", "1"), ("a", "2"), ("b", "1"), ("a", "3"), ("a", "1"), ("b", "4")):
             await connection.store(s.task_write(place, task), place.encode())
-        found = await pull.snapshot(connection, TASKS, s.node_tasks("a"))
-        assert [(one.subject, one.sequence, one.pending) for one in found.deliveries] == [
+        async with pull.snapshot(connection, TASKS, s.node_tasks("a")) as found:
+            deliveries = await found.all()
+        assert [(one.subject, one.sequence, one.pending) for one in deliveries] == [
             (s.task("a", "2"), 2, 2), (s.task("a", "3"), 4, 1), (s.task("a", "1"), 5, 0),
         ]  # fmt: skip
         assert (found.at_least, found.authoritative) == (5, True)
-        assert (await pull.snapshot(connection, TASKS, s.node_tasks("c"))).deliveries == []
+        async with pull.snapshot(connection, TASKS, s.node_tasks("c")) as found:
+            assert await found.all() == []
         assert (await connection.api(f"CONSUMER.NAMES.{TASKS}"))["consumers"] == []
+
+
+async def test_a_reader_that_counts_bytes_is_told_where_the_next_message_is_too_large_or_the_batch_is_full(
+    broker: AnyBroker,
+) -> None:
+    async with broker.connected(Role.COORDINATOR) as connection:
+        for number in range(3):
+            await connection.store(s.task_write("a", f"{number}"), bytes(10_000))
+        await consumer(connection, TASKS, "c", s.node_tasks("a"), **EPHEMERAL, deliver_policy="last_per_subject")
+        async with reading(connection, TASKS, "c") as reader:
+            await reader.ask(10, no_wait=True, max_bytes=25_000)
+            found = [await reader.next() for _ in range(3)]
+            assert short(found) == [(1, 1, 2), (2, 2, 1), "409 Message Size Exceeds MaxBytes"]
+            await reader.ask(1, no_wait=True, max_bytes=25_000)
+            assert short([await reader.next() for _ in range(2)]) == [(3, 3, 0), "409 Batch Completed"]
+
+
+async def test_a_snapshot_of_large_messages_is_whole(broker: AnyBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "SNAPSHOT_BYTES", 25_000)
+    monkeypatch.setattr(pull, "SNAPSHOT_BATCH", 3)
+    async with broker.connected(Role.COORDINATOR) as connection:
+        for number in range(20):
+            await connection.store(s.task_write("a", f"{number}"), bytes(10_000 if number < 15 else 1))
+        async with pull.snapshot(connection, TASKS, s.node_tasks("a")) as found:
+            assert [one.sequence for one in await found.all()] == list(range(1, 21))
+            assert found.is_whole
 
 
 async def test_a_snapshot_in_the_making_shows_what_replaced_a_row_and_not_what_was_deleted(broker: AnyBroker) -> None:

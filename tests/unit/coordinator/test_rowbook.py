@@ -1,9 +1,18 @@
 """The leader's view of the table, by example."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from benchmarks.book import Taken
+
 from coordinator.rowbook import RowBook
 from schemas.ids import QUEUED
+from schemas.task import StoredRow
 from tests.examples import TASK, a_row, a_stored, an_assigned_row
 
+CHECKOUT = Path(__file__).parent.parent.parent.parent
 HERE, THERE = "node-a", "node-b"
 
 
@@ -17,6 +26,14 @@ def a_book_after_a_move() -> RowBook:
     book.learn(a_stored(1, a_row()))
     book.learn(a_stored(2, an_assigned_row(HERE)))
     return book
+
+
+def read_whole(book: RowBook, *found: StoredRow, seen_to: int) -> None:
+    """Take a reading of the table that includes everything up to `seen_to`."""
+    audit = book.audit()
+    for stored in found:
+        audit.take(stored)
+    list(audit.finish(seen_to))
 
 
 def test_of_two_rows_the_higher_is_true() -> None:
@@ -44,7 +61,7 @@ def test_a_newer_row_at_the_same_place_takes_the_others_stead() -> None:
     book.vouched.add(2)
     book.learn(a_stored(3, an_assigned_row(HERE, attempt=2)))
     assert sequences(book) == [1, 3]
-    assert book.vouched == set()
+    assert not book.vouched
 
 
 def test_an_older_row_at_the_same_place_is_no_news() -> None:
@@ -72,14 +89,14 @@ def test_what_a_checked_read_does_not_find_is_gone() -> None:
 
 def test_an_audit_drops_only_what_it_could_have_seen() -> None:
     book = a_book_after_a_move()
-    list(book.audit([], seen_to=1))
+    read_whole(book, seen_to=1)
     assert sequences(book) == [2]
 
 
 def test_an_audit_that_began_before_a_delete_does_not_bring_the_row_back() -> None:
     book = a_book_after_a_move()
     book.forget(TASK, 1)
-    list(book.audit([a_stored(1, a_row()), a_stored(2, an_assigned_row(HERE))], seen_to=2))
+    read_whole(book, a_stored(1, a_row()), a_stored(2, an_assigned_row(HERE)), seen_to=2)
     assert sequences(book) == [2]
 
 
@@ -107,3 +124,26 @@ def test_the_store_time_of_an_own_write_is_corrected_by_its_echo() -> None:
     top = book.top(TASK)
     assert top is not None
     assert top.stored_at == 5.0
+
+
+def test_a_task_in_the_queue_takes_at_most_600_bytes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.book", "40000"], cwd=CHECKOUT, capture_output=True, check=True, timeout=120
+    )
+    taken = msgspec.json.decode(done.stdout, type=Taken)
+    assert taken.bytes_per_task <= 600
+
+
+def test_an_audit_that_is_given_up_drops_nothing() -> None:
+    book = a_book_after_a_move()
+    audit = book.audit()
+    audit.take(a_stored(3, an_assigned_row(THERE)))
+    del audit
+    assert sequences(book) == [1, 2, 3]
+
+
+def test_a_row_that_was_learned_is_not_unpacked_for_who_is_told_of_it() -> None:
+    stored, found = a_stored(1, a_row()), []
+    book = RowBook(lambda task: found.append(book.top(task)))
+    book.learn(stored)
+    assert found[0] is stored
