@@ -252,7 +252,7 @@ def goes_on(row: TaskRow) -> TaskRow | None:
     """It had begun before its node heard that it was asked back by `asked_back`; None for any other row."""
     if row.code != ORIGIN_COOLS or row.desired is not Desired.RELEASE or row.state is not State.ASSIGNED:
         return None
-    return replace(row, desired=after_leaving(row.desired), code="", reason="")
+    return replace(row, desired=after_leaving(row.wish), then=Desired.RUN, code="", reason="")
 
 
 def came_back(row: TaskRow, size: int | None = None) -> Requeue | End:
