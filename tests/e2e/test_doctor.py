@@ -93,7 +93,8 @@ async def test_a_healthy_cluster_has_no_finding_but_good_ones(cluster: Up) -> No
     assert seen.checks("warning", "problem", "unchecked") == []
     groups = {finding["check"].partition(".")[0] for finding in seen.findings}
     assert groups == {
-        "settings", "binaries", "disk", "cluster", "credentials", "broker", "streams", "leader", "nodes", "queue",
+        "settings", "binaries", "disk", "cluster", "credentials",
+        "broker", "streams", "leader", "origins", "nodes", "queue",
     }  # fmt: skip
     seen.saw("cluster.processes", "ok")
     seen.saw("broker.clock", "ok", "agree")

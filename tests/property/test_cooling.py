@@ -87,6 +87,9 @@ def test_one_that_had_begun_is_told_to_go_on() -> None:
     asked = moves.asked_back(an_assigned_row())
     assert asked is not None
     assert moves.goes_on(asked) == an_assigned_row()
+    paused = moves.wished(asked, Desired.PAUSE)
+    assert isinstance(paused, TaskRow)
+    assert moves.goes_on(paused) == an_assigned_row(desired=Desired.PAUSE), "somebody paused it meanwhile"
     assert moves.goes_on(an_assigned_row(desired=Desired.RELEASE)) is None, "asked for another reason"
     assert moves.asked_back(a_row()) is None, "at no node"
 

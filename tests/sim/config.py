@@ -36,6 +36,9 @@ class Config(Struct, frozen=True, kw_only=True):
     silences: float = 0.0
     """Connections over which nothing comes through any more, and nobody is told."""
     silence_s: tuple[float, float] = (0.5, 16.0)
+    cut_offs: float = 0.0
+    """Nodes that download, and over whose connections nothing comes through for longer than they may be silent."""
+    cut_off_s: tuple[float, float] = (11.0, 25.0)
     restarts: float = 0.0
     """Of the broker."""
     down_s: tuple[float, float] = (0.1, 4.0)
@@ -131,8 +134,9 @@ CONFIGS: dict[str, Config] = {
         crashes=2,
         freezes=1,
         frozen_nodes=False,
-        silences=8,
-        silence_s=(2.5, 24.0),
+        silences=3,
+        silence_s=(3.0, 5.5),
+        cut_offs=3,
         lost_answers=0.03,
         refusals=0.02,
         trouble=0.1,

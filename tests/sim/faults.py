@@ -33,6 +33,7 @@ def thrown(config: Config, dice: random.Random) -> list[Fault]:
         "freeze": (config.freezes, config.freeze_s),
         "cut": (config.cuts, (0.0, 0.0)),
         "silence": (config.silences, config.silence_s),
+        "cut_off": (config.cut_offs, config.cut_off_s),
         "restart": (config.restarts, config.down_s),
         "full": (config.full, config.full_s),
         "leaderless": (config.elections, (0.2, 4.0)),

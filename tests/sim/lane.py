@@ -69,6 +69,10 @@ class SimLane(LaneDriver):
         return f"<SimLane {self.lane}: {len(self._active)} active, {len(self._waiting)} waiting>"
 
     @property
+    def is_busy(self) -> bool:
+        return bool(self._active)
+
+    @property
     def pid(self) -> int | None:
         return None
 

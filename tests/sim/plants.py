@@ -9,12 +9,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from broker import lease
 from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.eventlog import EventLog
 from broker.exchange import Ask
 from broker.pull import ACK, Delivery, Pull
-from coordinator import claim, desk, fence, follow, intake, moves, watch
+from coordinator import claim, desk, follow, intake, moves
 from coordinator.fleet import Fleet
 from coordinator.snapshot import Placement
 from coordinator.term import Term
@@ -178,36 +177,9 @@ def full_is_stored() -> None:
     intake.settle = follow.settle = settle  # type: ignore[attr-defined]
 
 
-def placings_of_the_last_leader_forgotten() -> None:
-    """Limits: what an earlier leader may still be placing is made to lose, or is counted."""
-
-    async def left_alone(term: Term) -> None:
-        term.handover.settled(tuple(term.handover.inherited))
-
-    fence.settle_inherited = left_alone
-
-
 def cut_off_and_running_on() -> None:
     """Limits: a node stops what counts against one before its lock can run out."""
     Agent.hold = lambda self, *, is_held: 0  # type: ignore[method-assign]
-
-
-def given_away_under_a_lock() -> None:
-    """Limits: a leader gives it away only when its node's lock is free."""
-
-    async def let_go(term: Term, top: StoredRow) -> StoredRow:
-        return top
-
-    watch._let_go = let_go
-
-
-def lock_looked_at_before_it_is_asked_back() -> None:
-    """Limits: first the row says that it is asked back, then the lock is looked at."""
-
-    async def let_go(term: Term, top: StoredRow) -> StoredRow | None:
-        return None if await lease.stands(term.connection, s.node_lock_key(top.row.place)) else top
-
-    watch._let_go = let_go
 
 
 PLANTS: dict[str, Callable[[], None]] = {
@@ -226,9 +198,6 @@ PLANTS: dict[str, Callable[[], None]] = {
         lost_is_defeated,
         own_completion_undone,
         full_is_stored,
-        placings_of_the_last_leader_forgotten,
         cut_off_and_running_on,
-        given_away_under_a_lock,
-        lock_looked_at_before_it_is_asked_back,
     )
 }

@@ -46,6 +46,8 @@ class Fates:
     def _victims(self, kind: str) -> list[Machine]:
         if kind == "aria2" or kind == "disk" or kind == "twin":
             return [machine for machine in self.nodes if machine.is_up]
+        if kind == "cut_off":
+            return [machine for machine in self.nodes if machine.is_up and any(lane.is_busy for lane in machine.lanes)]
         nodes = [] if kind == "freeze" and not self.around.config.frozen_nodes else [*self.nodes, *self.twins]
         return [machine for machine in [*self.coordinators, *nodes] if machine.is_up]
 
@@ -83,7 +85,7 @@ class Fates:
                 self._later(fault.lasts_s, self._thaw, process)
             case "cut":
                 link.cut()
-            case "silence":
+            case "silence" | "cut_off":
                 link.freeze()
                 self._later(fault.lasts_s, self._heard_again, link)
             case _:

@@ -25,6 +25,7 @@ NAMED = [
     ("ending_rows_left", "crashes", "everything_ends"),
     ("lost_is_defeated", "storms", "everything_ends"),
     ("own_completion_undone", "storms", "completed_is_whole"),
+    ("cut_off_and_running_on", "limits", "origin_limit"),
 ]
 
 
