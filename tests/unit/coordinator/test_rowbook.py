@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import msgspec
-from benchmarks.book import Taken
 
+from benchmarks.book import Taken
 from coordinator.rowbook import RowBook
 from schemas.ids import QUEUED
 from schemas.task import StoredRow
