@@ -26,8 +26,10 @@ GID_HINT = "Downdraft gives the id; `id=…` is for your own"
 TEXTS = {"out": "out", "dir": "dir", "checksum": "checksum", "size": "size", "id": "id", "name": "name"}
 MOMENTS = {"not-before": "not_before", "deadline": "deadline"}
 NUMBERS = {"priority": "priority", "max-attempts": "max_attempts"}
-REPEATED = ("tag", "label", "header")
-NAMES = (*TEXTS, *NUMBERS, *MOMENTS, *REPEATED)
+TAGS = {"tag": "tags", "avoid-tag": "avoid_tags", "prefer-tag": "prefer_tags"}
+RESOURCES = {"disk": "disk", "bandwidth": "bandwidth"}
+REPEATED = (*TAGS, "label", "header")
+NAMES = (*TEXTS, *NUMBERS, *MOMENTS, *RESOURCES, *REPEATED)
 """What may stand before `=` besides the aria2 options of `schemas.options`."""
 
 
@@ -36,6 +38,8 @@ IDENTITY: tuple[str, ...] = (
     *("max_attempts", "not_before", "deadline", "labels"),
 )
 """Fields that tell one entry from another, besides addresses and options."""
+LATER_IDENTITY = ("avoid_tags", "prefer_tags", "resources")
+"""The same, counted only where they are set: ids that were made before there were these stay as they are."""
 
 
 class Option(NamedTuple):
@@ -157,9 +161,10 @@ def to_request(entry: Entry, defaults: Mapping[str, Any]) -> Request:
     `defaults`: fields of a request for every entry. The entry's own win; tags, labels, headers and options add up.
     """
     fields: dict[str, Any] = {**defaults, "uris": entry.uris}
-    for field in ("labels", "headers", "options"):
+    for field in ("labels", "headers", "options", "resources"):
         fields[field] = dict(defaults.get(field, {}))
-    fields["tags"] = list(defaults.get("tags", ()))
+    for field in TAGS.values():
+        fields[field] = list(defaults.get(field, ()))
     lines: dict[str, int] = {}
     for option in entry.options:
         lines[_put(fields, option)] = option.line
@@ -186,6 +191,9 @@ def _put(fields: dict[str, Any], option: Option) -> str:
         except ValueError as error:
             raise LineInvalid(line, f"{name} must be a whole number, not {value[:40]!r}") from error
         return NUMBERS[name]
+    if name in RESOURCES:
+        fields["resources"][RESOURCES[name]] = value
+        return f"resources.{RESOURCES[name]}"
     if name in REPEATED:
         return _add(fields, option)
     if name in ALLOWED:
@@ -197,9 +205,10 @@ def _put(fields: dict[str, Any], option: Option) -> str:
 
 def _add(fields: dict[str, Any], option: Option) -> str:
     line, name, value = option
-    if name == "tag":
-        fields["tags"] += [value] if value not in fields["tags"] else []
-        return "tags"
+    if name in TAGS:
+        tags = fields[TAGS[name]]
+        tags += [value] if value not in tags else []
+        return TAGS[name]
     separator, field = ("=", "labels") if name == "label" else (":", "headers")
     key, found, text = (part.strip() for part in value.partition(separator))
     if not found or not key:
@@ -216,8 +225,10 @@ def repeatable_id(prefix: str, request: Request) -> str:
 
     Headers and passwords are left out, for an id is shown to everyone and must not help in guessing them.
     """
+    later = {field: value for field in LATER_IDENTITY if (value := getattr(request, field))}
     said = codec.encode(
-        {
+        later
+        | {
             "uris": [_without_user(uri) for uri in request.uris],
             "options": {name: value for name, value in request.options.items() if name not in SECRET},
             "rest": [getattr(request, field) for field in IDENTITY],

@@ -69,6 +69,9 @@ RULES = {
         r"^[0-9a-f]{16}$", swap={"sha-256=…": f"sha-256={sha256(FILE).hexdigest()}"}
     ),
     "downdraft submit https://example.org/big --tag ssd --priority 5 --label project=mirror": Rule(r"^[0-9a-f]{16}$"),
+    "downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M": Rule(
+        r"^[0-9a-f]{16}$"
+    ),
     "downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait": Rule("completed"),
     "downdraft ls": Rule(r"[0-9a-f]{16}  completed ", task="completed"),
     "downdraft ls --json": Rule('"state":"completed"', task="completed"),

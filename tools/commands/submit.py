@@ -21,6 +21,12 @@ def submit(
     out: Annotated[str | None, typer.Option("--out", "-o", help="File name to save as.")] = None,
     folder: Annotated[str | None, typer.Option("--dir", "-d", help="Folder below the node's download folder.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only nodes with this tag. Repeatable.")] = None,
+    avoid_tag: Annotated[list[str] | None, typer.Option(help="No node with this tag. Repeatable.")] = None,
+    prefer_tag: Annotated[
+        list[str] | None, typer.Option(help="Rather a node with this tag, where several could. Repeatable.")
+    ] = None,
+    disk: Annotated[str | None, typer.Option(help="Room it needs on the disk, where more than its size: 10G.")] = None,
+    bandwidth: Annotated[str | None, typer.Option(help="What it needs of its node's line, a second: 20M.")] = None,
     priority: Annotated[int, typer.Option("--priority", "-p", min=-10, max=10, help="Higher goes first.")] = 0,
     checksum: Annotated[str | None, typer.Option(help="The digest it must have: sha-256=<hex>.")] = None,
     size: Annotated[str | None, typer.Option(help="The size it must have: bytes, or 20M.")] = None,
@@ -59,12 +65,17 @@ def submit(
 
         downdraft submit https://example.org/big --tag ssd --priority 5 --label project=mirror
 
+        downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M
+
         downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait
     """
     fields: dict[str, Any] = {
         "out": out,
         "dir": folder,
         "tags": list(dict.fromkeys(tag or ())),
+        "avoid_tags": list(dict.fromkeys(avoid_tag or ())),
+        "prefer_tags": list(dict.fromkeys(prefer_tag or ())),
+        "resources": {key: value for key, value in (("disk", disk), ("bandwidth", bandwidth)) if value is not None},
         "priority": priority,
         "checksum": checksum,
         "size": size,

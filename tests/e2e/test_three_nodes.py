@@ -1,8 +1,10 @@
-"""Three nodes and an origin that counts: never one too many, and left alone by all when it asks one of them for it."""
+"""Three nodes: tasks go where their tags allow, a drained node is left, and an origin's limits hold on all of them."""
 
 import json
 import os
+import re
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,57 @@ def listed(up: Up, origin: Origin, kind: str, count: int = FILES) -> Path:
     file = up.folder / f"{kind}.txt"
     file.write_text("\n".join(origin.url(f"slow/{name}") for name in names))
     return file
+
+
+async def test_tags_decide_where_tasks_go(three: Up, origin: Origin) -> None:
+    for name, tag in (("node-1", "zone=east"), ("node-2", "zone=west"), ("node-3", "metered")):
+        assert (await three.arun("node-set", name, "--tag", tag)).returncode == 0
+    await eventually(lambda: _have_tags(three, {"zone=east", "zone=west", "metered"}), within_s=20)
+    wishes = {
+        "required": ["tag=zone=west"],
+        "avoided": ["avoid-tag=metered", "avoid-tag=zone=west"],
+        "preferred": ["prefer-tag=metered"],
+    }
+    wanted = {"required": "node-2", "avoided": "node-1", "preferred": "node-3"}
+    file = three.folder / "tagged.txt"
+    lines = []
+    for kind, asked in wishes.items():
+        for number in range(3):
+            origin.files[f"{kind}-{number}"] = b"x"
+            lines += [origin.url(f"file/{kind}-{number}"), *(f"  {option}" for option in asked)]
+    file.write_text("\n".join(lines))
+    done = await three.arun("submit", "--input-file", str(file), "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr
+    placed = re.findall(r"completed (node-\d):(\w+)-\d", done.stdout)
+    assert len(placed) == 9
+    assert set(placed) == {(node, kind) for kind, node in wanted.items()}
+
+
+async def test_a_drained_node_ends_what_it_runs_and_the_others_take_the_rest(three: Up, origin: Origin) -> None:
+    file = listed(three, origin, "drained", 15)
+    waiting = []
+
+    async def submit() -> None:
+        waiting.append(await three.arun("submit", "--input-file", str(file), "--wait"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(submit)
+        await eventually(lambda: origin.sending >= 9, within_s=20)
+        drained = await three.arun("drain", "node-3", "--wait")
+    assert (drained.returncode, waiting[0].returncode) == (0, 0), drained.stdout + waiting[0].stdout
+    assert all(count == 1 for count in _asked_times(origin).values()), "what ran there was not begun anew elsewhere"
+    await three.arun("uncordon", "node-3")
+
+
+async def _have_tags(up: Up, tags: set[str]) -> bool:
+    shown = await up.arun("nodes", "--json")
+    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    return tags <= {tag for one in found for tag in one["heartbeat"]["tags"]}
+
+
+def _asked_times(origin: Origin) -> Counter[str]:
+    """How often each file was sent from its beginning."""
+    return Counter(one.path for one in origin.asked if one.method == "GET" and not one.range)
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["one-leader", "its-leader-dies"])
