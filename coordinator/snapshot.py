@@ -64,7 +64,7 @@ class NodeState(Struct, frozen=True, gc=False):
         return self.assigned >= self.facts.slots
 
 
-class Wanted(Struct, frozen=True):
+class Wanted(Struct, frozen=True, cache_hash=True):
     """What a task wants of a node, the same for all tasks of a class."""
 
     capability: str
