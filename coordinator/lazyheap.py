@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
 Key = tuple[Any, ...]
-"""Comparable, and different for different items."""
+"""Comparable. Items must be, too: an entry that counts no more may have the key of another item."""
 
 GHOSTS_MAX = 64
 """Entries that count no more, beyond as many as do: then the heap is made anew."""

@@ -45,7 +45,11 @@ class By(NamedTuple):
 class Shape:
     """Nodes that are alike to all tasks, in several orders."""
 
-    def __init__(self, fleet: "Fleet", tags: frozenset[str], capabilities: frozenset[str], group: str) -> None:
+    def __init__(
+        self, fleet: "Fleet", number: int, tags: frozenset[str], capabilities: frozenset[str], group: str
+    ) -> None:
+        self.number = number
+        """The order in which they came up."""
         self.tags = tags
         """Of those that any task asks for."""
         self.capabilities = capabilities
@@ -60,6 +64,10 @@ class Shape:
         """Orders of shapes that have this one's best: told once when that may have become better."""
         self.watchers: set[Candidates] = set()
         """Classes that wait for a node with more room."""
+
+    def __lt__(self, other: "Shape") -> bool:
+        """In a heap two have one key for a while where a node went from one to the other and stands as it stood."""
+        return self.number < other.number
 
     def __repr__(self) -> str:
         return f"<Shape of {len(self.nodes)} nodes>"
@@ -141,6 +149,8 @@ class Fleet:
         """Tasks at the nodes with each value of the strategy's tag."""
         self.changes = 0
         """Counts nodes that came to a shape or left one."""
+        self._made = 0
+        """Shapes so far."""
         self._shape_of: dict[str, Shape] = {}
         self._mentioned: set[str] = set()
         """Tags that any task asked for."""
@@ -175,7 +185,8 @@ class Fleet:
         key = (facts.tags & self._mentioned, facts.capabilities, self.group_of(facts))
         shape = self.shapes.get(key)
         if shape is None:
-            shape = self.shapes[key] = Shape(self, *key)
+            self._made += 1
+            shape = self.shapes[key] = Shape(self, self._made, *key)
         if shape is not before:
             self.unsettle(name)
             shape.nodes.add(name)

@@ -111,7 +111,7 @@ async def _work(
         governor = Governor(is_ready=False)
         _start_lanes(settings, agent, tasks, governor)
         heart = Heart(connection, settings, instance, agent, disk, governor)
-        await _follow_orders(connection, settings, agent, heart, tasks)
+        await follow_orders(connection, settings, agent, heart, tasks)
         reader = Reader(connection, node.id, assignments, agent)
         disk.tell = heart.beat
         tasks.start_soon(heart.run)
@@ -142,7 +142,7 @@ async def _work(
         tasks.cancel_scope.cancel()
 
 
-async def _follow_orders(
+async def follow_orders(
     connection: Connection, settings: Settings, agent: Agent, heart: Heart, tasks: TaskGroup
 ) -> None:
     """Obey what operators decide about this node, from before it begins anything: `nodes.<id>` in the bucket."""

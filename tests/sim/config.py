@@ -10,6 +10,8 @@ class Config(Struct, frozen=True, kw_only=True):
     coordinators: int = 2
     nodes: int = 2
     slots: int = 2
+    tags: tuple[tuple[str, ...], ...] = ()
+    """Of the nodes, in turn; none: nodes have no tags, and no request asks for any."""
     tasks: int = 4
     wishes: int = 1
     seconds: float = 12.0
@@ -59,6 +61,16 @@ class Config(Struct, frozen=True, kw_only=True):
     """Disks that are full for a while."""
     twins: float = 0.0
     """Second processes under a node id that is taken."""
+    away: float = 0.0
+    """Nodes told to stop that come back only after a while."""
+    away_s: tuple[float, float] = (5.0, 15.0)
+    orders: int = 0
+    """An operator's: cordon, uncordon, drain, other slots and tags. 0: nodes follow none."""
+    lost_beats: float = 0.0
+    """Share of heartbeats that get lost."""
+    late_beats: float = 0.0
+    """Share of heartbeats that come late, and so out of order."""
+    late_s: tuple[float, float] = (0.5, 5.0)
 
 
 CONFIGS: dict[str, Config] = {
@@ -143,6 +155,23 @@ CONFIGS: dict[str, Config] = {
         seconds=50.0,
         requests_s=10.0,
         downloads_s=(0.3, 0.3, 0.6, 30.0),
+    ),
+    "fleets": Config(
+        said="nodes come and go, an operator decides otherwise, and heartbeats lag, get lost and come out of order",
+        nodes=3,
+        tasks=18,
+        wishes=0,
+        tags=(("fast", "zone=a"), ("zone=a",), ("fast", "zone=b")),
+        crashes=2,
+        away=4,
+        orders=14,
+        lost_beats=0.15,
+        late_beats=0.4,
+        lost_answers=0.02,
+        trouble=0.0,
+        seconds=40.0,
+        requests_s=32.0,
+        downloads_s=(1.0, 3.0, 3.0, 6.0),
     ),
     "burst": Config(
         said="many tasks at once over slow links", tasks=14, nodes=2, crashes=1, trouble=0.1, delay_s=(0.001, 0.1)

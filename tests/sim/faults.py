@@ -40,6 +40,7 @@ def thrown(config: Config, dice: random.Random) -> list[Fault]:
         "aria2": (config.aria2, (0.0, 5.0)),
         "disk": (config.disks, (1.0, 8.0)),
         "twin": (config.twins, (1.0, 20.0)),
+        "away": (config.away, config.away_s),
     }
     found = []
     for kind, (rate, lasts_s) in rates.items():

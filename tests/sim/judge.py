@@ -10,10 +10,12 @@ from coordinator.claim import first_row
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import Completed, Finished, decode_event
+from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import State
 from schemas.redact import origin_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import TaskRow
+from tests.sim.fleet import FleetJudge, Own, Waits, is_waiting
 
 GRACE_S = 8.0
 """How long a leader may go on with a task that ended a moment ago: it may not have heard yet."""
@@ -50,12 +52,12 @@ class Judge:
     """Sees every write and delete of the broker, in their order. The first broken promise stands in `violated`."""
 
     def __init__(
-        self, now: Callable[[], float], settings: CoordinatorSettings, slots: dict[str, int], limit: int = 0
+        self, now: Callable[[], float], settings: CoordinatorSettings, own: dict[str, Own], limit: int = 0
     ) -> None:
-        """`slots` by node; `limit`: downloads at once from each origin, 0 for any number."""
+        """`own` settings by node; `limit`: downloads at once from each origin, 0 for any number."""
         self._now = now
         self._settings = settings
-        self._slots = slots
+        self.fleet = FleetJudge(now, own, self.check)
         self._limit = limit
         self.accepted: dict[str, int] = {}
         """Tasks that an acked request stands for, with the request's sequence."""
@@ -148,8 +150,9 @@ class Judge:
             self.check("no_second_life", self._now() - ended.at < GRACE_S, *told)
         tops = [top.row for other in self.rows if (top := self.top(other)) is not None and other != task]
         there = sum(one.place == row.place and one.epoch == row.epoch and one.state is State.ASSIGNED for one in tops)
-        room = self._slots[row.place] + PREFETCH
+        room = self.fleet.slots(row.place, row.epoch) + PREFETCH
         self.check("no_herding", there < room, row.place, "has room for", room, "tasks and got", there + 1)
+        self.fleet.placed(task, row)
 
     def _rescued(self, node: str, task: str) -> None:
         last, since = self._heard.get(node, (0.0, 0.0))
@@ -189,8 +192,20 @@ class Judge:
             self.check("won_before_ended", won, task, event.kind, "was not won: the row is", top and top.row.state)
         self.outcomes[task] = Ended(event, parsed.writer, self._now())
 
-    def heartbeat(self, node: str) -> None:
-        now = self._now()
+    def look_at_fleet(self) -> None:
+        """While one leader works: nothing that is due waits beside a free slot for long."""
+        now, tops = self._now(), [(task, top) for task in self.rows if (top := self.top(task)) is not None]
+        waiting = [
+            Waits(task, top.row)
+            for task, top in tops
+            if is_waiting(top.row) and task not in self.outcomes and top.at + top.row.delay_s <= now
+        ]
+        self.fleet.look(waiting, [top.row.place for _, top in tops if top.row.state is State.ASSIGNED])
+
+    def heartbeat(self, beat: Heartbeat) -> None:
+        if not self.fleet.heartbeat(beat):
+            return
+        node, now = beat.node, self._now()
         last, since = self._heard.get(node, (0.0, now))
         self._heard[node] = now, since if now - last < HEARTBEATS_APART_S else now
 

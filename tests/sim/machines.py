@@ -19,7 +19,7 @@ from node.contact import Contact
 from node.daemon import Lane
 from node.heart import Heart
 from node.lock import NodeIdTaken, NodeLock
-from node.main import LEAVE_WITHIN_S
+from node.main import LEAVE_WITHIN_S, follow_orders
 from node.reader import Reader
 from node.reporter import Reporter
 from node.room import Marks
@@ -59,6 +59,8 @@ class Machine(ABC):
         self.process: Process | None = None
         self.link: ProcessLink | None = None
         self.stop = anyio.Event()
+        self.returns_at = 0.0
+        """It is not started before."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.process}>"
@@ -68,7 +70,7 @@ class Machine(ABC):
         return self.process is not None and not self.process.is_dead
 
     def start(self) -> None:
-        if self.is_up:
+        if self.is_up or self.around.loop.time() < self.returns_at:
             return
         around = self.around
         self.starts += 1
@@ -135,9 +137,10 @@ class CoordinatorMachine(Machine):
 class NodeMachine(Machine):
     """Runs a node; its disk outlives the node's processes."""
 
-    def __init__(self, around: Surroundings, name: str, node: str) -> None:
+    def __init__(self, around: Surroundings, name: str, node: str, tags: tuple[str, ...] = ()) -> None:
         super().__init__(around, name)
         self.node = node
+        self.tags = tags
         self.disk = Disk(name)
         self.agent: Agent | None = None
         self.lanes: list[SimLane] = []
@@ -158,7 +161,8 @@ class NodeMachine(Machine):
         """As node.main does."""
         around = self.around
         slots = around.config.slots
-        settings = Settings(coordinator=around.settings.coordinator, node=NodeSettings(id=self.node, slots=slots))
+        own = NodeSettings(id=self.node, slots=slots, tags=self.tags)
+        settings = Settings(coordinator=around.settings.coordinator, node=own)
         assignments = Assignments(self.node)
         looks = SimLooks(self.disk, Marks.of(settings.node))
         await looks.look()
@@ -180,6 +184,8 @@ class NodeMachine(Machine):
                 agent.lanes[lane.lane] = lane
                 tasks.start_soon(lane.run)
             heart = Heart(connection, settings, instance, agent, looks)
+            if around.config.orders:
+                await follow_orders(connection, settings, agent, heart, tasks)
             looks.tell = heart.beat
             tasks.start_soon(keep_room, looks, agent, heart)
             reader = Reader(connection, self.node, assignments, agent, around.dice)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextvars import Context
 
 from broker.pull import Delivery
+from schemas import codec
 from schemas import subjects as s
+from schemas.heartbeat import Heartbeat
 from tests.sim.broker.frames import Headers, ToClient, ToServer
 from tests.sim.broker.jetstream import UNKNOWN, Trouble, Write
 from tests.sim.broker.link import Link, Pipe
@@ -19,6 +21,7 @@ from tests.sim.loop import Process, SimLoop
 API = "$JS.API."
 ACK = "$JS.ACK."
 HEARTBEATS = s.heartbeat("")
+NODE_SETTINGS = s.bucket_key(s.node_settings_key(""))
 LATE_S = (0.1, 3.0)
 """How much later than it was answered a write may be carried out."""
 
@@ -105,14 +108,31 @@ class WatchedServer(SimServer):
         if not self.is_up:
             return
         if subject.startswith(HEARTBEATS):
-            self._judge.heartbeat(subject.rpartition(".")[2])
-        elif subject.startswith(ACK) and data == b"+ACK" and self._chance(self._config.lost_acks):
+            self._carry_heartbeat(subject, data)
+            return
+        if subject.startswith(ACK) and data == b"+ACK" and self._chance(self._config.lost_acks):
             self._note("broker", "loses an ack", subject)
             return
         elif subject.startswith(API) and any(f".{name}" in subject for name in self.leaderless):
             self._note("broker", "has no leader for", subject)
             return
         super().publish(subject, data, reply, headers)
+
+    def _carry_heartbeat(self, subject: str, data: bytes) -> None:
+        """To whoever listens: at once, late or never."""
+        if self._chance(self._config.lost_beats):
+            self._note("broker", "loses a heartbeat", subject)
+        elif self._chance(self._config.late_beats):
+            after_s = self._throw.uniform(*self._config.late_s)
+            self._note("broker", "holds a heartbeat up", subject, round(after_s, 2))
+            asyncio.get_running_loop().call_later(after_s, self._heartbeat_arrives, subject, data)
+        else:
+            self._heartbeat_arrives(subject, data)
+
+    def _heartbeat_arrives(self, subject: str, data: bytes) -> None:
+        if self.is_up:
+            self._judge.heartbeat(codec.decode(data, Heartbeat))
+            super().publish(subject, data)
 
     def _chance(self, share: float) -> bool:
         return bool(share) and self.is_troubled and self._throw.random() < share
@@ -140,6 +160,12 @@ class WatchedServer(SimServer):
         elif stream == s.EVENTS_STREAM:
             self._note("EVENTS", stored.sequence, stored.subject)
             self._judge.event_stored(stored.subject, stored.data)
+        elif stored.subject.startswith(NODE_SETTINGS):
+            node = stored.subject.removeprefix(NODE_SETTINGS)
+            self._note("NODES", stored.sequence, node, stored.data.decode())
+            self._judge.fleet.decided(node, stored.sequence, stored.data)
+        elif stored.subject == s.bucket_key(s.LEADER_KEY):
+            self._judge.fleet.led(stored.sequence)
         elif stored.subject == s.bucket_key(s.PLACING_KEY):
             self._note("PLACING", stored.sequence, stored.data.decode())
         elif stream == s.REQUESTS_STREAM:

@@ -13,14 +13,16 @@ from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.eventlog import EventLog
 from broker.exchange import Ask
 from broker.pull import ACK, Delivery, Pull
-from coordinator import claim, desk, follow, intake, moves
-from coordinator.fleet import Fleet
-from coordinator.snapshot import Placement
+from coordinator import claim, desk, follow, intake, moves, wants
+from coordinator.fleet import Fleet, Seen
+from coordinator.plan import Planner
+from coordinator.snapshot import NodeFacts, Placement, Wanted
 from coordinator.term import Term
 from node.agent import Agent
 from node.closing import Closer
 from schemas import subjects as s
 from schemas.event import Finished
+from schemas.heartbeat import Heartbeat
 from schemas.task import StoredRow, TaskRow
 
 
@@ -182,6 +184,43 @@ def cut_off_and_running_on() -> None:
     Agent.hold = lambda self, *, is_held: 0  # type: ignore[method-assign]
 
 
+def cordon_ignored() -> None:
+    """Placing: nothing new goes to a node that is cordoned or drained."""
+    desk.Desk.excluded = lambda self, node, trouble: trouble  # type: ignore[method-assign]
+
+
+def avoided_tags_forgotten() -> None:
+    """Placing: a node has the tags that are asked for, and none to be avoided."""
+    right = wants._wanted
+
+    def wanted(scheme: str, tags: Any, avoid: Any, prefer: Any, bandwidth: int) -> Wanted:
+        return right(scheme, tags, (), prefer, bandwidth)
+
+    wants._wanted = wanted  # type: ignore[assignment]
+
+
+def overtaken_heartbeat_believed() -> None:
+    """Of one process a heartbeat that was overtaken by a later one says nothing any more."""
+
+    def hear(self: Fleet, heartbeat: Heartbeat, now: float) -> bool:
+        self._seen[heartbeat.node] = Seen(heartbeat, now)
+        return True
+
+    Fleet.hear = hear  # type: ignore[method-assign]
+
+
+def new_room_unnoticed() -> None:
+    """Placing: what waits is looked at again when a node can take more."""
+    right = Planner.set_node
+
+    def set_node(self: Planner, facts: NodeFacts) -> None:
+        vars(self)["_rose"] = lambda name: None
+        right(self, facts)
+        del vars(self)["_rose"]
+
+    Planner.set_node = set_node  # type: ignore[method-assign]
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     plant.__name__: plant
     for plant in (
@@ -199,5 +238,9 @@ PLANTS: dict[str, Callable[[], None]] = {
         own_completion_undone,
         full_is_stored,
         cut_off_and_running_on,
+        cordon_ignored,
+        avoided_tags_forgotten,
+        overtaken_heartbeat_believed,
+        new_room_unnoticed,
     )
 }

@@ -44,7 +44,7 @@ class Fates:
                 self.loop.call_soon(self.strike, fault, context=self.loop.nobody.context)
 
     def _victims(self, kind: str) -> list[Machine]:
-        if kind == "aria2" or kind == "disk" or kind == "twin":
+        if kind in ("aria2", "disk", "twin", "away"):
             return [machine for machine in self.nodes if machine.is_up]
         if kind == "cut_off":
             return [machine for machine in self.nodes if machine.is_up and any(lane.is_busy for lane in machine.lanes)]
@@ -102,6 +102,9 @@ class Fates:
             case "disk":
                 machine.disk.is_full = True
                 self._later(fault.lasts_s, self._has_room, machine)
+            case "away":
+                machine.returns_at = self.loop.time() + fault.lasts_s
+                machine.stop.set()
             case "twin":
                 twin = NodeMachine(self.around, f"{machine.name}-twin{len(self.twins)}", machine.node)
                 self.twins.append(twin)
@@ -161,4 +164,5 @@ class Fates:
                 self._heard_again(machine.link)
             if isinstance(machine, NodeMachine):
                 self._has_room(machine)
+            machine.returns_at = 0.0
             machine.start()

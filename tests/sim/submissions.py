@@ -18,6 +18,16 @@ TROUBLES = (
     FailureClass.DAMAGED,
     FailureClass.PERMANENT,
 )
+WISHES: tuple[dict[str, object], ...] = (
+    {},
+    {},
+    {"tags": ["fast"]},
+    {"tags": ["zone=b"]},
+    {"avoid_tags": ["fast"]},
+    {"avoid_tags": ["zone=b"]},
+    {"tags": ["fast"], "avoid_tags": ["zone=a"]},
+)
+"""Where nodes have tags. Each fits one of them at least."""
 BEGIN = datetime.fromisoformat("1970-01-01T00:00:00+00:00") + timedelta(seconds=EPOCH_NS / NS + BEGINS_AT_S)
 
 
@@ -44,5 +54,7 @@ def _request(index: int, config: Config, dice: random.Random, origins: Origins) 
         fields["deadline"] = (BEGIN + timedelta(seconds=dice.uniform(1, 20))).isoformat()
     elif kind < 0.24:
         fields["not_before"] = (BEGIN + timedelta(seconds=dice.uniform(1, 8))).isoformat()
+    if config.tags:
+        fields |= dice.choice(WISHES)
     times = 2 if source and dice.random() < 0.3 else 1
     return Wanted(dice.uniform(0.0, config.requests_s), body(uri, source, **fields), source, times)

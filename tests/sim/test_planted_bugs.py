@@ -26,6 +26,10 @@ NAMED = [
     ("lost_is_defeated", "storms", "everything_ends"),
     ("own_completion_undone", "storms", "completed_is_whole"),
     ("cut_off_and_running_on", "limits", "origin_limit"),
+    ("cordon_ignored", "fleets", "none_to_a_closed_node"),
+    ("avoided_tags_forgotten", "fleets", "tags_are_kept"),
+    ("overtaken_heartbeat_believed", "fleets", "none_to_one_that_left"),
+    ("new_room_unnoticed", "fleets", "no_room_is_left_unused"),
 ]
 
 

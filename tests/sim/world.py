@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from itertools import cycle
 
 from broker import keys, topology
+from coordinator.term import Term
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import Completed
@@ -14,11 +16,13 @@ from tests.sim import users
 from tests.sim.broker.client import sim_connection
 from tests.sim.config import Config
 from tests.sim.faults import thrown
+from tests.sim.fleet import Own
 from tests.sim.judge import Judge
 from tests.sim.lane import SimLane
 from tests.sim.loop import BEGINS_AT_S, Process, SimLoop
 from tests.sim.machines import CoordinatorMachine, NodeMachine, Surroundings
 from tests.sim.net import ProcessLink, WatchedServer
+from tests.sim.operator import Operator
 from tests.sim.origins import Origins
 from tests.sim.running import Running
 from tests.sim.striking import Fates
@@ -44,7 +48,9 @@ class World:
         self.loop, self.config, self.dice, self.trace = loop, config, dice, trace
         self.settings = Settings(coordinator=SETTINGS, broker=BrokerSettings(storage="file"))
         names = [f"n{number}" for number in range(1, config.nodes + 1)]
-        self.judge = Judge(loop.time, SETTINGS, dict.fromkeys(names, config.slots), config.limit)
+        tags = dict(zip(names, cycle(config.tags or ((),)), strict=False))
+        own = {name: Own(config.slots, tags[name]) for name in names}
+        self.judge = Judge(loop.time, SETTINGS, own, config.limit)
         self.judge.has_file = self._has_file
         self.judge.stop = loop.stop
         self.server = WatchedServer(self.judge, config, dice, self._note)
@@ -57,7 +63,7 @@ class World:
         self.coordinators = [
             CoordinatorMachine(self.around, f"c{number}") for number in range(1, config.coordinators + 1)
         ]
-        self.nodes = [NodeMachine(self.around, name, name) for name in names]
+        self.nodes = [NodeMachine(self.around, name, name, tags[name]) for name in names]
         self.fates = Fates(self.around, self.coordinators, self.nodes)
         self.users_are_done = False
 
@@ -104,6 +110,19 @@ class World:
                     machine.start()
             await asyncio.sleep(self.dice.uniform(0.2, RESTART_EVERY_S))
 
+    async def _look_at_fleet(self) -> None:
+        """Whether room is left unused; only while one leader works."""
+        term: Term | None = None
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            before = term
+            leaders = [machine.coordinator for machine in self.coordinators if machine.leads and machine.coordinator]
+            term = leaders[0].term if len(leaders) == 1 else None
+            if term is None or term is not before:
+                self.judge.fleet.nobody_leads()
+            else:
+                self.judge.look_at_fleet()
+
     async def run(self) -> None:
         """Live through it; broken promises are the judge's. Raises nothing of the processes' own."""
         async with sim_connection(self.server, "setup") as connection:
@@ -113,6 +132,8 @@ class World:
                 await keys.write(connection, s.POLICY_KEY, codec.encode(policy), expected=0)
         for stream in self.server.jetstream.streams.values():
             self.server.watch(stream)
+        if self.config.orders:
+            self.loop.create_task(self._look_at_fleet(), name="fleet")
         keeper = self.loop.create_task(self._keep_up(), name="keeper")
         process = Process(self.loop, "users")
         link = ProcessLink(self.loop, process, self.config, self.dice)
@@ -140,6 +161,9 @@ class World:
                 asyncio.create_task(users.produce(connection, one, self.dice), name=f"producer {index}")
                 for index, one in enumerate(wanted)
             ]
+            operator = Operator(connection, self.dice, [machine.node for machine in self.nodes])
+            if self.config.orders:
+                working.append(asyncio.create_task(operator.decide(self.config), name="operator"))
             sources = [one.source for one in wanted if one.source]
             for _ in range(self.config.wishes if sources else 0):
                 verb, source = self.dice.choice(users.VERBS), self.dice.choice(sources)
@@ -154,6 +178,8 @@ class World:
                     for task in self.judge.rows
                     if (top := self.judge.top(task)) is not None and top.row.desired is Desired.PAUSE
                 ]
+                if not self.fates.has_faults and not operator.is_all_open:
+                    await operator.open_all()
                 if not self.fates.has_faults and paused:
                     await users.ask(connection, "resume", *paused)
 
