@@ -100,6 +100,7 @@ class Coordinator:
         self.term = term
         with structlog.contextvars.bound_contextvars(epoch=epoch):
             log.info("leading")
+            problems: list[str] = []
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._keep_lease, term, tasks.cancel_scope)
@@ -123,13 +124,15 @@ class Coordinator:
                     await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:
-                log.warning("this term ended in trouble", problems=sorted(set(_said(group))))
-                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                    await self._lease.release()
-                await anyio.sleep(AFTER_TROUBLE_S)
+                problems = sorted(set(_said(group)))
             finally:
                 self.term, self.is_working = None, False
                 log.info("no longer leading")
+        if problems:
+            log.warning("that term ended in trouble", epoch=epoch, problems=problems)
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                await self._lease.release()
+            await anyio.sleep(AFTER_TROUBLE_S)
 
     async def _keep_lease(self, term: Term, scope: anyio.CancelScope) -> None:
         """Renew, and step down on our own clock where that can't be done in time."""

@@ -60,6 +60,7 @@ def main() -> None:
     """The entry point: errors that are meant for people are printed as one sentence, with their exit code."""
     from schemas.errors import DowndraftError
 
+    code = None
     try:
         # nats-py imports it, which takes a quarter of a second, but needs it for websockets only.
         with postponed("aiohttp"):
@@ -67,13 +68,15 @@ def main() -> None:
     except* DowndraftError as group:
         first = _first(group)
         typer.secho(f"downdraft: {first}", fg="red", err=True, color=colour())
-        sys.exit(first.exit_code if isinstance(first, DowndraftError) else 1)
+        code = first.exit_code if isinstance(first, DowndraftError) else 1
     except* BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
     except* KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    if code is not None:
+        sys.exit(code)  # not above: Python 3.11.2 would put it into a group, and end with a traceback
 
 
 def _first(error: BaseException) -> BaseException:

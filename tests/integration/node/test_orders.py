@@ -132,7 +132,7 @@ async def test_slots_change_under_load_and_what_runs_is_finished(
 async def test_a_small_file_that_waits_inside_aria2_does_not_begin_beyond_fewer_slots(
     broker: Broker, tmp_path: Path, origin: Origin
 ) -> None:
-    origin.files |= {"large": random.Random(1).randbytes(4 * MIB), "small": random.Random(2).randbytes(2 * MIB)}
+    origin.files |= {"large": random.Random(1).randbytes(7 * MIB), "small": random.Random(2).randbytes(2 * MIB)}
     async with on_stage(broker) as stage, working_node(broker, tmp_path, slots=4):
         large = [
             await stage.submit(origin.url("slow/large"), out=f"large{number}", options={"split": "1"})
