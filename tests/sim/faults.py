@@ -40,8 +40,9 @@ def thrown(config: Config, dice: random.Random) -> list[Fault]:
         "aria2": (config.aria2, (0.0, 5.0)),
         "disk": (config.disks, (1.0, 8.0)),
         "twin": (config.twins, (1.0, 20.0)),
-        "away": (config.away, config.away_s),
     }
+    if config.away:  # asked for nowhere else, so that the other worlds' schedules stay what they were
+        rates["away"] = (config.away, config.away_s)
     found = []
     for kind, (rate, lasts_s) in rates.items():
         for _ in range(int(rate) + (dice.random() < rate % 1)):

@@ -113,7 +113,7 @@ class WatchedServer(SimServer):
         if subject.startswith(ACK) and data == b"+ACK" and self._chance(self._config.lost_acks):
             self._note("broker", "loses an ack", subject)
             return
-        elif subject.startswith(API) and any(f".{name}" in subject for name in self.leaderless):
+        if subject.startswith(API) and any(f".{name}" in subject for name in self.leaderless):
             self._note("broker", "has no leader for", subject)
             return
         super().publish(subject, data, reply, headers)
