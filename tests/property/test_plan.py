@@ -107,6 +107,12 @@ class PlannerAndPlainOne(RuleBasedStateMachine):
     def a_node_goes(self, node: str) -> None:
         self.both("drop_node", node)
 
+    @rule(node=st.sampled_from(NAMES))
+    def a_node_is_away_for_a_moment(self, node: str) -> None:
+        if (facts := self.plain.facts.get(node)) is not None:
+            self.both("set_node", replace(facts, excluded="is cordoned"))
+            self.both("set_node", facts)
+
     @rule(task=tasks, node=st.sampled_from(NAMES))
     def a_task_is_found_at_a_node(self, task: Task, node: str) -> None:
         self.both("withdraw", task.task)
