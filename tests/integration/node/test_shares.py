@@ -84,6 +84,15 @@ async def origin() -> AsyncIterator[MeteredOrigin]:
         yield serving
 
 
+async def reaches(origin: MeteredOrigin, limit: int) -> None:
+    """Nearly all of a limit comes, soon at least, and never much more: ten seconds at a time."""
+    rates: list[float] = []
+    while not rates or rates[-1] < 0.85 * limit:
+        assert len(rates) < 4, rates
+        rates.append(await origin.rate(10))
+        assert rates[-1] < 1.15 * limit
+
+
 async def test_a_limit_holds_over_both_lanes_until_it_is_lifted(
     broker: Broker, tmp_path: Path, origin: MeteredOrigin
 ) -> None:
@@ -111,11 +120,11 @@ async def test_a_limit_that_begins_later_and_an_aria2c_that_is_replaced_change_n
         await shared.decide(bandwidth=["2M"])
         await shared.until_all_keep_to_one(1)
         await anyio.sleep(13)  # aria2 has to forget what came before
-        assert 0.85 * 2 * MB < await origin.rate(10) < 1.15 * 2 * MB
+        await reaches(origin, 2 * MB)
         (child,) = [one for one in psutil.Process().children() if "aria2-large.conf" in " ".join(one.cmdline())]
         child.kill()
         await anyio.sleep(3)
-        assert 0.7 * 2 * MB < await origin.rate(10) < 1.15 * 2 * MB
+        await reaches(origin, 2 * MB)
 
 
 @pytest.mark.slow
