@@ -2,6 +2,7 @@
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import anyio
@@ -52,6 +53,8 @@ class Desk:
         self._placing: set[str] = set()
         self._online: OrderedDict[str, float] = OrderedDict()
         """When each node was heard, the longest silent first."""
+        self.may_take: Callable[[str], bool] = lambda node: True
+        """Whether a node knows its share of a limit on bandwidth, where there is one."""
         self._wishes: dict[str, NodeWishes] = {}
         self._aside: dict[str, Aside] = {}
         self._tried: set[str] = set()
@@ -265,6 +268,8 @@ class Desk:
             return f"{said}: {wishes.reason}" if wishes.reason else said
         if (aside := self._aside.get(node)) is not None:
             return f"is set aside: {aside.why}"
+        if not trouble and not self.may_take(node):
+            return "does not know its share of the limit on bandwidth yet"
         return trouble
 
     def _limit(self, node: str, slots: int) -> int:

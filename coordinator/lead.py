@@ -120,7 +120,9 @@ class Coordinator:
                         tasks.start_soon(work, term)
                     tasks.start_soon(term.handover.until_deposed)
                     tasks.start_soon(Watch(term).run)
-                    tasks.start_soon(Shares(term).run)
+                    shares = Shares(term)
+                    term.desk.may_take = shares.may_take
+                    tasks.start_soon(shares.run)
                     await tasks.start(control.answer, term)
                     self.is_working = True
             except* BrokerError as group:

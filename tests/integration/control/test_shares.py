@@ -132,6 +132,8 @@ async def test_a_share_that_another_leader_wrote_meanwhile_is_not_written_over(b
 async def test_nothing_is_placed_on_a_node_that_does_not_know_its_share_while_a_limit_holds(broker: Broker) -> None:
     async with coordinator(broker, settings=STEADY) as leader:
         term = await leader.until_leading()
+        await eventually(lambda: leader.coordinator.is_working)
+        assert isinstance(getattr(term.desk.may_take, "__self__", None), Shares), "placing asks whoever shares out"
         shares = Shares(term)
         assert shares.may_take("n1"), "no limit holds"
         decide(term, LIMIT)

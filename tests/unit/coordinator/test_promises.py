@@ -76,6 +76,22 @@ def test_the_desk_counts_a_promise_before_the_nodes_next_heartbeat() -> None:
     assert desk.plan(2.0, 9), "the node counts for itself now: it has ended there"
 
 
+def test_a_node_that_does_not_know_its_share_of_a_limit_gets_nothing_until_it_does() -> None:
+    clock, fleet = SimpleNamespace(now=lambda: 0.0), Fleet(0.0)
+    book = RowBook(lambda _: None)
+    desk = Desk(book, fleet, clock, lost_after_s=10.0)  # type: ignore[arg-type]
+    desk.may_take = lambda node: False
+    fleet.hear(a_heartbeat(disk_free_bytes=10 * GIB, disk_low_bytes=GIB, capabilities=("http",)), 0.0)
+    desk.heard("node-a")
+    book.learn(a_stored(1, task=a_task(1), request=a_request()))
+    desk.row_changed(a_task(1))
+    assert desk.plan(0.0, 9) == []
+    assert desk.excluded("node-a", "") == "does not know its share of the limit on bandwidth yet"
+    desk.may_take = lambda node: True
+    desk.heard("node-a")
+    assert len(desk.plan(0.0, 9)) == 1
+
+
 def test_a_size_that_only_a_node_knew_is_planned_with() -> None:
     row = a_row(size=7)
     assert task_of(a_stored(1, row)).size == 7
