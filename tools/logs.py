@@ -1,5 +1,6 @@
 """Logging, configured in one place: for people on a terminal, JSON lines otherwise, secrets never."""
 
+import logging
 import re
 import sys
 from collections.abc import MutableMapping
@@ -37,6 +38,9 @@ def configure(settings: LogSettings, **bound: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**bound)
+    if logging.lastResort is not None:
+        # What libraries say goes to stderr from warnings on: no sooner than our own lines do.
+        logging.lastResort.setLevel(max(logging.WARNING, _LEVELS[settings.level]))
 
 
 def mask_secrets(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -50,8 +50,9 @@ async def test_tasks_in_the_queue_end_at_their_deadline_however_many_at_once(
 ) -> None:
     monkeypatch.setattr(watch, "BEGUN_MAX", 2)
     async with producer(broker) as ann, recording(broker) as seen:
-        deadline = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
         async with coordinator(broker, "first") as first:
+            await first.until_leading()
+            deadline = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
             tasks = [await ann.submit(tags=["nobody"], deadline=deadline) for _ in range(7)]
             later = await ann.submit(tags=["nobody"], deadline="2100-01-01T00:00:00Z")
             await eventually(lambda: len(first.term.book) == 8)
