@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks import durability, large_file, latency, noop, recovery, small_files, startup, takeover
+from benchmarks import durability, large_file, latency, noop, placing, recovery, small_files, startup, takeover
 from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
@@ -30,6 +30,7 @@ BENCHES: dict[str, Measure] = {
     "durability": lambda bench, rounds, quick: durability.measure(bench, rounds=rounds, tasks=200 if quick else 5000),
 }
 ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
+    "placing": lambda _folder, quick, _tasks: placing.measure(rounds=1 if quick else 3, quick=quick),
     "takeover": lambda folder, quick, tasks: takeover.measure(
         folder, tasks=tasks or (takeover.QUICK_TASKS if quick else takeover.TASKS)
     ),

@@ -125,7 +125,7 @@ def bytes_a_task(count: int = 100_000) -> float:
     return used / count
 
 
-def measure(*, rounds: int, quick: bool) -> list[Row]:
+async def measure(*, rounds: int, quick: bool) -> list[Row]:
     """Rows for each strategy, for growing fleets, for a full cluster, and for memory."""
     nodes, waiting = (200, 2_000) if quick else (NODES, TASKS)
     rows = []
