@@ -6,32 +6,18 @@ from collections.abc import Iterable, Iterator
 from weakref import WeakValueDictionary
 
 from coordinator.gates import Gate
-from schemas.policy import OTHERS, OriginPolicy, Policy
+from schemas.origins import entry_for
+from schemas.policy import OriginPolicy, Policy
 
 _NO_LIMITS = OriginPolicy()
 
 
-def host_of(origin: str) -> str:
-    """The host of a `host:port`."""
-    return origin.rpartition(":")[0]
-
-
 def limits_of(policy: Policy, origin: str) -> OriginPolicy:
-    """What a policy says of an origin: `host:port`, `host`, the longest `*.suffix` or `*`, the first that is there."""
-    entries = policy.origins
-    if not entries:
+    """What a policy says of an origin (`host:port`): its most exact entry."""
+    if not policy.origins:
         return _NO_LIMITS
-    host = host_of(origin)
-    for exact in (origin, host):
-        if exact in entries:
-            return entries[exact]
-    port, suffix = origin.rpartition(":")[2], host
-    while "." in suffix:
-        suffix = suffix.partition(".")[2]
-        for pattern in (f"*.{suffix}:{port}", f"*.{suffix}"):
-            if pattern in entries:
-                return entries[pattern]
-    return entries.get(OTHERS, _NO_LIMITS)
+    entry = entry_for(origin, policy.origins)
+    return policy.origins[entry] if entry is not None else _NO_LIMITS
 
 
 class Origins:

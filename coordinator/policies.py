@@ -16,7 +16,8 @@ from schemas.control import ErrorReply, PolicyReply, PolicySet, PolicySetReply
 from schemas.errors import PolicyInvalid
 from schemas.ids import ADMIN_CALLER
 from schemas.oddity import Oddity
-from schemas.policy import OTHERS, Policy, policy_of
+from schemas.origins import OTHERS
+from schemas.policy import Policy, policy_of
 
 log = structlog.get_logger()
 

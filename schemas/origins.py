@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable
 from schemas.redact import origin_of
 
 OTHERS = "*"
+"""Names every origin, and in a policy every owner, that has no entry of its own."""
 
 
 def entry_for(origin: str, patterns: Container[str]) -> str | None:

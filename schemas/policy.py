@@ -11,12 +11,11 @@ from msgspec.structs import replace
 from schemas import codec
 from schemas.errors import PolicyInvalid
 from schemas.ids import is_owner
+from schemas.origins import OTHERS
 from schemas.request import Tag
 from schemas.sizes import parse_size
 from schemas.windows import Window, parse_window
 
-OTHERS = "*"
-"""Names every owner, or every origin, that has no entry of its own."""
 ENTRIES_MAX = 1000
 """Owners, or origins, with an entry of their own: the policy is one message, read by every leader."""
 WINDOWS_MAX = 100

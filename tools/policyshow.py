@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 
 from schemas.control import PolicyReply
-from schemas.policy import OTHERS, OwnerPolicy, Policy, policy_of
+from schemas.origins import OTHERS
+from schemas.policy import OwnerPolicy, Policy, policy_of
 from schemas.windows import describe
 from tools import policyclient
 from tools.client import Client

@@ -10,7 +10,8 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.event import Completed
 from schemas.lifecycle import Desired
-from schemas.policy import OTHERS, OriginPolicy, Policy
+from schemas.origins import OTHERS
+from schemas.policy import OriginPolicy, Policy
 from schemas.settings import BrokerSettings, CoordinatorSettings, Settings
 from tests.sim import users
 from tests.sim.broker.client import sim_connection
