@@ -109,7 +109,9 @@ async def test_no_more_than_four_commands_run_at_once(cluster: Up, origin: Origi
     file.write_text("".join(f"{origin.url('file/f')}\n  out=twelve-{n}\n" for n in range(12)))
     done = await cluster.arun("submit", "-i", str(file), "--wait", "--json")
     tasks = [json.loads(line)["task"] for line in done.stdout.splitlines()]
-    hook = a_hook(cluster.folder, "a = time.time(); time.sleep(0.3); print(json.dumps([a, time.time()]))")
+    # One write a line: where output is unbuffered, print writes the line's end apart, and four write to one pipe.
+    a_span = "a = time.time(); time.sleep(0.3); os.write(1, f'[{a}, {time.time()}]\\n'.encode())"
+    hook = a_hook(cluster.folder, a_span)
     done = await cluster.arun("events", *tasks, "--since", "10m", "--quiet", "--exec", hook)
     spans = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
     assert len(spans) == 12
