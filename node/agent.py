@@ -1,7 +1,6 @@
 """Keeps this node's downloads in step with the table: one session a task, one next step at a time."""
 
 from collections.abc import Sequence
-from typing import NoReturn
 
 import anyio
 import structlog
@@ -10,27 +9,22 @@ from msgspec.structs import replace
 
 from node.admission import admit
 from node.assignments import Assigned, Change
+from node.carrier import Carrier
 from node.closing import Closer
 from node.daemon import Lane
 from node.disk import Disk
 from node.extents import Extents
-from node.failures import Verdict
-from node.files import Placed
-from node.gathering import Gathering
 from node.lane import LaneDriver, News
 from node.reporter import Reporter, shown
 from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of
-from node.workshop import Workshop, disk_trouble
+from node.workshop import Workshop
 from schemas.heartbeat import Held
 
 log = structlog.get_logger()
 
 PREFETCH_TIMES = 4
 """So many times the slots may wait inside the small lane: the coordinator never sends more, and mostly far less."""
-FINISH_MAX = 16
-"""Small files in one trip to the disk: their folder is synced once."""
-REPORT_MAX = 64
 DOWNLOADING = frozenset({Phase.WAITING, Phase.PROBING, Phase.ADDING, Phase.ACTIVE})
 """Not yet whole: these take more of the disk."""
 CONNECTION_BROKE = frozenset({"aria2-1", "aria2-2", "aria2-6"})
@@ -58,24 +52,14 @@ class Agent:
         self._reporter = reporter
         self._workshop = workshop
         self._disk = disk
-        self._closer = closer
-        self._tasks = tasks
         self._sessions: dict[str, Session] = {}
         self._next: dict[str, Assigned] = {}
-        self._results: dict[str, Placed | Verdict | None] = {}
-        self._carried: dict[str, anyio.CancelScope] = {}
-        """Sessions that a task of this process works on."""
         self._is_holding = False
         """What counts against a limit is not to run."""
         self._extents = Extents(self.lanes)
-        self._reasons: dict[str, str] = {}
-        """Why tasks are given back, where it is the disk."""
-        self._fresh: set[str] = set()
-        """Nothing is staged of them."""
-        self._unprepared: set[str] = set()
-        """Admitted, and what is staged of them is still to be looked at."""
-        self._whole: Gathering[Session] = Gathering()
-        self._placed: Gathering[Session] = Gathering()
+        self.carrier = Carrier(
+            self, reporter=reporter, closer=closer, workshop=workshop, disk=disk, extents=self._extents, tasks=tasks
+        )
         self._leaving = False
         self._begins = True
         """Whether what is held and has not begun may."""
@@ -96,6 +80,9 @@ class Agent:
     def held(self) -> tuple[Held, ...]:
         """What a heartbeat lists."""
         return tuple(Held(session.task, session.row.attempt, shown(session)) for session in self._sessions.values())
+
+    def session(self, task: str) -> Session | None:
+        return self._sessions.get(task)
 
     def tasks(self) -> frozenset[str]:
         return frozenset(self._sessions)
@@ -122,7 +109,7 @@ class Agent:
     def _take_back_waiting(self) -> None:
         """Small files that wait inside aria2 would begin whatever is said now: it gives them back."""
         for session in tuple(self._sessions.values()):
-            is_handed_over = session.phase in (Phase.ADDING, Phase.ACTIVE) and session.task not in self._carried
+            is_handed_over = session.phase in (Phase.ADDING, Phase.ACTIVE) and not self.carrier.is_carried(session.task)
             if is_handed_over and session.lane == Lane.SMALL and not session.started_at:
                 self.lanes[Lane.SMALL].remove(session.task)
 
@@ -132,9 +119,9 @@ class Agent:
         for task in tasks:
             if (session := self._sessions.get(task)) is None or session.wanted is not Wanted.RUN:
                 continue  # it ended meanwhile, or has to go for another reason
-            self._reasons[task] = reason
+            self.carrier.reason(task, reason)
             self._extents.keep(session)
-            self._put(replace(session, wanted=Wanted.GIVE_BACK))
+            self.put(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
 
     def hold(self, *, is_held: bool) -> int:
@@ -147,7 +134,7 @@ class Agent:
         for session in limited:
             if session.is_held is not is_held:
                 self._slots_changed = True
-                self._put(replace(session, is_held=is_held))
+                self.put(replace(session, is_held=is_held))
                 self._interrupt(session)
         self._pump()
         return len(limited) if is_held else 0
@@ -155,8 +142,8 @@ class Agent:
     def _interrupt(self, session: Session) -> None:
         """What is to be stopped and is not with aria2 yet does not get there."""
         if session.phase in (Phase.PROBING, Phase.ADDING) and self._is_holding:
-            if session.task in self._carried:
-                self._carried[session.task].cancel()
+            if self.carrier.is_carried(session.task):
+                self.carrier.interrupt(session.task)
             elif session.phase is Phase.ADDING:
                 self.lanes[session.lane].remove(session.task)
 
@@ -174,7 +161,7 @@ class Agent:
             if assigned is None:
                 self._next.pop(task, None)
                 if session is not None:
-                    self._put(replace(session, wanted=Wanted.DROP))
+                    self.put(replace(session, wanted=Wanted.DROP))
             elif session is None:
                 self._begin(assigned)
             elif session.row.attempt == assigned.row.attempt and session.wanted is not Wanted.DROP:
@@ -182,7 +169,7 @@ class Agent:
             else:
                 # Another attempt came back here while the last one is still being put away.
                 self._next[task] = assigned
-                self._put(replace(session, wanted=Wanted.DROP))
+                self.put(replace(session, wanted=Wanted.DROP))
         self._pump()
 
     def hear(self, news: Sequence[News]) -> None:
@@ -195,21 +182,26 @@ class Agent:
                 self._advance(replace(session, cuts=session.cuts + 1, cut_at=done), Signal.CUT)
                 continue
             if verdict is not None:
-                self._results[task] = verdict
+                self.carrier.fail(task, verdict)
                 self._extents.keep(session)
             self._advance(session, signal)
         self._pump()
 
-    def signal(self, task: str, signal: Signal, verdict: Verdict | None = None) -> None:
+    def signal(self, task: str, signal: Signal) -> None:
         """A step of a session is over."""
-        self.hear([News(task, signal, verdict)])
+        self.hear([News(task, signal)])
+
+    def over(self, session: Session) -> None:
+        """Its task has ended: no further attempt begins here."""
+        self._next.pop(session.task, None)
+        self.signal(session.task, Signal.STORED)
 
     async def leave(self) -> None:
         """Stop and give everything back; returns when it is reported."""
-        self._leaving = True
+        self._leaving = self.carrier.is_leaving = True
         for session in tuple(self._sessions.values()):
             if session.wanted in (Wanted.RUN, Wanted.PAUSE):
-                self._put(replace(session, wanted=Wanted.GIVE_BACK))
+                self.put(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
         while self._sessions:
             self._idle = anyio.Event()
@@ -220,7 +212,7 @@ class Agent:
         now = anyio.current_time()
         for session in tuple(self._sessions.values()):
             if session.phase is Phase.ACTIVE and session.started_at:
-                await self._publish_progress(session)
+                await self._reporter.progress(session, self._extents.transfer(session))
                 if now - session.started_at > KEPT_AFTER_S:
                     self._workshop.keep(session)
 
@@ -229,7 +221,7 @@ class Agent:
         if self._leaving:
             wanted = Wanted.GIVE_BACK
         is_held = self._is_holding and assigned.row.limited
-        self._put(Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted, is_held=is_held))
+        self.put(Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted, is_held=is_held))
 
     def _rewish(self, session: Session, assigned: Assigned) -> None:
         changed = rewished(session, assigned.row, assigned.sequence)
@@ -239,9 +231,9 @@ class Agent:
         if session.said_paused and changed.wanted is Wanted.RUN:
             changed = replace(changed, said_paused=False)
             self._reporter.say_resumed(changed)
-        self._put(changed)
+        self.put(changed)
 
-    def _put(self, session: Session) -> None:
+    def put(self, session: Session) -> None:
         """The session is this now: decide its next step with the next pump."""
         before = self._sessions.get(session.task)
         self._sessions[session.task] = session
@@ -292,18 +284,14 @@ class Agent:
         )
 
     def _do(self, session: Session, step: Step) -> None:
-        self._put(session)
+        self.put(session)
         match step:
             case Step.PROBE:
-                self._carry(session)
-            case Step.ADD if session.task in self._fresh and session.lane == Lane.SMALL:
-                self._hand_over(session)
+                self.carrier.probe(session)
             case Step.ADD:
-                self._unprepared.add(session.task)
-                self._carry(session)
+                self.carrier.add(session)
             case Step.GIVE_BACK:
-                self._results.pop(session.task, None)  # of a try that was stopped
-                self._carry(session)
+                self.carrier.give_back(session)
             case Step.REMOVE:
                 self.lanes[session.lane].remove(session.task)
             case Step.SAY_PAUSED:
@@ -321,164 +309,20 @@ class Agent:
             began_at = max(session.added_at, self.lanes[session.lane].looked_before)
             session = replace(session, started_at=began_at)
             self._reporter.say_started(session)
-        self._put(session)
+        self.put(session)
         match session.phase:
-            case Phase.VERIFYING if self._is_quickly_checked(session):
-                self._whole.put(session)
-            case Phase.REPORTING if isinstance(self._results.get(session.task), Placed):
-                self._placed.put(session)
-            case Phase.VERIFYING | Phase.REPORTING:
-                self._carry(session)
+            case Phase.VERIFYING:
+                self.carrier.finish(session)
+            case Phase.REPORTING:
+                self.carrier.report(session)
             case Phase.OVER:
                 self._end(session)
 
     def _end(self, session: Session) -> None:
         self._sessions.pop(session.task, None)
-        self._results.pop(session.task, None)
         self._extents.forget(session.task)
-        self._reasons.pop(session.task, None)
-        self._fresh.discard(session.task)
-        self._workshop.forget(session.task)
+        self.carrier.forget(session.task)
         for lane in self.lanes.values():
             lane.forget(session.task)
         if following := self._next.pop(session.task, None):
             self._begin(following)
-
-    def _carry(self, session: Session) -> None:
-        """See to it that somebody does what the session's phase is: a new task, unless one carries it already."""
-        if session.task not in self._carried:
-            scope = self._carried[session.task] = anyio.CancelScope()
-            self._tasks.start_soon(self._carry_interruptibly, session.task, scope)
-
-    async def _carry_interruptibly(self, task: str, scope: anyio.CancelScope) -> None:
-        with scope:
-            await self._carry_on(task)
-        if scope.cancelled_caught and (session := self._sessions.get(task)) is not None:
-            if session.phase in (Phase.PROBING, Phase.ADDING):
-                self._unprepared.discard(task)
-                self.signal(task, Signal.VANISHED)
-            else:
-                self._carry(session)  # it had come further by then
-
-    async def _carry_on(self, task: str) -> None:
-        """Do what a session's phase is, phase after phase, until that is for others to do."""
-        try:
-            while (session := self._sessions.get(task)) is not None:
-                match session.phase:
-                    case Phase.PROBING:
-                        await self._probe(session)
-                    case Phase.ADDING if task in self._unprepared:
-                        if await self._prepare(session):
-                            return
-                    case Phase.VERIFYING if not self._is_quickly_checked(session):
-                        await self._finish(session)
-                    case Phase.REPORTING if not isinstance(self._results.get(task), Placed):
-                        await self._report(session)
-                    case _:
-                        return
-        finally:
-            self._carried.pop(task, None)
-
-    async def _probe(self, session: Session) -> None:
-        looked = await self._workshop.look(session)
-        if looked.is_fresh:
-            self._fresh.add(session.task)
-        self._extents.told(session.task, looked.size)
-        if looked.lane is not None:
-            self._put(replace(self._sessions[session.task], lane=str(looked.lane)))
-        self._results[session.task] = looked.placed or looked.verdict
-        done = Signal.FOUND if looked.placed else Signal.FAILED if looked.verdict else Signal.PROBED
-        self.signal(session.task, done)
-
-    async def _prepare(self, session: Session) -> bool:
-        """Make what is staged fit to go on with and hand the task to its lane; False where disk or origin refuse."""
-        self._unprepared.discard(session.task)
-        try:
-            refused = await self._workshop.prepare(session)
-        except TimeoutError:
-            self.signal(session.task, Signal.VANISHED)  # the look at the disk finds out why
-            return False
-        except OSError as error:
-            self.signal(session.task, Signal.FAILED, disk_trouble(error))
-            return False
-        if refused is not None:
-            self.signal(session.task, Signal.FAILED, refused)
-            return False
-        if self._sessions[session.task].is_held:
-            self.signal(session.task, Signal.VANISHED)
-            return False
-        self._hand_over(session)
-        return True
-
-    def _hand_over(self, session: Session) -> None:
-        self._fresh.discard(session.task)
-        addition = self._workshop.addition(session)
-        self.lanes[session.lane].add(replace(addition, size=self._extents.size(session)))
-
-    def _is_quickly_checked(self, session: Session) -> bool:
-        """Small, and the origin need not be asked again."""
-        return session.lane == Lane.SMALL and not self._workshop.has_doubts(session)
-
-    async def _finish(self, session: Session) -> None:
-        """Check and place a file where that takes a while; others go on beside it."""
-        await self._publish_progress(session)
-        if self._workshop.has_doubts(session) and (verdict := await self._workshop.second_look(session)):
-            self._finished(session, verdict)
-            return
-        (result,) = await self._workshop.finish([(session, anyio.current_time() - session.started_at)])
-        self._finished(session, result)
-
-    async def finish_small(self) -> NoReturn:
-        """Check and place small files, as many at a time as are whole, until cancelled."""
-        while True:
-            sessions = await self._whole.take(FINISH_MAX)
-            now = anyio.current_time()
-            results = await self._workshop.finish([(session, now - session.started_at) for session in sessions])
-            for session, result in zip(sessions, results, strict=True):
-                if isinstance(result, Placed):
-                    await self._reporter.progress(session, None, whole=result.bytes)
-                self._finished(session, result)
-
-    def _finished(self, session: Session, result: Placed | Verdict) -> None:
-        if isinstance(result, Placed):
-            self._disk.placed(result.bytes)
-        self._results[session.task] = result
-        self.signal(session.task, Signal.PLACED if isinstance(result, Placed) else Signal.FAILED)
-
-    async def report_completed(self) -> NoReturn:
-        """Report whole files, as many at a time as are placed, until cancelled."""
-        while True:
-            placed = [(session, self._what_was_placed(session)) for session in await self._placed.take(REPORT_MAX)]
-            first = await self._closer.completed(placed)
-            for (session, result), was_first in zip(placed, first, strict=True):
-                if was_first:
-                    self._over(session)
-                else:
-                    self._tasks.start_soon(self._close_second, session, result)
-
-    def _what_was_placed(self, session: Session) -> Placed:
-        placed = self._results[session.task]
-        assert isinstance(placed, Placed)
-        return placed
-
-    async def _close_second(self, session: Session, placed: Placed) -> None:
-        await self._closer.came_second(session, placed)
-        self._over(session)
-
-    def _over(self, session: Session) -> None:
-        """Its task has ended: no further attempt begins here."""
-        self._next.pop(session.task, None)
-        self.signal(session.task, Signal.STORED)
-
-    async def _report(self, session: Session) -> None:
-        """Report an attempt that is over without a file."""
-        task = session.task
-        result, size = self._results.get(task), self._extents.known(task)
-        if isinstance(result, Verdict):
-            await self._closer.failed(session, result, size)
-        else:
-            await self._closer.given_back(session, self._reasons.get(task, ""), size, leaving=self._leaving)
-        self.signal(task, Signal.STORED)
-
-    async def _publish_progress(self, session: Session) -> None:
-        await self._reporter.progress(session, self._extents.transfer(session))

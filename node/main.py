@@ -119,7 +119,7 @@ async def _work(
         tasks.start_soon(reader.run)
         tasks.start_soon(Contact(lock, reader, agent).watch)
         tasks.start_soon(ShareKeeper(connection, node.id, governor).run)
-        for work in (reporter.speak, agent.finish_small, agent.report_completed):
+        for work in (reporter.speak, agent.carrier.finish_small, agent.carrier.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(
             FileService(connection, node.id, Finished(store.downloads), lambda size: disk.placed(-size)).run

@@ -191,7 +191,7 @@ class NodeMachine(Machine):
             reader = Reader(connection, self.node, assignments, agent, around.dice)
             for work in (heart.run, lock.keep, reader.run, Contact(lock, reader, agent).watch):
                 tasks.start_soon(work)
-            for work in (reporter.speak, agent.finish_small, agent.report_completed):
+            for work in (reporter.speak, agent.carrier.finish_small, agent.carrier.report_completed):
                 tasks.start_soon(work)
             await self.stop.wait()
             heart.leaving = True
@@ -223,4 +223,4 @@ class NodeMachine(Machine):
         if self.agent is None:
             return "not begun" if self.is_up else "down"
         left = [f"{held.task} {held.phase}" for held in self.agent.held()]
-        return ", ".join([*left, *(f"{task} carried" for task in self.agent._carried)])
+        return ", ".join([*left, *(f"{task} carried" for task in self.agent.carrier.carried())])
