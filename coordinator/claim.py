@@ -16,13 +16,13 @@ from coordinator.headroom import Headroom
 from coordinator.intake import ACK_WAIT_S, BATCH, take_in
 from coordinator.term import Term
 from schemas import subjects as s
+from schemas.checking import decode_request, producer_id
 from schemas.errors import RequestInvalid
 from schemas.event import QUEUE_LIMIT, Queued, Rejected
 from schemas.ids import is_owner, rejected_task_id, source_of, task_id
 from schemas.lifecycle import State
 from schemas.oddity import Oddity
 from schemas.redact import redact_uri
-from schemas.request import decode_request, producer_id
 from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from coordinator.snapshot import Stand, Task, Wanted
+from schemas.payload import Kind
 from schemas.redact import origin_of
 from schemas.request import Request
 from schemas.task import StoredRow, TaskRow, order_of
@@ -46,7 +47,7 @@ def wanted_of(request: Request) -> Wanted:
     """What all tasks with such a request want of a node."""
     resources = request.resources
     return _wanted(
-        request.uris[0].partition(":")[0],
+        _capability(request),
         request.tags,
         request.avoid_tags,
         request.prefer_tags,
@@ -56,11 +57,17 @@ def wanted_of(request: Request) -> Wanted:
 
 @lru_cache(maxsize=4096)
 def _wanted(
-    scheme: str, tags: tuple[str, ...], avoid: tuple[str, ...], prefer: tuple[str, ...], bandwidth: int
+    capability: str, tags: tuple[str, ...], avoid: tuple[str, ...], prefer: tuple[str, ...], bandwidth: int
 ) -> Wanted:
-    scheme = scheme.lower()
-    capability = "http" if scheme == "https" else scheme
     return Wanted(capability, frozenset(tags), frozenset(avoid), frozenset(prefer), bandwidth)
+
+
+def _capability(request: Request) -> str:
+    """What a node must be able to do: the protocol, or to follow a torrent or metalink."""
+    if (payload := request.payload) is not Kind.FILE:
+        return str(payload)
+    scheme = request.uris[0].partition(":")[0].lower()
+    return "http" if scheme == "https" else scheme
 
 
 def origins_of(request: Request) -> tuple[str, ...]:

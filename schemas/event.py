@@ -11,6 +11,8 @@ from schemas.request import Request
 from schemas.task import AttemptRecord, FailureClass
 
 QUEUE_LIMIT = "owner.queued"
+FILES_MAX = 1000
+"""Told in one outcome: a message must stay far below what the broker takes."""
 
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type"):
@@ -118,17 +120,45 @@ class Finished(Event, frozen=True, kw_only=True):
     """Only where `request` is withheld."""
 
 
+class StoredFile(Struct, frozen=True):
+    """One of several files that a task brought."""
+
+    path: str
+    """Relative to the node's download folder."""
+    bytes: int
+    digest: str
+    """`sha-256=<hex>`."""
+
+
+class Mirror(Struct, frozen=True, omit_defaults=True):
+    """What one of a task's addresses did for it."""
+
+    uri: str
+    """Without users, passwords and secret query values."""
+    bytes: int | None = None
+    """Received from there; None where nobody counted."""
+    problem: str = ""
+    """Why it was left out."""
+
+
 class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):
     """A whole file lies on a node."""
 
     node: str
     path: str
-    """Relative to that node's download folder."""
+    """Relative to that node's download folder: the file, or the folder where `files` lie."""
     bytes: int
+    """Of all files together."""
     digest: str
-    """`sha-256=<hex>`, computed by the node from the file it stored."""
+    """`sha-256=<hex>`, computed by the node from the file it stored; empty where there are several."""
     seconds: float
     """From the attempt's start to the whole file."""
+    files: tuple[StoredFile, ...] = ()
+    """Only where there are several: each of them, the first FILES_MAX of very many."""
+    files_cut: int = 0
+    """So many files are not told."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Only where there were several addresses."""
 
 
 class Failed(Finished, frozen=True, kw_only=True, tag="finished.failed"):
@@ -138,6 +168,8 @@ class Failed(Finished, frozen=True, kw_only=True, tag="finished.failed"):
     """How each attempt ended, newest last."""
     history_cut: int = 0
     """So many attempts before those are not told any more."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Only where there were several addresses: what each did in the last attempt."""
 
 
 class Cancelled(Finished, frozen=True, kw_only=True, tag="finished.cancelled"):

@@ -3,17 +3,13 @@
 import re
 from datetime import datetime
 from functools import lru_cache
-from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
-from schemas import codec
-from schemas.errors import RequestInvalid
-from schemas.options import ALLOWED, Value, check_options
-from schemas.sizes import parse_size
+from schemas.options import ALLOWED, Value
+from schemas.payload import Kind, is_magnet, kind_of, magnet_name
 
 REQUEST_BYTES_MAX = 512 * 1024
 """What the inbox takes; larger things (torrents, metalinks) go through the object store."""
@@ -124,6 +120,24 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
         Annotated[int, Meta(ge=-10, le=10)],
         Meta(description="From -10 to 10; higher goes first.", examples=[5]),
     ] = 0
+    kind: Annotated[
+        Kind,
+        Meta(
+            description="What the addresses lead to: `file`, `torrent` or `metalink`; `auto` goes by their ending.",
+            examples=["file"],
+        ),
+    ] = Kind.AUTO
+    torrent: Annotated[
+        str | None,
+        Meta(
+            description="A torrent itself, as base64, or `object:<name>`; `uris` are its web seeds then.",
+            examples=["object:debian.torrent"],
+        ),
+    ] = None
+    metalink: Annotated[
+        str | None,
+        Meta(description="A metalink itself, as base64, or `object:<name>`.", examples=["object:debian.meta4"]),
+    ] = None
     checksum: Annotated[
         str | None,
         Meta(
@@ -175,7 +189,16 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def title(self) -> str:
         """What to call this download before its file has a name."""
-        return self.name or self.out or file_name(self.uris[0]) if self.uris else self.name or "?"
+        return self.name or self.out or (file_name(self.uris[0]) if self.uris else f"{self.payload}")
+
+    @property
+    def payload(self) -> Kind:
+        """What is downloaded: never `auto`."""
+        if self.torrent is not None:
+            return Kind.TORRENT
+        if self.metalink is not None:
+            return Kind.METALINK
+        return kind_of(self.uris[0]) if self.kind is Kind.AUTO and self.uris else self.kind
 
     @property
     def is_noop(self) -> bool:
@@ -187,153 +210,11 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.size if isinstance(self.size, int) else None
 
 
-def decode_request(body: bytes) -> Request:
-    """Decode and check a request as published. Raises RequestInvalid, which says what to mend."""
-    try:
-        request = codec.decode(body, Request)
-    except msgspec.ValidationError as error:
-        where, what = codec.explain(error)
-        raise RequestInvalid(where, _friendly(where, what)) from error
-    except RecursionError as error:
-        raise RequestInvalid("", f"nested too deeply; publish an object such as {_EXAMPLE}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestInvalid("", f"not JSON ({error}); publish an object such as {_EXAMPLE}") from error
-    return normalise(request)
-
-
-_UNPRINTABLE = re.compile(r"[\s\x00-\x1f]")
-_EXAMPLE = '{"uris": ["https://example.org/file"]}'
-_ADDRESS = "write it as https://host/path"
-_MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
-_WHOLLY = {
-    "priority": "must be a whole number from -10 to 10",
-    "not_before": _MOMENT,
-    "deadline": _MOMENT,
-}
-"""What to say of a field, whatever was wrong with it."""
-_TAG = "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit"
-_PATTERNS = {
-    "tags": _TAG,
-    "avoid_tags": _TAG,
-    "prefer_tags": _TAG,
-    "labels": "a label's name is 1 to 64 letters, digits and any of _./- and begins with a letter or digit",
-    "headers": "a header's name is made of letters, digits and !#$%&'*+.^_|~- and its value is one line",
-}
-"""What a pattern wants, in words."""
-
-
-def producer_id(body: bytes) -> str | None:
-    """The producer's id in a body that may be invalid otherwise; None when it can't be read."""
-    try:
-        loose: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    found = loose.get("id") if isinstance(loose, dict) else None
-    return found if isinstance(found, str) and found else None
-
-
-def normalise(request: Request) -> Request:
-    """Check what types can't say and bring the request into its one stored form. Raises RequestInvalid."""
-    uris = ((request.uri,) if request.uri is not None else ()) + request.uris
-    uris = tuple(dict.fromkeys(uris))
-    if not uris:
-        raise RequestInvalid("uris", f"at least one address is needed, for example {_EXAMPLE}")
-    if len(uris) > URIS_MAX:
-        raise RequestInvalid("uris", f"at most {URIS_MAX} mirrors, not {len(uris)}")
-    if len(uris) > 1 and any(uri.startswith(f"{NOOP}:") for uri in uris):
-        raise RequestInvalid("uris", f"{NOOP}: stands alone")
-    for index, uri in enumerate(uris):
-        _check_uri(f"uris[{index}]", uri)
-    try:
-        size = None if request.size is None else parse_size(request.size)
-    except ValueError as error:
-        raise RequestInvalid("size", str(error)) from error
-    resources = _checked_resources(request.resources)
-    for wish in ("tags", "avoid_tags", "prefer_tags"):
-        if len(getattr(request, wish)) > TAGS_MAX:
-            raise RequestInvalid(wish, f"at most {TAGS_MAX} tags, not {len(getattr(request, wish))}")
-    if contrary := set(request.tags) & set(request.avoid_tags):
-        raise RequestInvalid("avoid_tags", f"{min(contrary)!r} is among the tags that a node must have, too")
-    if sum(len(name.encode()) + len(value.encode()) for name, value in request.labels.items()) > LABELS_BYTES_MAX:
-        raise RequestInvalid("labels", f"more than {LABELS_BYTES_MAX} bytes in all; keep notes of that size elsewhere")
-    _check_path("out", request.out)
-    _check_path("dir", request.dir)
-    _check_checksum(request.checksum)
-    checked = check_options(request.options)
-    return msgspec.structs.replace(request, uri=None, uris=uris, size=size, resources=resources, options=dict(checked))
-
-
-def _checked_resources(asked: Resources | None) -> Resources | None:
-    if asked is None:
-        return None
-    parsed: dict[str, int | None] = {}
-    for name in ("disk", "bandwidth"):
-        value = getattr(asked, name)
-        try:
-            parsed[name] = None if value is None else parse_size(value)
-        except ValueError as error:
-            raise RequestInvalid(f"resources.{name}", str(error)) from error
-    return Resources(**parsed) if any(parsed.values()) else None
-
-
-def _check_uri(where: str, uri: str) -> None:
-    if len(uri) > URI_CHARS_MAX:
-        raise RequestInvalid(where, f"longer than {URI_CHARS_MAX} characters")
-    if _UNPRINTABLE.search(uri):
-        raise RequestInvalid(where, "has white space or control characters; percent-encode them")
-    try:
-        parts = urlsplit(uri)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        # The error quotes what lies before the host: perhaps a password.
-        raise RequestInvalid(where, f"not an address; {_ADDRESS}") from error
-    if parts.scheme == NOOP:
-        return
-    if parts.scheme.lower() not in SCHEMES:
-        named = parts.scheme or "none"
-        raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)}")
-    if not host:
-        raise RequestInvalid(where, f"has no host; {_ADDRESS}")
-
-
-def _check_path(where: str, path: str | None) -> None:
-    if path is None:
-        return
-    parts = PurePosixPath(path).parts
-    if not parts or (path.endswith("/") and where == "out"):
-        raise RequestInvalid(where, "must name a file or folder")
-    if path.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:", path):
-        raise RequestInvalid(where, f"must be relative to the download folder, not {path!r}")
-    if ".." in parts or ".." in path.split("\\"):
-        raise RequestInvalid(where, f"must not leave the download folder with '..': {path!r}")
-    if parts[0] == STAGING_NAME:
-        raise RequestInvalid(where, f"{STAGING_NAME!r} is kept for unfinished downloads")
-    if any(ord(ch) < 32 for ch in path) or len(path) > 1024 or any(len(p.encode()) > 255 for p in parts):
-        raise RequestInvalid(where, "has control characters or is too long for a file system")
-
-
-def _check_checksum(checksum: str | None) -> None:
-    if checksum is None:
-        return
-    kind, _, digest = checksum.partition("=")
-    if kind not in DIGEST_HEX:
-        raise RequestInvalid("checksum", f"must be <type>=<hex> with a type of {', '.join(DIGEST_HEX)}")
-    if not re.fullmatch(rf"[0-9a-fA-F]{{{DIGEST_HEX[kind]}}}", digest):
-        raise RequestInvalid("checksum", f"{kind} has {DIGEST_HEX[kind]} hex digits, not {digest!r}")
-
-
 @lru_cache(maxsize=4096)
 def file_name(uri: str) -> str:
     """The file name an address suggests; 'index' where it names none."""
+    if is_magnet(uri):
+        return re.sub(r"[\x00-\x1f/\\]", "_", magnet_name(uri)).strip(". ")[:200] or "magnet"
     last = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
     cleaned = re.sub(r"[\x00-\x1f/\\]", "_", last).strip()
     return cleaned.encode()[:200].decode(errors="ignore") if cleaned not in {"", ".", "..", STAGING_NAME} else "index"
-
-
-def _friendly(where: str, what: str) -> str:
-    field = re.split(r"[.\[]", where)[0]
-    if field in _WHOLLY:
-        return _WHOLLY[field]
-    if "matching regex" in what and field in _PATTERNS:
-        return _PATTERNS[field]
-    return what[:1].lower() + what[1:]

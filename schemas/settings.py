@@ -66,7 +66,13 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     id: NodeId = "node-1"
     tags: tuple[NodeTag, ...] = ()
     slots: Annotated[int, Meta(ge=1, le=256)] = 8
-    capabilities: tuple[Literal["http", "ftp", "sftp"], ...] = ("http", "ftp", "sftp")
+    capabilities: tuple[Literal["http", "ftp", "sftp", "torrent", "metalink"], ...] = (
+        "http",
+        "ftp",
+        "sftp",
+        "torrent",
+        "metalink",
+    )
     """What it takes; leave out what it shall not."""
     bandwidth: Size = 0
     """Bytes a second that this machine's line has; 0: not said, so that nothing is planned by it."""

@@ -19,13 +19,14 @@ from broker.listen import Heard, listening
 from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
+from schemas.checking import decode_request
 from schemas.control import ErrorReply, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Progress
 from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, is_owner, rejected_task_id, source_of, task_id
-from schemas.request import REQUEST_BYTES_MAX, Request, decode_request
+from schemas.request import REQUEST_BYTES_MAX, Request
 
 log = structlog.get_logger()
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from schemas import codec
+from schemas.checking import decode_request
 from schemas.errors import DowndraftError, RequestInvalid
 from schemas.options import ALLOWED, SECRET
-from schemas.request import REQUEST_BYTES_MAX, Request, decode_request
+from schemas.request import REQUEST_BYTES_MAX, Request
 
 LINE_BYTES_MAX = REQUEST_BYTES_MAX
 """A longer line could not become a request."""

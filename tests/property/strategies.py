@@ -75,6 +75,9 @@ _fields = {
     "where": words,
     "submitted": st.none() | moments,
     "position": st.none() | st.integers(0, 1_000_000),
+    "files": st.lists(st.builds(ev.StoredFile, words, sizes, words), max_size=3).map(tuple),
+    "files_cut": st.integers(0, 1000),
+    "mirrors": st.lists(st.builds(ev.Mirror, words, st.none() | sizes, words), max_size=3).map(tuple),
 }
 """A strategy for each name an event's field may have: a new field without one fails loudly."""
 

@@ -10,9 +10,10 @@ import pytest
 import typer
 
 from coordinator.strategies import BUILT_IN
+from schemas.checking import decode_request
 from schemas.event import KINDS
 from schemas.policy import OriginPolicy, OwnerPolicy, Policy, decode_policy
-from schemas.request import Request, decode_request
+from schemas.request import Request
 from schemas.settings import Settings, names
 from tests.harness.examples import commands
 from tools.cli import app

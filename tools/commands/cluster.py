@@ -157,7 +157,9 @@ def node(
     ] = None,
     capability: Annotated[
         list[str] | None,
-        typer.Option("--capability", help="Take only this: http, ftp or sftp. Repeatable; default: all."),
+        typer.Option(
+            "--capability", help="Take only this: http, ftp, sftp, torrent, metalink. Repeatable; default: all."
+        ),
     ] = None,
     allow_net: Annotated[
         list[str] | None,

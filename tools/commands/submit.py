@@ -110,7 +110,7 @@ def submit(
 
 def _submit_one(fields: dict[str, Any], server: str | None, creds: str | None, dry_run: bool, **how: Any) -> None:
     from schemas import codec
-    from schemas.request import decode_request
+    from schemas.checking import decode_request
     from tools.submitting import submit_one
 
     request = decode_request(codec.encode(fields))

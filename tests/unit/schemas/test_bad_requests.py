@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
+from schemas.checking import decode_request
 from schemas.errors import RequestInvalid
 from schemas.options import ALLOWED
-from schemas.request import DIGEST_HEX, SCHEMES, URIS_MAX, decode_request
+from schemas.payload import INLINE_BYTES_MAX
+from schemas.request import DIGEST_HEX, SCHEMES, URIS_MAX
 
+USED = f"{', '.join(SCHEMES)} or magnet"
+MAGNET = f"magnet:?xt=urn:btih:{'a' * 40}"
 EXAMPLE = '{"uris": ["https://example.org/file"]}'
 ADDRESS = "write it as https://host/path"
 RELATIVE = "must be relative to the download folder, not"
@@ -41,9 +45,38 @@ def refusal(body: bytes) -> str:
             {"uris": [f"https://a.example/{n}" for n in range(URIS_MAX + 1)]},
             f"uris: at most {URIS_MAX} mirrors, not {URIS_MAX + 1}",
         ),
-        ({"uris": ["file:///etc/passwd"]}, f"uris[0]: scheme 'file' is not allowed; use {', '.join(SCHEMES)}"),
-        ({"uris": ["magnet:?xt=1"]}, f"uris[0]: scheme 'magnet' is not allowed; use {', '.join(SCHEMES)}"),
-        ({"uris": ["a.example/f"]}, f"uris[0]: scheme 'none' is not allowed; use {', '.join(SCHEMES)}"),
+        (
+            {"uris": ["file:///etc/passwd"]},
+            f"uris[0]: scheme 'file' is not allowed; use {USED}",
+        ),
+        (
+            {"uris": ["magnet:?xt=1"]},
+            "uris[0]: this magnet link has no xt=urn:btih:<info hash>, which names the torrent",
+        ),
+        ({"uris": [MAGNET, "https://a.example/f"]}, "uris: a magnet link stands alone"),
+        ({"uris": [MAGNET], "kind": "file"}, "kind: a magnet link is always a torrent"),
+        ({"uris": ["ftp://a.example/f.torrent"]}, "uris: a torrent is fetched by http or https only"),
+        ({"torrent": "AA==", "metalink": "AA=="}, "metalink: a request has a torrent or a metalink, not both"),
+        ({"torrent": "AA==", "kind": "file"}, "kind: must be 'torrent', or be left out, where there is a torrent"),
+        ({"torrent": "A"}, "torrent: must be base64, or object:<name>"),
+        ({"torrent": ""}, "torrent: is empty"),
+        (
+            {"torrent": "A" * (INLINE_BYTES_MAX * 4 // 3 + 8)},
+            f"torrent: more than {INLINE_BYTES_MAX} bytes; put it into the object store, as `downdraft submit` does",
+        ),
+        (
+            {"torrent": "object:../x"},
+            "torrent: 'object:../x' names no object: letters, digits, '.', '_' and '-', at most 128",
+        ),
+        (
+            {"metalink": "AA==", "uris": ["https://a.example/f"]},
+            "uris: a metalink names its addresses itself; leave them out",
+        ),
+        (
+            {"uris": ["https://a.example/f.torrent"], "checksum": "md5=" + "0" * 32},
+            "checksum: a torrent has digests of its own for what it leads to",
+        ),
+        ({"uris": ["a.example/f"]}, f"uris[0]: scheme 'none' is not allowed; use {USED}"),
         ({"uris": ["https:///f"]}, f"uris[0]: has no host; {ADDRESS}"),
         ({"uris": ["https://u:p/w@a.example/"]}, f"uris[0]: not an address; {ADDRESS}"),
         ({"uris": ["https://[::1/f"]}, f"uris[0]: not an address; {ADDRESS}"),
@@ -52,7 +85,10 @@ def refusal(body: bytes) -> str:
             {"uris": ["https://a.example/a b"]},
             "uris[0]: has white space or control characters; percent-encode them",
         ),
-        ({"uris": ["https://a.example/f", "x:"]}, f"uris[1]: scheme 'x' is not allowed; use {', '.join(SCHEMES)}"),
+        (
+            {"uris": ["https://a.example/f", "x:"]},
+            f"uris[1]: scheme 'x' is not allowed; use {USED}",
+        ),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused(fields: dict[str, Any], message: str) -> None:

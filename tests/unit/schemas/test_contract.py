@@ -9,12 +9,12 @@ import jsonschema
 import pytest
 
 from schemas import codec, contract
+from schemas.checking import decode_request
 from schemas.contract import CONTROL, EVENTS, FILES, PAYLOADS, json_schema
 from schemas.control import VERBS, NodesReply, NodeView
 from schemas.errors import RequestInvalid
 from schemas.event import KINDS, Assigned, Completed, Event
 from schemas.heartbeat import Held, Progress
-from schemas.request import decode_request
 from tests.examples import NOON, TASK, a_failure, a_heartbeat, a_release, a_request, a_row
 
 REQUESTS_PAGE = Path(__file__).parents[3] / "docs" / "requests.md"
