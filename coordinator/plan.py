@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from coordinator.candidates import Candidates
+from coordinator.candidates import size_class
+from coordinator.cells import Kind, Waiting
+from coordinator.circles import Circle, Circles
 from coordinator.gates import Gate
 from coordinator.origins import Origins
-from coordinator.pending import Kind, Pending, Waiting
-from coordinator.shapes import Fleet, size_class
-from coordinator.snapshot import NodeFacts, NodeState, Placement, Stand, Task, Wanted
+from coordinator.pending import Pending
+from coordinator.roster import Roster
+from coordinator.snapshot import NodeFacts, NodeState, Placement, Stand, Task
 from coordinator.speeds import Speeds
 from coordinator.strategies import LEAST_LOADED, Strategy, StrategyFailed
 from coordinator.turns import Turns
@@ -25,8 +27,6 @@ waits for ever behind what is always more urgent."""
 LOOKS_PER_PLACEMENT = 20
 LOOKS_MIN = 2_000
 """A plan ends after so many looks at tasks that can't be placed: others have to work, too. The next goes on."""
-BUILT_MAX = 256
-"""Classes whose nodes are kept in order; of more, those least lately used are made anew when their turn comes."""
 
 
 @dataclass
@@ -49,10 +49,8 @@ class Planner:
         self.pending = Pending(self.turns)
         self.running: Counter[str] = Counter()
         """Tasks at nodes or on their way there, by owner."""
-        self._fleet = Fleet(strategy, self.speeds)
-        self._candidates: dict[tuple[Wanted, int], Candidates] = {}
-        self._built: dict[Candidates, None] = {}
-        """In the order of their use."""
+        self._roster = Roster(strategy, self.speeds)
+        self._circles = Circles(self._roster)
         self._stands: dict[str, Stand] = {}
         self._at: Counter[str] = Counter()
         """Tasks at each node, heard of or not."""
@@ -64,22 +62,22 @@ class Planner:
         """Why the policy's strategy is not followed; empty where it is."""
 
     def __repr__(self) -> str:
-        return f"<Planner {self.pending!r}, {len(self._stands)} at {len(self._fleet.nodes)} nodes>"
+        return f"<Planner {self.pending!r}, {len(self._stands)} at {len(self._roster.nodes)} nodes>"
 
     @property
     def nodes(self) -> Iterable[NodeState]:
-        return self._fleet.nodes.values()
+        return self._roster.nodes.values()
 
     def node(self, name: str) -> NodeState | None:
-        return self._fleet.nodes.get(name)
+        return self._roster.nodes.get(name)
 
     def in_group(self, node: NodeState) -> int:
         """Tasks at the nodes that a spreading strategy takes together with this one."""
-        return self._fleet.in_group[self._fleet.group_of(node.facts)] if self.strategy.spread_tag else 0
+        return self._roster.in_group[self._roster.group_of(node.facts)] if self.strategy.spread_tag else 0
 
     @property
     def strategy(self) -> Strategy:
-        return self._fleet.strategy
+        return self._roster.strategy
 
     def assigned(self, node: str) -> int:
         """Tasks that stand at a node or are on their way there."""
@@ -100,33 +98,32 @@ class Planner:
             self._open(gate)
         for owner in self.pending.owners():
             self._look_at_owner(owner)
-        self._fleet.follow(strategy)
-        for candidates in tuple(self._built):
-            self._forget(candidates)
+        self._roster.follow(strategy)
+        for circle in tuple(self._circles):
+            self._forget(circle)
 
     def set_node(self, facts: NodeFacts) -> None:
         """A node is there, or is not what it was."""
-        fleet, name = self._fleet, facts.node
-        known = fleet.nodes.get(name)
+        roster, name = self._roster, facts.node
+        known = roster.nodes.get(name)
         state = NodeState(
             facts, self._at[name], facts.disk_left, self._bandwidth_at[name], known.turn if known is not None else 0
         )
         if known is not None:
-            fleet.in_group[fleet.group_of(known.facts)] -= known.assigned
-        fleet.in_group[fleet.group_of(facts)] += state.assigned
+            roster.in_group[roster.group_of(known.facts)] -= known.assigned
+        roster.in_group[roster.group_of(facts)] += state.assigned
         self._put(state)
-        if (shape := fleet.settle(name)) is not None:
-            for candidates in self._built:
-                candidates.consider(shape)
+        if (shape := roster.settle(name)) is not None:
+            self._circles.consider(shape)
         self._rose(name)
 
     def drop_node(self, name: str) -> None:
         """Nothing can be placed there any more; what stands there still counts."""
-        if (node := self._fleet.nodes.get(name)) is not None:
-            self._fleet.in_group[self._fleet.group_of(node.facts)] -= node.assigned
-            self._fleet.unsettle(name)
+        if (node := self._roster.nodes.get(name)) is not None:
+            self._roster.in_group[self._roster.group_of(node.facts)] -= node.assigned
+            self._roster.unsettle(name)
             self._roomy.discard(name)
-            del self._fleet.nodes[name]
+            del self._roster.nodes[name]
 
     def add(self, task: Task) -> None:
         """A task waits, or waits otherwise than before."""
@@ -164,19 +161,19 @@ class Planner:
         for gate in self.origins.give(stand.origins):
             self._open(gate)
         self._look_at_owner(stand.owner)
-        if (node := self._fleet.nodes.get(name)) is not None:
+        if (node := self._roster.nodes.get(name)) is not None:
             used = self._bandwidth_at[name]
             self._put(NodeState(node.facts, node.assigned - 1, node.disk_left, used, node.turn))
-            if self._fleet.strategy.spread_tag:
-                group = self._fleet.group_of(node.facts)
-                self._fleet.in_group[group] -= 1
-                for candidates in self._built:
-                    candidates.group_fell(group)
+            if self._roster.strategy.spread_tag:
+                group = self._roster.group_of(node.facts)
+                self._roster.in_group[group] -= 1
+                for circle in self._circles:
+                    circle.group_fell(group)
             self._rose(name)
 
     def measured(self, node: str, origin: str, size: int, seconds: float) -> None:
         """A download from an origin took so long on a node."""
-        if self.speeds.measured(node, origin, size, seconds) and self.strategy.by_origin and node in self._fleet.nodes:
+        if self.speeds.measured(node, origin, size, seconds) and self.strategy.by_origin and node in self._roster.nodes:
             self._rose(node)
 
     def cool(self, origin: str, until: float) -> None:
@@ -217,7 +214,8 @@ class Planner:
             self.pending.park(cell, gate)
             return None
         candidates = cell.candidates
-        self._use(candidates)
+        circle = candidates.circle
+        self._use(circle)
         node = candidates.choose(waiting)
         if node is None:
             if candidates.set_aside(waiting):
@@ -230,7 +228,7 @@ class Planner:
         owner, wanted = cell.owner.name, cell.kind.wanted
         self.pending.discard(waiting.task)
         stand = Stand(node.node, owner, waiting.origins, wanted.bandwidth)
-        why = self._why(node, candidates)
+        why = self._why(node, circle)
         self.turns.served(owner)
         self._stands[waiting.task] = stand
         self._count(stand, waiting.size)
@@ -260,19 +258,14 @@ class Planner:
 
     def _enqueue(self, task: Task) -> None:
         special = self.origins.special(task.origins)
-        key = (task.wanted, size_class(task.size))
-        candidates = self._candidates.get(key)
-        if candidates is None:
-            self._sweep()
-            wanted = task.wanted
-            for shape in self._fleet.mention(wanted.tags | wanted.avoid_tags | wanted.prefer_tags):
-                for others in self._built:
-                    others.consider(shape)
-            candidates = self._candidates[key] = Candidates(self._fleet, *key)
-        self.pending.add(task, Kind(*key, special), candidates, tuple(map(self.origins.gate, special)))
+        if self._circles.is_crowded():
+            self._circles.keep(cell.kind.wanted for cell in self.pending.cells())
+        kind = Kind(task.wanted, size_class(task.size), special)
+        candidates = self._circles.of(task.wanted).of_size(kind.size_class)
+        self.pending.add(task, kind, candidates, tuple(map(self.origins.gate, special)))
 
-    def _why(self, node: NodeState, candidates: Candidates) -> str:
-        able = candidates.count
+    def _why(self, node: NodeState, circle: Circle) -> str:
+        able = circle.count
         among = "the only node that can" if able == 1 else f"{self.strategy.says} of {able} nodes that can"
         if node.is_busy:
             return f"{among}: its {node.slots} slots are in use, this waits next in line"
@@ -287,20 +280,20 @@ class Planner:
             self._bandwidth_at[name] += stand.bandwidth
         self.origins.take(stand.origins)
         self._look_at_owner(stand.owner)
-        node = self._fleet.nodes.get(name)
+        node = self._roster.nodes.get(name)
         if node is None:
             return
         used = self._bandwidth_at[name]
         self._put(NodeState(node.facts, node.assigned + 1, node.disk_left - size, used, self._placed))
-        if (shape := self._fleet.shape_of(name)) is not None:
+        if (shape := self._roster.shape_of(name)) is not None:
             shape.version += 1
         if self.strategy.spread_tag:
-            self._fleet.in_group[self._fleet.group_of(node.facts)] += 1
+            self._roster.in_group[self._roster.group_of(node.facts)] += 1
         if not self.strategy.worsens:
             self._rose(name)
 
     def _put(self, node: NodeState) -> None:
-        self._fleet.nodes[node.facts.node] = node
+        self._roster.nodes[node.facts.node] = node
         if node.facts.limit > node.assigned and not node.facts.excluded:
             self._roomy.add(node.facts.node)
         else:
@@ -308,10 +301,10 @@ class Planner:
 
     def _rose(self, name: str) -> None:
         """A node can take more than before, or is better liked."""
-        shape = self._fleet.shape_of(name)
+        shape = self._roster.shape_of(name)
         if shape is None or name not in self._roomy:
             return
-        node = self._fleet.nodes[name]
+        node = self._roster.nodes[name]
         shape.rose(name)
         for candidates in tuple(shape.watchers):
             if candidates.could_have(node):
@@ -324,36 +317,19 @@ class Planner:
     def _open(self, gate: Gate) -> None:
         self.pending.unpark(gate.open())
 
-    def _use(self, candidates: Candidates) -> None:
+    def _use(self, circle: Circle) -> None:
         """Have its nodes in order, at the cost of those least lately used."""
-        if candidates.is_built:
-            if next(reversed(self._built)) is not candidates:
-                del self._built[candidates]
-                self._built[candidates] = None
-            return
-        if len(self._built) >= BUILT_MAX:
-            self._forget(next(iter(self._built)))
-        candidates.build()
-        self._built[candidates] = None
+        self._circles.use(circle)
+        if (other := self._circles.crowded_out()) is not None:
+            self._forget(other)
 
-    def _forget(self, candidates: Candidates) -> None:
-        """Nobody tells it of changes from now on, so that it can't stay closed either."""
-        del self._built[candidates]
-        candidates.forget()
-        for waiting in candidates.all_set_aside():
-            self.pending.put_back(waiting)
-        self._open(candidates)
-
-    def _sweep(self) -> None:
-        """Drop the classes that nobody waits in."""
-        if len(self._candidates) < 2 * BUILT_MAX or len(self._candidates) & (len(self._candidates) - 1):
-            return
-        used = {(cell.kind.wanted, cell.kind.size_class) for cell in self.pending.cells()}
-        for key, candidates in tuple(self._candidates.items()):
-            if key not in used:
-                if candidates.is_built:
-                    del self._built[candidates]
-                del self._candidates[key]
+    def _forget(self, circle: Circle) -> None:
+        """Nobody tells it of changes from now on, so that its candidates can't stay closed either."""
+        self._circles.forget(circle)
+        for candidates in circle.sizes.values():
+            for waiting in candidates.all_set_aside():
+                self.pending.put_back(waiting)
+            self._open(candidates)
 
     def _look_at_owner(self, owner: str) -> None:
         if not self.policy.owners and not self.pending.has_held_owners:

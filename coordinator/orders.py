@@ -1,0 +1,50 @@
+"""The shapes that could take a class of tasks, by the best node of each. Pure.
+
+Being given a task makes a node's score worse with most strategies, and nothing is done about it until the node comes to
+the top. What makes a score better is told to each order that has looked at the node's shape since.
+"""
+
+from coordinator.lazyheap import Key, LazyHeap
+from coordinator.roster import Roster
+from coordinator.shapes import By, Shape
+from coordinator.snapshot import NodeState
+
+
+class Order:
+    """The shapes of a circle by their best nodes."""
+
+    def __init__(self, roster: Roster, prefer_tags: frozenset[str], by: By, changed: set[Shape]) -> None:
+        self.by = by
+        self.changed = changed
+        """Those that may be better than they stand here."""
+        self._roster = roster
+        self._prefer_tags = prefer_tags
+        self._shapes: LazyHeap[Shape] = LazyHeap()
+
+    def __repr__(self) -> str:
+        return f"<Order of {len(self._shapes)} shapes by {self.by}>"
+
+    def first(self) -> tuple[Shape, NodeState] | None:
+        """The best node with room, and its shape; it stays where it is."""
+        if self.changed:
+            for shape in self.changed:
+                shape.listeners.append(self)
+                if (key := self._key(shape)) is not None:
+                    self._shapes.offer(shape, key)
+            self.changed.clear()
+        found = self._shapes.first(self._key)
+        if found is None:
+            return None
+        best = found[1].first(self.by)
+        assert best is not None
+        return found[1], self._roster.nodes[best[1]]
+
+    def _key(self, shape: Shape) -> Key | None:
+        """A free slot first, then what is preferred, then where the group has least, then the best node's own key."""
+        best = shape.first(self.by)
+        if best is None:
+            return None
+        key = best[0]
+        prefer_tags = self._prefer_tags
+        unpreferred = len(prefer_tags - shape.tags) if prefer_tags else 0
+        return (key[0], unpreferred, self._roster.in_group[shape.group], key)
