@@ -71,7 +71,7 @@ class Waiting(Struct, frozen=True, order=True, gc=False):
 class OwnerQueue:
     """One owner's cells."""
 
-    __slots__ = ("best", "cells", "count", "name", "oldest")
+    __slots__ = ("best", "cells", "count", "first", "name", "oldest")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -80,6 +80,8 @@ class OwnerQueue:
         """By priority, then order."""
         self.oldest: LazyHeap[Cell] = LazyHeap()
         """By order alone."""
+        self.first: Waiting | None = None
+        """Of the cells that are not parked the task that goes first, where that is known."""
         self.count = 0
 
     def __repr__(self) -> str:

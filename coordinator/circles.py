@@ -139,18 +139,14 @@ class Circles:
         for circle in self._built:
             circle.consider(shape)
 
-    def use(self, circle: Circle) -> None:
-        """Have its nodes in order, at the cost of those of another: see `crowded_out`."""
+    def use(self, circle: Circle) -> Circle | None:
+        """Have its nodes in order. Where these are too many, the one least lately used: it has to be forgotten."""
         if circle.is_built:
-            if next(reversed(self._built)) is not circle:
-                del self._built[circle]
-                self._built[circle] = None
-            return
+            del self._built[circle]
+            self._built[circle] = None
+            return None
         circle.build()
         self._built[circle] = None
-
-    def crowded_out(self) -> Circle | None:
-        """The one least lately used where there are too many."""
         return next(iter(self._built)) if len(self._built) > BUILT_MAX else None
 
     def forget(self, circle: Circle) -> None:

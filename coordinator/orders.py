@@ -35,9 +35,8 @@ class Order:
         found = self._shapes.first(self._key)
         if found is None:
             return None
-        best = found[1].first(self.by)
-        assert best is not None
-        return found[1], self._roster.nodes[best[1]]
+        key, shape = found
+        return shape, self._roster.nodes[key[-1][-1]]
 
     def _key(self, shape: Shape) -> Key | None:
         """A free slot first, then what is preferred, then where the group has least, then the best node's own key."""

@@ -80,7 +80,8 @@ class Origins:
         """A task of these stands at a node from now on."""
         for origin in set(origins) if len(origins) > 1 else origins:
             self._running[origin] += 1
-            self._look(origin)
+            if self.has_limits:
+                self._look(origin)
 
     def give(self, origins: tuple[str, ...]) -> Iterator[Gate]:
         """It does no more; the gates that may be opened by that."""
@@ -88,7 +89,8 @@ class Origins:
             self._running[origin] -= 1
             if self._running[origin] <= 0:
                 del self._running[origin]
-            yield from self._look(origin)
+            if self.has_limits:
+                yield from self._look(origin)
 
     def cool(self, origin: str, until: float) -> None:
         """Begin nothing from an origin before `until`."""

@@ -82,7 +82,7 @@ class Pending:
 
     def lift(self, waiting: Waiting) -> None:
         """Take the first of its priority out of the order; it waits on until it is put back."""
-        waiting.cell.head = None
+        waiting.cell.head = waiting.cell.owner.first = None
         lifted = heapq.heappop(waiting.cell.by_priority[waiting.priority])
         assert lifted is waiting, "only the first is lifted"
 
@@ -110,6 +110,8 @@ class Pending:
         cell, owner = waiting.cell, waiting.cell.owner
         if cell.head is waiting:
             cell.head = None
+        if owner.first is waiting:
+            owner.first = None
         cell.count -= 1
         owner.count -= 1
         if cell.count == 0:
@@ -137,6 +139,7 @@ class Pending:
         """Nothing of it can be placed before a gate opens."""
         if not cell.is_parked:
             cell.is_parked = True
+            cell.owner.first = None
             cell.owner.best.drop(cell)
             cell.owner.oldest.drop(cell)
             gate.hold(cell)
@@ -162,11 +165,11 @@ class Pending:
         if by_age:
             first = owner.oldest.first(self._oldest_key)
             return self._oldest(first[1]) if first is not None else None
-        first = owner.best.first(self._best_key)
-        return self._head(first[1]) if first is not None else None
+        return self._first(owner)
 
     def _offer(self, cell: Cell) -> None:
         owner = cell.owner
+        owner.first = None
         if (key := self._best_key(cell)) is not None:
             owner.best.offer(cell, key)
         if (key := self._oldest_key(cell)) is not None:
@@ -192,14 +195,20 @@ class Pending:
         owner = self._owners.get(name)
         if owner is None or name in self._held_owners:
             return None
-        first = owner.best.first(self._best_key)
-        return (first[0][0], self._turns.of(name), name) if first is not None else None
+        first = owner.first or self._first(owner)
+        return (-first.priority, self._turns.of(name), name) if first is not None else None
 
     def _turn_key(self, name: str) -> Key | None:
         owner = self._owners.get(name)
-        if owner is None or name in self._held_owners or owner.oldest.first(self._oldest_key) is None:
+        if owner is None or name in self._held_owners or self._first(owner) is None:
             return None
         return (self._turns.of(name), name)
+
+    def _first(self, owner: OwnerQueue) -> Waiting | None:
+        """What goes first of an owner's cells that are not parked."""
+        if owner.first is None and (found := owner.best.first(self._best_key)) is not None:
+            owner.first = self._head(found[1])
+        return owner.first
 
     def _best_key(self, cell: Cell) -> Key | None:
         found = self._head(cell)

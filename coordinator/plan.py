@@ -215,7 +215,8 @@ class Planner:
             return None
         candidates = cell.candidates
         circle = candidates.circle
-        self._use(circle)
+        if (crowded_out := self._circles.use(circle)) is not None:
+            self._forget(crowded_out)
         node = candidates.choose(waiting)
         if node is None:
             if candidates.set_aside(waiting):
@@ -283,7 +284,7 @@ class Planner:
         node = self._roster.nodes.get(name)
         if node is None:
             return
-        used = self._bandwidth_at[name]
+        used = self._bandwidth_at[name] if stand.bandwidth else node.bandwidth_used
         self._put(NodeState(node.facts, node.assigned + 1, node.disk_left - size, used, self._placed))
         if (shape := self._roster.shape_of(name)) is not None:
             shape.version += 1
@@ -316,12 +317,6 @@ class Planner:
 
     def _open(self, gate: Gate) -> None:
         self.pending.unpark(gate.open())
-
-    def _use(self, circle: Circle) -> None:
-        """Have its nodes in order, at the cost of those least lately used."""
-        self._circles.use(circle)
-        if (other := self._circles.crowded_out()) is not None:
-            self._forget(other)
 
     def _forget(self, circle: Circle) -> None:
         """Nobody tells it of changes from now on, so that its candidates can't stay closed either."""
