@@ -43,6 +43,10 @@ class Cell:
         self.head: Waiting | None = None
         """The first of the highest priority, where that is known."""
 
+    def __lt__(self, other: "Cell") -> bool:
+        """In a heap two have one key for a while where a task went from one to the other."""
+        return self.number < other.number
+
     def __repr__(self) -> str:
         return f"<Cell {self.count} tasks of {self.owner.name}>"
 

@@ -30,20 +30,16 @@ class Order:
             for shape in self.changed:
                 shape.listeners.append(self)
                 if (key := self._key(shape)) is not None:
-                    self._shapes.offer(shape, key)
+                    self._shapes.offer(key)
             self.changed.clear()
-        found = self._shapes.first(self._key)
-        if found is None:
-            return None
-        key, shape = found
-        return shape, self._roster.nodes[key[-1][-1]]
+        key = self._shapes.first(self._key)
+        return None if key is None else (key[-1], self._roster.nodes[key[-2]])
 
     def _key(self, shape: Shape) -> Key | None:
         """A free slot first, then what is preferred, then where the group has least, then the best node's own key."""
         best = shape.first(self.by)
         if best is None:
             return None
-        key = best[0]
         prefer_tags = self._prefer_tags
         unpreferred = len(prefer_tags - shape.tags) if prefer_tags else 0
-        return (key[0], unpreferred, self._roster.in_group[shape.group], key)
+        return (best[0], unpreferred, self._roster.in_group[shape.group], *best, shape)

@@ -161,27 +161,27 @@ class Pending:
         found = heap.first(key)
         if found is None:
             return None
-        owner = self._owners[found[1]]
+        owner = self._owners[found[-1]]
         if by_age:
             first = owner.oldest.first(self._oldest_key)
-            return self._oldest(first[1]) if first is not None else None
+            return self._oldest(first[-1]) if first is not None else None
         return self._first(owner)
 
     def _offer(self, cell: Cell) -> None:
         owner = cell.owner
         owner.first = None
         if (key := self._best_key(cell)) is not None:
-            owner.best.offer(cell, key)
+            owner.best.offer(key)
         if (key := self._oldest_key(cell)) is not None:
-            owner.oldest.offer(cell, key)
+            owner.oldest.offer(key)
         self._offer_owner(owner.name)
 
     def _offer_owner(self, name: str) -> None:
         if name in self._owners:
             if (key := self._priority_key(name)) is not None:
-                self._by_priority.offer(name, key)
+                self._by_priority.offer(key)
             if (key := self._turn_key(name)) is not None:
-                self._by_turn.offer(name, key)
+                self._by_turn.offer(key)
 
     def _remove(self, cell: Cell) -> None:
         owner = cell.owner
@@ -207,16 +207,16 @@ class Pending:
     def _first(self, owner: OwnerQueue) -> Waiting | None:
         """What goes first of an owner's cells that are not parked."""
         if owner.first is None and (found := owner.best.first(self._best_key)) is not None:
-            owner.first = self._head(found[1])
+            owner.first = self._head(found[-1])
         return owner.first
 
     def _best_key(self, cell: Cell) -> Key | None:
         found = self._head(cell)
-        return (-found.priority, found.order, found.task, cell.number) if found is not None else None
+        return (-found.priority, found.order, found.task, cell) if found is not None else None
 
     def _oldest_key(self, cell: Cell) -> Key | None:
         found = self._oldest(cell)
-        return (found.order, found.task, cell.number) if found is not None else None
+        return (found.order, found.task, cell) if found is not None else None
 
     def _head(self, cell: Cell) -> Waiting | None:
         """The first of the highest priority."""

@@ -86,6 +86,6 @@ class Roster:
             self.settle(name)
 
     def key(self, node: NodeState, by: By) -> Key:
-        """Sorts first what is chosen first: a free slot before a place in line, then the score. The name is last."""
+        """Sorts first what is chosen first: a free slot before a place in line, then the score."""
         facts = node.facts
         return (node.assigned >= facts.slots, *self.strategy.score(node, by.wanted, by.origin), facts.node)

@@ -83,8 +83,8 @@ class Shape:
         for ranking in self._rankings.values():
             ranking.nodes.drop(name)
 
-    def first(self, by: By) -> tuple[Key, str] | None:
-        """The best node that has room, and its key; it stays where it is."""
+    def first(self, by: By) -> Key | None:
+        """The key of the best node that has room; it stays where it is."""
         ranking = self._rankings.get(by)
         if ranking is None:
             if len(self._rankings) >= RANKINGS_MAX:
@@ -95,7 +95,7 @@ class Shape:
             ranking.version = self.version
         return ranking.best
 
-    def _find_first(self, ranking: "_Ranking", by: By) -> tuple[Key, str] | None:
+    def _find_first(self, ranking: "_Ranking", by: By) -> Key | None:
         nodes, key = self._roster.nodes, self._roster.key
 
         def true_key(name: str) -> Key | None:
@@ -105,7 +105,7 @@ class Shape:
         if ranking.changed:
             for name in ranking.changed & self.nodes:
                 if (found := true_key(name)) is not None:
-                    ranking.nodes.offer(name, found)
+                    ranking.nodes.offer(found)
             ranking.changed.clear()
         return ranking.nodes.first(true_key)
 
@@ -130,4 +130,4 @@ class _Ranking:
         """Those that may be better than they stand here."""
         self.version = -1
         """Of the shape when `best` was found."""
-        self.best: tuple[Key, str] | None = None
+        self.best: Key | None = None
