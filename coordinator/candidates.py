@@ -73,7 +73,7 @@ class Candidates(Gate):
         """The best node for a task; one on which it failed only where there is no other."""
         self._passed = False
         loosest = self.circle.loosest(task.origins)
-        found = self.circle.order(loosest).first()
+        found = loosest.first()
         if found is None:
             return None
         # The best of all nodes is the best of those that suit, where it does: so that classes which differ by size and
@@ -81,9 +81,8 @@ class Candidates(Gate):
         node = found[1]
         if fits_disk(node, task.size) and fits_line(node, self._bandwidth) and node.node not in task.avoid:
             return node
-        return self._choose_among(
-            self.circle.order(By(loosest.wanted, loosest.origin, self._floor, self._bandwidth)), task
-        )
+        by = By(loosest.by.wanted, loosest.by.origin, self._floor, self._bandwidth)
+        return self._choose_among(self.circle.order(by), task)
 
     def _choose_among(self, order: Order, task: "Waiting") -> NodeState | None:
         """The first that suits; those that don't are passed over."""

@@ -1,6 +1,7 @@
 """The nodes that could take what a class of tasks wants, if they had room. Pure."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from coordinator.candidates import Candidates
 from coordinator.orders import Order
@@ -15,6 +16,12 @@ BUILT_MAX = 256
 _NOTHING = Wanted("")
 
 
+@lru_cache(maxsize=1024)
+def _loosest_by(seen: Wanted, origin: str) -> By:
+    """One object for all circles: they look each other's rankings up by it, and equality costs more than identity."""
+    return By(seen, origin)
+
+
 class Circle:
     """The nodes for one class of tasks, in the orders that were asked for."""
 
@@ -26,8 +33,8 @@ class Circle:
         self.able: set[Shape] = set()
         self._roster = roster
         self._orders: dict[By, Order] = {}
-        self._loosest: dict[str, By] = {}
-        """By origin: the order of all that have room for the smallest task."""
+        self._loosest: dict[str, Order] = {}
+        """By origin: of all that have room for the smallest task."""
         self._count = 0
         self._counted_at = -1
 
@@ -79,14 +86,14 @@ class Circle:
         for order in self._orders.values():
             order.changed.update(shape for shape in self.able if shape.group == group)
 
-    def loosest(self, origins: tuple[str, ...]) -> By:
-        """By what those come in order that have room for the smallest task of these origins."""
+    def loosest(self, origins: tuple[str, ...]) -> Order:
+        """In which those come that have room for the smallest task of these origins."""
         origin = self._origin_of(origins)
-        by = self._loosest.get(origin)
-        if by is None:
+        order = self._loosest.get(origin)
+        if order is None:
             seen = self.wanted if self._roster.strategy.by_wanted else _NOTHING
-            by = self._loosest[origin] = By(seen, origin)
-        return by
+            order = self._loosest[origin] = self.order(_loosest_by(seen, origin))
+        return order
 
     def order(self, by: By) -> Order:
         found = self._orders.get(by)

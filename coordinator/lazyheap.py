@@ -64,4 +64,6 @@ class LazyHeap(Generic[Item]):
             else:
                 keys[item] = actual
                 heapq.heapreplace(heap, actual)
+                if heap[0] is actual:
+                    return actual
         return None

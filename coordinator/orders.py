@@ -19,6 +19,8 @@ class Order:
         """Those that may be better than they stand here."""
         self._roster = roster
         self._prefer_tags = prefer_tags
+        self._is_by_node = not prefer_tags and not roster.strategy.spread_tag
+        """Nothing but the nodes' own keys tells shapes apart: the shorter keys are, the quicker they are compared."""
         self._shapes: LazyHeap[Shape] = LazyHeap()
 
     def __repr__(self) -> str:
@@ -40,6 +42,7 @@ class Order:
         best = shape.first(self.by)
         if best is None:
             return None
-        prefer_tags = self._prefer_tags
-        unpreferred = len(prefer_tags - shape.tags) if prefer_tags else 0
-        return (best[0], unpreferred, self._roster.in_group[shape.group], *best, shape)
+        if self._is_by_node:
+            return (*best, shape)
+        unpreferred = len(self._prefer_tags - shape.tags)
+        return (best[0], unpreferred, self._roster.in_group[shape.group], *best[1:], shape)

@@ -281,16 +281,17 @@ class Planner:
             self._bandwidth_at[name] += stand.bandwidth
         self.origins.take(stand.origins)
         self._look_at_owner(stand.owner)
-        node = self._roster.nodes.get(name)
+        roster = self._roster
+        node = roster.nodes.get(name)
         if node is None:
             return
         used = self._bandwidth_at[name] if stand.bandwidth else node.bandwidth_used
         self._put(NodeState(node.facts, node.assigned + 1, node.disk_left - size, used, self._placed))
-        if (shape := self._roster.shape_of(name)) is not None:
+        if (shape := roster.shape_of(name)) is not None:
             shape.version += 1
-        if self.strategy.spread_tag:
-            self._roster.in_group[self._roster.group_of(node.facts)] += 1
-        if not self.strategy.worsens:
+        if roster.strategy.spread_tag:
+            roster.in_group[roster.group_of(node.facts)] += 1
+        if not roster.strategy.worsens:
             self._rose(name)
 
     def _put(self, node: NodeState) -> None:
