@@ -17,6 +17,7 @@ from coordinator.pending import Pending
 from coordinator.roster import Roster
 from coordinator.snapshot import NodeFacts, NodeState, Placement, Stand, Task
 from coordinator.speeds import Speeds
+from coordinator.standing import Standing
 from coordinator.strategies import LEAST_LOADED, Strategy, StrategyFailed
 from coordinator.turns import Turns
 from schemas.policy import Policy
@@ -47,14 +48,9 @@ class Planner:
         self.origins = Origins(self.policy)
         self.turns = Turns(self.policy)
         self.pending = Pending(self.turns)
-        self.running: Counter[str] = Counter()
-        """Tasks at nodes or on their way there, by owner."""
         self._roster = Roster(strategy, self.speeds)
         self._circles = Circles(self._roster)
-        self._stands: dict[str, Stand] = {}
-        self._at: Counter[str] = Counter()
-        """Tasks at each node, heard of or not."""
-        self._bandwidth_at: Counter[str] = Counter()
+        self._standing = Standing()
         self._roomy: set[str] = set()
         """Nodes that could be given something."""
         self._placed = 0
@@ -62,7 +58,7 @@ class Planner:
         """Why the policy's strategy is not followed; empty where it is."""
 
     def __repr__(self) -> str:
-        return f"<Planner {self.pending!r}, {len(self._stands)} at {len(self._roster.nodes)} nodes>"
+        return f"<Planner {self.pending!r}, {len(self._standing.stands)} at {len(self._roster.nodes)} nodes>"
 
     @property
     def nodes(self) -> Iterable[NodeState]:
@@ -79,16 +75,21 @@ class Planner:
     def strategy(self) -> Strategy:
         return self._roster.strategy
 
+    @property
+    def running(self) -> Counter[str]:
+        """Tasks at nodes or on their way there, by owner."""
+        return self._standing.by_owner
+
     def assigned(self, node: str) -> int:
         """Tasks that stand at a node or are on their way there."""
-        return self._at[node]
+        return self._standing.at[node]
 
     def standing(self) -> Iterable[str]:
         """Tasks at nodes or on their way there."""
-        return self._stands
+        return self._standing.stands
 
     def stands(self, task: str) -> Stand | None:
-        return self._stands.get(task)
+        return self._standing.stands.get(task)
 
     def follow(self, policy: Policy, strategy: Strategy) -> None:
         """From now on place by another policy."""
@@ -107,7 +108,11 @@ class Planner:
         roster, name = self._roster, facts.node
         known = roster.nodes.get(name)
         state = NodeState(
-            facts, self._at[name], facts.disk_left, self._bandwidth_at[name], known.turn if known is not None else 0
+            facts,
+            self._standing.at[name],
+            facts.disk_left,
+            self._standing.bandwidth_at[name],
+            known.turn if known is not None else 0,
         )
         if known is not None:
             roster.in_group[roster.group_of(known.facts)] -= known.assigned
@@ -137,32 +142,23 @@ class Planner:
 
     def occupy(self, task: str, stand: Stand) -> None:
         """A task stands at a node, or is on its way there."""
-        if self._stands.get(task) == stand:
+        if self._standing.stands.get(task) == stand:
             return
         self.vacate(task)
-        self._stands[task] = stand
         self.turns.served(stand.owner)
-        self._count(stand)
+        self._reserve(task, stand)
 
     def vacate(self, task: str) -> None:
         """A task stands nowhere."""
-        stand = self._stands.pop(task, None)
+        stand = self._standing.give(task)
         if stand is None:
             return
         name = stand.node
-        self.running[stand.owner] -= 1
-        if not self.running[stand.owner]:
-            del self.running[stand.owner]
-        self._at[name] -= 1
-        if not self._at[name]:
-            del self._at[name]
-        if stand.bandwidth:
-            self._bandwidth_at[name] -= stand.bandwidth
         for gate in self.origins.give(stand.origins):
             self._open(gate)
         self._look_at_owner(stand.owner)
         if (node := self._roster.nodes.get(name)) is not None:
-            used = self._bandwidth_at[name]
+            used = self._standing.bandwidth_at[name]
             self._put(NodeState(node.facts, node.assigned - 1, node.disk_left, used, node.turn))
             if self._roster.strategy.spread_tag:
                 group = self._roster.group_of(node.facts)
@@ -231,8 +227,7 @@ class Planner:
         stand = Stand(node.node, owner, waiting.origins, wanted.bandwidth)
         why = self._why(node, circle)
         self.turns.served(owner)
-        self._stands[waiting.task] = stand
-        self._count(stand, waiting.size)
+        self._reserve(waiting.task, stand, waiting.size)
         limited = self.origins.is_limited(waiting.origins)
         return Placement(waiting.task, waiting.sequence, node.node, node.facts.instance, why, limited)
 
@@ -272,20 +267,17 @@ class Planner:
             return f"{among}: its {node.slots} slots are in use, this waits next in line"
         return f"{among}: {node.assigned} of {node.slots} slots in use"
 
-    def _count(self, stand: Stand, size: int = 0) -> None:
-        """Reserve what a task takes up."""
+    def _reserve(self, task: str, stand: Stand, size: int = 0) -> None:
+        """Count what a task takes up."""
         name = stand.node
-        self.running[stand.owner] += 1
-        self._at[name] += 1
-        if stand.bandwidth:
-            self._bandwidth_at[name] += stand.bandwidth
+        self._standing.take(task, stand)
         self.origins.take(stand.origins)
         self._look_at_owner(stand.owner)
         roster = self._roster
         node = roster.nodes.get(name)
         if node is None:
             return
-        used = self._bandwidth_at[name] if stand.bandwidth else node.bandwidth_used
+        used = self._standing.bandwidth_at[name] if stand.bandwidth else node.bandwidth_used
         self._put(NodeState(node.facts, node.assigned + 1, node.disk_left - size, used, self._placed))
         if (shape := roster.shape_of(name)) is not None:
             shape.version += 1
