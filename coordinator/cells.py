@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from coordinator.gates import Gate
 from coordinator.lazyheap import LazyHeap
-from coordinator.snapshot import Wanted
+from coordinator.snapshot import Task, Wanted
 
 if TYPE_CHECKING:
     from coordinator.candidates import Candidates
@@ -70,6 +70,20 @@ class Waiting(Struct, frozen=True, order=True, gc=False):
     origins: tuple[str, ...]
     avoid: tuple[str, ...]
     cell: Cell
+
+    def as_task(self) -> Task:
+        """As it was added."""
+        return Task(
+            task=self.task,
+            owner=self.cell.owner.name,
+            priority=self.priority,
+            order=self.order,
+            sequence=self.sequence,
+            wanted=self.cell.kind.wanted,
+            size=self.size,
+            origins=self.origins,
+            avoid=self.avoid,
+        )
 
 
 class OwnerQueue:

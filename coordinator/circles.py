@@ -7,7 +7,7 @@ from coordinator.candidates import Candidates
 from coordinator.orders import Order
 from coordinator.roster import Roster
 from coordinator.shapes import By, Shape
-from coordinator.snapshot import Wanted
+from coordinator.snapshot import NodeState, Wanted
 
 ORIGINS_MAX = 64
 """Of one circle: nodes are not told apart by more origins than these."""
@@ -55,6 +55,14 @@ class Circle:
         if found is None:
             found = self.sizes[size_class] = Candidates(self, size_class)
         return found
+
+    def why(self, node: NodeState) -> str:
+        """Why a node was chosen among these."""
+        able = self.count
+        among = "the only node that can" if able == 1 else f"{self._roster.strategy.says} of {able} nodes that can"
+        if node.is_busy:
+            return f"{among}: its {node.slots} slots are in use, this waits next in line"
+        return f"{among}: {node.assigned} of {node.slots} slots in use"
 
     def build(self) -> None:
         """Look at every shape anew."""

@@ -107,13 +107,9 @@ class Planner:
         """A node is there, or is not what it was."""
         roster, name = self._roster, facts.node
         known = roster.nodes.get(name)
-        state = NodeState(
-            facts,
-            self._standing.at[name],
-            facts.disk_left,
-            self._standing.bandwidth_at[name],
-            known.turn if known is not None else 0,
-        )
+        turn = known.turn if known is not None else 0
+        standing = self._standing
+        state = NodeState(facts, standing.at[name], facts.disk_left, standing.bandwidth_at[name], turn)
         if known is not None:
             roster.in_group[roster.group_of(known.facts)] -= known.assigned
         roster.in_group[roster.group_of(facts)] += state.assigned
@@ -222,34 +218,18 @@ class Planner:
                 self.pending.park(cell, candidates)
             return None
         self._placed += 1
-        owner, wanted = cell.owner.name, cell.kind.wanted
         self.pending.discard(waiting.task)
-        stand = Stand(node.node, owner, waiting.origins, wanted.bandwidth)
-        why = self._why(node, circle)
-        self.turns.served(owner)
+        why, limited = circle.why(node), self.origins.is_limited(waiting.origins)
+        self.turns.served(cell.owner.name)
+        stand = Stand(node.node, cell.owner.name, waiting.origins, circle.wanted.bandwidth)
         self._reserve(waiting.task, stand, waiting.size)
-        limited = self.origins.is_limited(waiting.origins)
         return Placement(waiting.task, waiting.sequence, node.node, node.facts.instance, why, limited)
 
     def _sort_anew(self, waiting: Waiting) -> bool:
         """Put a task among those that its origins hold up, since a limit or a cool-down came. False: it is there."""
-        cell = waiting.cell
-        wanted, size, origins = cell.kind.wanted, waiting.size, waiting.origins
-        if self.origins.special(origins) == cell.kind.origins:
+        if self.origins.special(waiting.origins) == waiting.cell.kind.origins:
             return False
-        self._enqueue(
-            Task(
-                task=waiting.task,
-                owner=cell.owner.name,
-                priority=waiting.priority,
-                order=waiting.order,
-                sequence=waiting.sequence,
-                wanted=wanted,
-                size=size,
-                origins=origins,
-                avoid=waiting.avoid,
-            )
-        )
+        self._enqueue(waiting.as_task())
         return True
 
     def _enqueue(self, task: Task) -> None:
@@ -259,13 +239,6 @@ class Planner:
         kind = Kind(task.wanted, size_class(task.size), special)
         candidates = self._circles.of(task.wanted).of_size(kind.size_class)
         self.pending.add(task, kind, candidates, tuple(map(self.origins.gate, special)))
-
-    def _why(self, node: NodeState, circle: Circle) -> str:
-        able = circle.count
-        among = "the only node that can" if able == 1 else f"{self.strategy.says} of {able} nodes that can"
-        if node.is_busy:
-            return f"{among}: its {node.slots} slots are in use, this waits next in line"
-        return f"{among}: {node.assigned} of {node.slots} slots in use"
 
     def _reserve(self, task: str, stand: Stand, size: int = 0) -> None:
         """Count what a task takes up."""
