@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-import nats.aio.client
 from msgspec import Struct
+from nats.aio.client import Client
 
 BYTES_SPACE = " \t\n\r\x0b\x0c"
 """What `bytes.strip` takes for white space."""
@@ -63,7 +63,7 @@ class LazyHeaders(Mapping[str, str]):
         return self._found
 
 
-class Client(nats.aio.client.Client):
+class OwnClient(Client):
     """The library's client, with these differences:
 
     - its read loop does not end where a PONG comes for one who has stopped waiting for it

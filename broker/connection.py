@@ -13,10 +13,11 @@ import nats
 import nats.errors
 import structlog
 from msgspec import Struct
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from broker import errors
-from broker.client import Client
+from broker.client import OwnClient
 from broker.credentials import read_identity
 from broker.exchange import Ask, Exchange, Reply
 from broker.servers import split_servers
@@ -240,7 +241,7 @@ async def connect(
     """
     servers = split_servers(url)
     identity = read_identity(Path(creds)) if creds else None
-    client = Client()
+    client = OwnClient()
     connection = Connection(client, name)
     options: dict[str, Any] = {"user_credentials": str(creds)} if creds else {}
     if identity is not None:

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import anyio
@@ -88,6 +88,18 @@ class Desk:
             return
         else:
             planner.add(task_of(top))
+        self.wake()
+
+    def rows_came(self, rows: Sequence[StoredRow]) -> None:
+        """The book learned of tasks of which nothing was known: the same as `row_changed` for each."""
+        now = self._clock.now()
+        for stored in rows:
+            row = stored.row
+            is_waiting = row.state is State.QUEUED and row.desired is Desired.RUN and due_at(stored) <= now
+            if is_waiting and row.task not in self._placing:
+                self.planner.add(task_of(stored))
+            else:
+                self.row_changed(row.task)
         self.wake()
 
     def heard(self, node: str) -> None:

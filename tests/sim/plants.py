@@ -9,11 +9,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from broker.client import ACK
 from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.eventlog import EventLog
 from broker.exchange import Ask
-from broker.pull import ACK, Delivery, Pull
+from broker.pull import Delivery, Pull
 from coordinator import claim, desk, follow, idleslots, intake, moves, wants
+from coordinator.endings import outcome_event
 from coordinator.fleet import Fleet, Seen
 from coordinator.plan import Planner
 from coordinator.snapshot import NodeFacts, Placement, Wanted
@@ -62,7 +64,7 @@ def ending_without_winning_the_row() -> None:
 
     async def apply(self: Term, top: StoredRow, change: moves.Requeue | moves.End) -> bool:
         if isinstance(change, moves.End):
-            await self.events.finish(self._outcome_event(change.row))
+            await self.events.finish(outcome_event(change.row, self.about(change.row)))
             await self.clear(top.row.task)
             return True
         return await right(self, top, change)

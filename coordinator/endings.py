@@ -1,0 +1,20 @@
+"""The event that tells how a task ended, made of its row. Pure."""
+
+from typing import Any
+
+from coordinator import moves
+from schemas.event import QUEUE_LIMIT, Cancelled, Failed, Finished, Rejected
+from schemas.lifecycle import Outcome
+from schemas.redact import told_of
+from schemas.task import TaskRow
+
+
+def outcome_event(row: TaskRow, about: dict[str, Any]) -> Finished:
+    """Of a row that is ending; `about` is what every event says of its task."""
+    about = about | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
+    if row.outcome is Outcome.FAILED:
+        return Failed(**about, reason=row.reason, code=row.code, history=row.history, history_cut=moves.cut(row))
+    if row.outcome is Outcome.CANCELLED:
+        return Cancelled(**about, reason=row.reason)
+    submitted = row.submitted if row.code == QUEUE_LIMIT else None
+    return Rejected(**about, reason=row.reason, where=row.code, submitted=submitted)
