@@ -31,10 +31,10 @@ async def test_a_callback_called_at_once_is_given_what_others_are_given(broker: 
         for _ in range(2):  # the second is answered by a status alone
             asked = b'{"batch": 2, "no_wait": true}'
             await connection.publish(f"{API}.CONSUMER.MSG.NEXT.{s.TASKS_STREAM}.both", asked, reply=inbox)
-        await eventually(lambda: [len(one) for one in found.values()] == [3, 3])
+        await eventually(lambda: all(len(one) >= 3 for one in found.values()))
     plain = [
         [(one.subject, one.reply, one.data, one.headers and dict(one.headers)) for one in some]
-        for some in found.values()
+        for some in (one[:3] for one in found.values())
     ]
     assert plain[0] == plain[1]
     assert (plain[0][0][3] or {}).get("Downdraft-Say") == "größer"
