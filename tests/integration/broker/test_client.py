@@ -1,4 +1,4 @@
-"""Callbacks that are called as their messages are read, and readings that ask ahead."""
+"""Callbacks that are called as their messages are read."""
 
 from typing import Any
 
@@ -40,25 +40,3 @@ async def test_a_callback_called_at_once_is_given_what_others_are_given(broker: 
     assert (plain[0][0][3] or {}).get("Downdraft-Say") == "größer"
     assert (plain[0][2][3] or {}).get("Status") == "404"
     assert all(isinstance(one, Handed) for one in found["at once"])
-
-
-async def test_the_next_batch_is_asked_for_before_the_first_is_at_its_end(broker: Broker, monkeypatch: Any) -> None:
-    monkeypatch.setattr(pull, "SNAPSHOT_BATCH", 8)
-    monkeypatch.setattr(pull, "SNAPSHOT_STEP", 2)
-    asked_with: list[int] = []
-    ask = pull.Pull._ask
-
-    async def asking(self: pull.Pull, expires_s: float, no_wait: bool) -> None:
-        asked_with.append(self._left)
-        await ask(self, expires_s, no_wait)
-
-    monkeypatch.setattr(pull.Pull, "_ask", asking)
-    async with broker.connected(Role.ADMIN) as connection:
-        for number in range(40):
-            await connection.store(s.task_write("queued", f"{number + 1:016x}"), b"{}")
-        async with pull.snapshot(connection, s.TASKS_STREAM, s.TASKS_ALL) as found:
-            read = await found.all()
-    assert [delivery.sequence for delivery in read] == list(range(1, 41))
-    assert len(asked_with) == 5, "no more than what is there"
-    assert asked_with[0] == 0
-    assert all(0 < left <= 4 for left in asked_with[1:])
