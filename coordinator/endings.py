@@ -1,5 +1,6 @@
-"""The event that tells how a task ended, made of its row. Pure."""
+"""What events say of a task, and the one that tells how it ended, made of its row. Pure."""
 
+from datetime import datetime
 from typing import Any
 
 from coordinator import moves
@@ -7,6 +8,18 @@ from schemas.event import QUEUE_LIMIT, Cancelled, Failed, Finished, Rejected
 from schemas.lifecycle import Outcome
 from schemas.redact import told_of
 from schemas.task import TaskRow
+
+
+def said_of(row: TaskRow, time: datetime) -> dict[str, Any]:
+    """What every event says of its task."""
+    return {
+        "task": row.task,
+        "owner": row.owner,
+        "time": time,
+        "attempt": row.attempt,
+        "name": row.request.title if row.request else "",
+        "labels": row.request.labels if row.request else {},
+    }
 
 
 def outcome_event(row: TaskRow, about: dict[str, Any]) -> Finished:

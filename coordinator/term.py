@@ -23,7 +23,7 @@ from broker.table import Table
 from coordinator.aside import Conduct
 from coordinator.decisions import Decisions
 from coordinator.desk import Desk
-from coordinator.endings import outcome_event
+from coordinator.endings import outcome_event, said_of
 from coordinator.fleet import Fleet
 from coordinator.handover import Handover
 from coordinator.moves import End, Requeue
@@ -243,14 +243,7 @@ class Term:
 
     def about(self, row: TaskRow) -> dict[str, Any]:
         """What every event says of its task."""
-        return {
-            "task": row.task,
-            "owner": row.owner,
-            "time": self.now(),
-            "attempt": row.attempt,
-            "name": row.request.title if row.request else "",
-            "labels": row.request.labels if row.request else {},
-        }
+        return said_of(row, self.now())
 
     async def _erase(
         self, superseded: Sequence[tuple[StoredRow, int]], holders: Mapping[str, str] = MappingProxyType({})
