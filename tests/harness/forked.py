@@ -19,8 +19,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import NamedTuple
 
-LOADED = ["tools.cli", "tools.client", "tools.listing", "tools.looking", "tools.overview", "tools.submitting"]
-"""What most commands load."""
+LOADED = ["tools.cli", "tools.doctor.diagnosing", "tools.listing", "tools.overview", "tools.submitting"]
+"""With these most that any command loads."""
 
 
 class Command(NamedTuple):

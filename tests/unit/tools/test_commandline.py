@@ -2,13 +2,13 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from tests.harness import forked
 from tests.harness.examples import commands
 from tests.harness.processes import environment
 from tools.cli import app
@@ -16,8 +16,6 @@ from tools.commandline import ALIASES
 
 CHECKOUT = Path(__file__).parent.parent.parent.parent
 GROUP: Any = typer.main.get_command(app)
-DOWNDRAFT = [sys.executable, "-P", "-c", "import sys; sys.argv[0] = 'downdraft'; from tools.cli import main; main()"]
-"""As the installed script starts it: the completion's environment variable is called after the program."""
 
 
 def help_of(name: str = "") -> str:
@@ -29,15 +27,7 @@ def help_of(name: str = "") -> str:
 
 
 def downdraft(*arguments: str, folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*DOWNDRAFT, *arguments],
-        cwd=folder,
-        env=environment() | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run(arguments, cwd=folder, environment=environment() | settings, timeout_s=60)
 
 
 @pytest.mark.parametrize(("other", "name"), ALIASES.items())
