@@ -47,8 +47,11 @@ test: lint ## Check everything that needs minutes at most
 test-all: lint ## … and what needs long, gigabytes or a Docker engine
 	$(BIN)/pytest $(BESIDE) --durations=20
 
-# Tests mostly wait for processes: three files at a time keep two cores busy.
-BESIDE := -n 3 --dist loadfile
+# Tests mostly wait for processes: four files at a time keep two cores busy, the longest first (tests/conftest.py).
+BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
+
+# They start thousands of processes: none must compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about twenty minutes on two idle cores
 	@$(BIN)/python -m benchmarks

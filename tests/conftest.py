@@ -22,6 +22,20 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
         yield running
 
 
+LONGEST_FIRST = ("e2e/test_examples.py", "sim/test_", "chaos/", "e2e/", "integration/")
+"""Where the tests are that take longest: begun first, they leave no worker alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in an order that keeps all workers busy; `--no-loadscope-reorder` has them handed out in it."""
+
+    def rank(item: pytest.Item) -> int:
+        within = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((rank for rank, long in enumerate(LONGEST_FIRST) if within.startswith(long)), len(LONGEST_FIRST))
+
+    items.sort(key=rank)
+
+
 def required(part: str) -> bool:
     """Whether a missing part is a failure here (DOWNDRAFT_REQUIRE) rather than a skip."""
     return part in os.environ.get("DOWNDRAFT_REQUIRE", "").split(",")

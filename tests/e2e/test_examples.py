@@ -16,7 +16,7 @@ from broker.credentials import Keyring
 from broker.embedded import KEYS, lay_out
 from broker.roles import Role
 from schemas.request import Request
-from tests.harness.examples import Ran, Rule, command_line, every_example, run
+from tests.harness.examples import Ran, Rule, beside, command_line, every_example, run
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin, serve
@@ -274,15 +274,15 @@ class Stage:
             | self.words((await self.task(rule.task), await self.task(rule.task if OTHER_TASK in line else "")))
         )
         if rule.before:
-            await run(command_line(f"downdraft {rule.before}", {}), folder, Rule(""))
+            await beside(rule.before, folder)
         try:
             async with self.stirring(rule.stir):
                 return await run(command_line(line, words, rule.adds), folder, rule)
         finally:
             if rule.after:
-                await run(command_line(f"downdraft {rule.after}", {}), folder, Rule(""))
+                await beside(rule.after, folder)
             if rule.apart:
-                await run(command_line("downdraft down", {}), folder, Rule(""))
+                await beside("down", folder)
 
 
 async def run_all(cluster: Up, lines: list[str], apart: Path) -> dict[str, Ran]:

@@ -82,11 +82,13 @@ def test_the_shell_completes_commands(shell: str, typed: dict[str, str], tmp_pat
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_shown_and_installed(shell: str, tmp_path: Path) -> None:
-    shown = downdraft("--show-completion", shell, folder=tmp_path)
+    # Which shell it is typed into is seen in who started it; here it is named, as nobody may have.
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
+    shown = downdraft("--show-completion", shell, folder=tmp_path, **named)
     assert "_DOWNDRAFT_COMPLETE" in shown.stdout
-    done = downdraft("--install-completion", shell, folder=tmp_path, HOME=str(tmp_path))
+    done = downdraft("--install-completion", shell, folder=tmp_path, **named)
     assert done.returncode == 0, done.stderr
-    assert "completion installed in" in done.stdout
+    assert f"{shell} completion installed in" in done.stdout
     installed = [file for file in tmp_path.rglob("*") if file.is_file() and "_DOWNDRAFT_COMPLETE" in file.read_text()]
     assert len(installed) == 1
 
