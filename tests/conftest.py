@@ -1,6 +1,7 @@
 """Fixtures for every suite: real nats-servers on random ports, real processes, nothing mocked."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     """A nats-server of this test's own, with streams and credentials."""
     async with running_broker(tmp_path / "broker") as running:
         yield running
+
+
+def pytest_configure() -> None:
+    """What was started in the background ignores Ctrl-C, and so would every process that tests begin and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 LONGEST_FIRST = ("e2e/test_examples.py", "sim/test_", "chaos/", "e2e/", "integration/")
