@@ -57,9 +57,11 @@ RULES = {
     "nats-server -c nats.conf": Rule(
         "Server is ready", until_shown=True, apart=True, before="keys --folder keys", adds="-a 127.0.0.1 -p -1"
     ),
-    "downdraft drill": Rule("^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5"),
+    "downdraft drill": Rule(
+        "^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5", slow=True
+    ),
     "downdraft drill --tasks 2000 --seconds 120": Rule(
-        "^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5"
+        "^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5", slow=True
     ),
     "downdraft drill --seed 4711 --json": Rule('"balanced":true', apart=True, adds="--tasks 40 --seconds 5"),
     "downdraft demo": Rule("24 of 24 completed and verified, 1 failed as intended, 0 lost", apart=True, adds="--small"),
@@ -333,8 +335,14 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         return anyio.run(run_all, cluster, lines, tmp_path_factory.mktemp("apart"))
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("line", EXAMPLES, ids=str)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] if line in RULES and RULES[line].slow else [], id=line)
+        for line in EXAMPLES
+    ],
+)
 def test_an_example_does_what_it_says(line: str, ran: dict[str, Ran]) -> None:
     assert line in RULES, (
         f'a new example: add to RULES in {__name__} how to run it and what it must print:\n  {line!r}: Rule("…"),'

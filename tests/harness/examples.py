@@ -53,6 +53,8 @@ class Rule(NamedTuple):
     """Arguments to add, so that it can run beside others."""
     swap: Mapping[str, str] = {}
     """Further words to replace."""
+    slow: bool = False
+    """It takes long, and what it shows another example shows as well."""
 
 
 class Ran(NamedTuple):
