@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from broker.connection import BrokerClock
 from coordinator.filters import DISK_LOW_BYTES
 from coordinator.fleet import Fleet
+from coordinator.moves import is_overdue
 from coordinator.plan import Planner
 from coordinator.promises import Promises
 from coordinator.rowbook import RowBook
@@ -86,6 +87,8 @@ class Desk:
             planner.withdraw(task)
             heapq.heappush(self._delayed, (due, task, top.sequence))
             return
+        elif is_overdue(top.row, self._clock.now()):
+            planner.withdraw(task)  # the watch ends it
         else:
             planner.add(task_of(top))
         self.wake()
@@ -190,6 +193,8 @@ class Desk:
             before.append("it is paused until somebody resumes it")
         if (due_s := self.due_in_s(stored)) > 0 and stored.row.state is State.QUEUED:
             before.append(f"it is not due for another {due_s:.0f} s")
+        if is_overdue(stored.row, self._clock.now()):
+            before.append("its deadline has passed: it is about to fail")
         found = explain(self.planner, task_of(stored), self._clock.now(), before=tuple(before))
         away = [seen for seen in self._fleet if seen.heartbeat.node not in self._online]
         offline = (

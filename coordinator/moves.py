@@ -218,6 +218,11 @@ def _delay_left(row: TaskRow, waited_s: float) -> float:
     return max(0.0, row.delay_s - max(0.0, waited_s))
 
 
+def is_overdue(row: TaskRow, now: float) -> bool:
+    """Whether its deadline has passed. `now`: broker time, Unix seconds."""
+    return row.request is not None and row.request.deadline is not None and row.request.deadline.timestamp() <= now
+
+
 def overdue(row: TaskRow) -> TaskRow | End | None:
     """The deadline has passed: a queued task fails, a running one is called back to fail."""
     reason = "the deadline has passed"

@@ -208,7 +208,7 @@ class Watch:
 
 def _is_overdue(row: TaskRow, term: Term) -> bool:
     """Past its deadline, and not called back from its node already."""
-    if row.request is None or row.request.deadline is None or row.request.deadline > term.now():
+    if not moves.is_overdue(row, term.connection.clock.now()):
         return False
     return row.state is State.QUEUED or row.desired is not Desired.CANCEL
 
