@@ -10,6 +10,7 @@ from broker.pace import Pace
 from coordinator import fence, moves
 from coordinator.snapshot import Placement
 from coordinator.term import Term
+from coordinator.wants import is_overdue
 from schemas.event import Assigned
 from schemas.placing import Entry
 from schemas.task import StoredRow
@@ -127,7 +128,7 @@ def _in_time(term: Term, due: list[tuple[Placement, StoredRow]]) -> list[tuple[P
     """Those whose deadline has not passed; the others are the watch's. Asked right before the write: to wait for a lock
     or for a slow broker may have taken long."""
     now = term.connection.clock.now()
-    late = {placement for placement, top in due if moves.is_overdue(top.row, now)}
+    late = {placement for placement, top in due if is_overdue(top.row, now)}
     term.handover.settled(_entry(placement) for placement in late if placement.limited)
     return [(placement, top) for placement, top in due if placement not in late] if late else due
 

@@ -50,11 +50,11 @@ _WHOLLY = {
     "deadline": _MOMENT,
 }
 """What to say of a field, whatever was wrong with it."""
-_TAG = "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit"
+TAG_FORM = "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit"
 _PATTERNS = {
-    "tags": _TAG,
-    "avoid_tags": _TAG,
-    "prefer_tags": _TAG,
+    "tags": TAG_FORM,
+    "avoid_tags": TAG_FORM,
+    "prefer_tags": TAG_FORM,
     "labels": "a label's name is 1 to 64 letters, digits and any of _./- and begins with a letter or digit",
     "headers": "a header's name is made of letters, digits and !#$%&'*+.^_|~- and its value is one line",
 }
