@@ -113,7 +113,7 @@ def _named(names: Sequence[str]) -> str:
 
 def _counted(found: Iterable[Found], *, noun: bool = False) -> str:
     """`2 lack the tag ssd, 1 is cordoned`; `noun`: `2 nodes lack …`, the first time."""
-    groups = Counter(tuple(_short(check, why) for check, why in _lasting_first(each)) for each in found)
+    groups = Counter(tuple(_short(check, why) for check, why in _what_matters(each)) for each in found)
     parts = [
         _count(count, " and ".join(said), " and ".join(map(_plural, said)))
         for said, count in groups.most_common(KINDS_MAX)
@@ -126,8 +126,9 @@ def _counted(found: Iterable[Found], *, noun: bool = False) -> str:
     return ", ".join(parts)
 
 
-def _lasting_first(found: Found) -> Found:
-    return sorted(found, key=lambda one: one[0] is takes_tasks)
+def _what_matters(found: Found) -> Found:
+    """A node that lacks something is of no use open or closed."""
+    return [(check, why) for check, why in found if check is not takes_tasks] or found
 
 
 def _aside(told: str) -> str:

@@ -65,6 +65,10 @@ def test_what_passes_by_itself_is_said_first_and_the_other_nodes_are_counted() -
     assert explain(loaded(planner(*nodes), b=4, c=4), task, 0.0).waits_for == (
         "it waits for a slot on b or c (1 node lacks the tag ssd, 1 is cordoned)",
     )
+    both = loaded(planner(*nodes, a_node("e", excluded="is cordoned")), b=4, c=4)
+    assert explain(both, task, 0.0).waits_for == (
+        "it waits for a slot on b or c (2 nodes lack the tag ssd, 1 is cordoned)",
+    )
     many = [a_node(f"n{number}") for number in range(5)]
     full = loaded(planner(*many), **{node.node: 4 for node in many})
     assert explain(full, a_waiting(1), 0.0).waits_for == ("it waits for a slot on one of 5 nodes",)
