@@ -129,7 +129,7 @@ def _in_time(term: Term, due: list[tuple[Placement, StoredRow]]) -> list[tuple[P
     or for a slow broker may have taken long."""
     now = term.connection.clock.now()
     late = {placement for placement, top in due if is_overdue(top.row, now)}
-    term.handover.settled(_entry(placement) for placement in late if placement.limited)
+    term.handover.settled(term.handover.unsettled.intersection(map(_entry, late)))
     return [(placement, top) for placement, top in due if placement not in late] if late else due
 
 

@@ -132,7 +132,7 @@ def test_an_origin_of_which_something_has_to_stop_is_not_said_to_have_asked_for_
 
     one.origins.let_stop(X, 20.0)
     why = "x.org:443 may still be asked by the node of a task that ended elsewhere, and has a limit"
-    assert said(10.0) == f"{why}: for 10 s more nothing is begun from there"
+    assert said(10.0) == f"{why}: nothing is begun from there for another 10 s"
     one.cool(X, 30.0)
     assert said(10.0).startswith("x.org:443 asked to be left alone")
     one.plan(1, 31.0)
