@@ -39,6 +39,7 @@ NAMED = [
     ("overtaken_heartbeat_believed", "fleets", "none_to_one_that_left"),
     ("new_room_unnoticed", "fleets", "no_room_is_left_unused"),
     ("lines_left_alone", "fleets", "no_slot_is_free_beside_a_line"),
+    ("deadlines_left_to_the_watch", "takeovers", "no_start_too_late"),
 ]
 
 
