@@ -12,7 +12,7 @@ import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
-from node.files import BLOCK_UNIT_BYTES
+from node.staging import BLOCK_UNIT_BYTES
 from schemas.request import STAGING_NAME
 
 log = structlog.get_logger()

@@ -1,51 +1,22 @@
-"""A node's download folder: where unfinished files are staged, and how a whole one gets its final place.
+"""A node's download folder: how a whole file gets its final place, and how it is found again after a crash.
 
 Every method blocks on the disk: call them in a thread. What the disk refuses leaves as OSError.
 """
 
 import errno
-import hashlib
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import msgspec
 from msgspec import Struct
 
-from node.room import Partial
+from node import moving
+from node.moving import PlacementFailed, folder_for, free_names, moved
+from node.staging import JOURNAL_NAME, Staging
 from schemas import codec
-from schemas.errors import DowndraftError
-from schemas.ids import TASK_ID
-from schemas.request import STAGING_NAME
 
-DATA_NAME = "data"
-"""aria2's `out` in every staging folder; the file gets its own name when it is placed."""
-CONTROL_NAME = f"{DATA_NAME}.aria2"
-JOURNAL_NAME = "placed.json"
-SPLIT_NAME = "split"
-"""Lies beside a partial on which more than one connection worked: without its control file it may have holes."""
-BLOCK_BYTES = 1 << 20
-EMPTY_DIGEST = f"sha-256={hashlib.sha256().hexdigest()}"
-BLOCK_UNIT_BYTES = 512
-"""The unit of st_blocks, whatever the file system's own."""
-NAMES_MAX = 10_000
-"""Files that may share a name as `name`, `name.1` …: past that something loops."""
-NAME_BYTES_MAX = 255
-"""What file systems take for one name."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""How file systems without hard links (FAT, some network shares) refuse one."""
-_HASHES = {"sha-1": "sha1", "sha-224": "sha224", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
-
-
-class DownloadsUnusable(DowndraftError):
-    """There is no download folder, and none can be made."""
-
-
-class PlacementFailed(DowndraftError):
-    """A whole file can't be put where it was asked for."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):
@@ -63,92 +34,11 @@ class Placed(Struct, frozen=True, kw_only=True):
     """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
 
 
-class Store:
-    """The download folder of one node. No two nodes may share one: each sweeps what it does not know."""
-
-    def __init__(self, downloads: Path) -> None:
-        """Makes the folder where it is missing. Raises DownloadsUnusable."""
-        try:
-            downloads.mkdir(parents=True, exist_ok=True)
-            names = [folder.name for folder in (downloads / STAGING_NAME).iterdir()]
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise DownloadsUnusable(
-                f"the download folder {str(downloads)!r} can't be used: {error.strerror or error}; "
-                "mount its disk or give the rights, or name another folder with --downloads (node.downloads)"
-            ) from error
-        self.downloads = downloads.resolve()
-        self._staging = self.downloads / STAGING_NAME
-        self._staged = dict.fromkeys((name for name in names if TASK_ID.fullmatch(name)), 0)
-        """Tasks that may have something staged, each with when it was last expected: a count."""
-        self._expectations = 0
+class Store(Staging):
+    """The download folder of one node: what is unfinished, and what was placed."""
 
     def __repr__(self) -> str:
         return f"<Store {self.downloads}>"
-
-    def staging(self, task: str) -> Path:
-        """The folder of a task's unfinished files. Raises ValueError for what is no task id."""
-        if not TASK_ID.fullmatch(task):
-            raise ValueError(f"not a task id: {task!r}")
-        return self._staging / task
-
-    def data(self, task: str) -> Path:
-        return self.staging(task) / DATA_NAME
-
-    def is_fresh(self, task: str) -> bool:
-        """Whether nothing can be staged of the task: known without asking the disk."""
-        return task not in self._staged
-
-    def expect(self, task: str) -> Path:
-        """From now on something may be staged of the task: its folder, which aria2 makes where it is missing."""
-        folder = self.staging(task)
-        self._expectations += 1
-        self._staged[task] = self._expectations
-        return folder
-
-    def expected(self, keep: Set[str]) -> dict[str, int]:
-        """Of which tasks not in `keep` something may be staged; for `missing` and `forget`. Touches no disk."""
-        return {task: count for task, count in self._staged.items() if task not in keep}
-
-    def missing(self, expected: Mapping[str, int]) -> dict[str, int]:
-        """Those of them that have no staging folder: aria2 makes none for a download that never began."""
-        return {task: count for task, count in expected.items() if not self.staging(task).exists()}
-
-    def forget(self, missing: Mapping[str, int]) -> None:
-        """Nothing is staged of these, unless something was expected since. Touches no disk."""
-        for task, count in missing.items():
-            if self._staged.get(task) == count:
-                del self._staged[task]
-
-    def prepare(self, task: str, split: bool) -> None:
-        """Make the staging folder fit to be downloaded into; `split`: by more than one connection."""
-        folder = self.staging(task)
-        folder.mkdir(parents=True, exist_ok=True)
-        data, control, marker = folder / DATA_NAME, folder / CONTROL_NAME, folder / SPLIT_NAME
-        if (split or marker.exists()) and not control.exists():
-            # aria2 would take the partial's holes for data and report a corrupt file as complete.
-            data.unlink(missing_ok=True)
-        if split:
-            marker.touch()
-        if data.exists() and data.stat().st_nlink > 1:
-            # A crash came between the two halves of a move: to write on here would change the finished file.
-            data.unlink()
-        if not data.exists():
-            control.unlink(missing_ok=True)
-
-    def wipe(self, task: str) -> None:
-        """Delete all that is staged of a task, its journal included; a placed file stays."""
-        folder = self.staging(task)
-        with suppress(FileNotFoundError):
-            (folder / JOURNAL_NAME).unlink()
-        try:
-            folder.rmdir()  # mostly that is all
-        except FileNotFoundError:
-            pass
-        except OSError:
-            shutil.rmtree(folder)
-        self._staged.pop(task, None)
 
     def place(self, task: str, relative: PurePosixPath, *, digest: str, seconds: float, attempt: int) -> Placed:
         """Move the staged file to `relative`, or beside it as `name.1.ext` …, never over another file.
@@ -159,7 +49,7 @@ class Store:
         staged = self.data(task)
         placed = self.journal(task)
         if placed is None:
-            _sync(staged)
+            moving.sync(staged)
             found = staged.stat()
             wanted = Placed(
                 path=relative.as_posix(),
@@ -182,7 +72,7 @@ class Store:
         troubled: dict[str, OSError] = {}
         for folder, inside in paths.items():
             try:
-                _sync(folder)
+                moving.sync(folder)
             except OSError as error:
                 troubled |= dict.fromkeys(inside, error)
         return troubled
@@ -190,8 +80,8 @@ class Store:
     def _move(self, task: str, staged: Path, wanted: Placed) -> Placed:
         """Move to the path wanted or the next free one beside it; what became of it."""
         relative = PurePosixPath(wanted.path)
-        folder = self._folder(relative)
-        for name in _names(relative.name):
+        folder = folder_for(self.downloads, relative)
+        for name in free_names(relative.name):
             final = folder / name
             if os.path.lexists(final):
                 continue
@@ -203,9 +93,9 @@ class Store:
                 if error.errno not in NO_ROOM:
                     raise
                 # A second name takes no room: a whole file gets it all the same, only a crash just now is not undone.
-            if _moved(staged, final):
+            if moved(staged, final):
                 return placed
-        raise PlacementFailed(f"{NAMES_MAX} files are called like {relative} already")
+        raise PlacementFailed(f"{moving.NAMES_MAX} files are called like {relative} already")
 
     def journal(self, task: str) -> Placed | None:
         """The task's finished file, if one was placed and still is the very file that was."""
@@ -223,42 +113,9 @@ class Store:
         if placed is not None:
             final = self.downloads / placed.path
             final.unlink()
-            _sync(final.parent)
+            moving.sync(final.parent)
         self.wipe(task)
         return placed is not None
-
-    def partials(self) -> list[Partial]:
-        """What is staged, of whatever task."""
-        found: list[Partial] = []
-        root = self.downloads / STAGING_NAME
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if TASK_ID.fullmatch(folder.name) and folder.is_dir():
-                with suppress(FileNotFoundError):  # wiped by its own task just now
-                    found.append(_partial(folder))
-        return found
-
-    def _folder(self, relative: PurePosixPath) -> Path:
-        """The folder that is to hold `relative`, made if need be, with what was made synced."""
-        folder = self.downloads.joinpath(relative).parent
-        self._check_inside(folder, relative)
-        if folder.is_dir():
-            return folder
-        missing = [one for one in (folder, *folder.parents) if not one.exists()]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise PlacementFailed(f"{relative} can't be stored: a file lies where its folder should be") from error
-        for made in missing:
-            _sync(made.parent)
-        return folder
-
-    def _check_inside(self, folder: Path, relative: PurePosixPath) -> None:
-        resolved = os.path.realpath(folder)  # for each file: pathlib takes ten times as long
-        is_inside = os.path.commonpath((self.downloads, resolved)) == str(self.downloads)
-        if not is_inside or not relative.name or ".." in relative.parts:
-            raise PlacementFailed(f"{relative} would lie outside the download folder")
-        if f"{resolved}/".startswith(f"{self._staging}/"):
-            raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
 
     def _write_journal(self, task: str, placed: Placed) -> None:
         """Written before the move that it describes, in one write: a killed process leaves all of it or nothing.
@@ -266,75 +123,3 @@ class Store:
         Not synced: a power cut just now may lose it, and the file is downloaded once more beside the first.
         """
         (self.staging(task) / JOURNAL_NAME).write_bytes(codec.encode(placed))
-
-
-def digest(path: Path, checksum: str | None) -> tuple[str, bool]:
-    """(`sha-256=<hex>`, whether the file has `checksum`) in one pass; True where no checksum is asked for.
-
-    `checksum` is `<type>=<hex>` with a type of schemas.request.DIGEST_HEX.
-    """
-    kind, _, wanted = (checksum or "").partition("=")
-    ours = hashlib.sha256()
-    theirs = hashlib.new(_HASHES.get(kind, kind), usedforsecurity=False) if checksum else None
-    if kind == "sha-256":
-        theirs = ours
-    with path.open("rb", buffering=0) as opened:
-        block_bytes = min(BLOCK_BYTES, os.fstat(opened.fileno()).st_size + 1)
-        while block := opened.read(block_bytes):
-            ours.update(block)
-            if theirs is not None and theirs is not ours:
-                theirs.update(block)
-    matches = theirs is None or theirs.hexdigest() == wanted.lower()
-    return f"sha-256={ours.hexdigest()}", matches
-
-
-def _moved(staged: Path, final: Path) -> bool:
-    """Give the staged file its final name; False where another file took it meanwhile."""
-    try:
-        os.link(staged, final)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno == errno.EXDEV:
-            raise PlacementFailed(f"{final.parent} is another file system than the download folder") from error
-        if error.errno not in _NO_LINKS:
-            raise
-        return _moved_without_links(staged, final)
-    return True
-
-
-def _moved_without_links(staged: Path, final: Path) -> bool:
-    """Reserve the name, then replace our own empty file: a crash between leaves that behind, and loses nothing."""
-    try:
-        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return False
-    staged.replace(final)
-    return True
-
-
-def _names(name: str) -> Iterator[str]:
-    """`name.ext`, `name.1.ext`, `name.2.ext` …, each short enough for a file system."""
-    yield name
-    path = PurePosixPath(name)
-    for number in range(1, NAMES_MAX):
-        tail = f".{number}{path.suffix}"
-        room = NAME_BYTES_MAX - len(tail.encode())
-        yield path.stem.encode()[:room].decode(errors="ignore") + tail
-
-
-def _partial(folder: Path) -> Partial:
-    """What lies in a staging folder. Writing to a file leaves its folder's time alone: the latest of all counts."""
-    stats = {one.name: one.stat() for one in folder.iterdir()}
-    touched = max(stat.st_mtime for stat in (folder.stat(), *stats.values()))
-    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats.values() if stat.st_nlink == 1)
-    return Partial(folder.name, used, touched, JOURNAL_NAME in stats)
-
-
-def _sync(path: Path) -> None:
-    """Have a file's bytes, or a folder's names, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,9 +15,10 @@ import structlog
 from msgspec import Struct
 
 from node.failures import Verdict
-from node.files import CONTROL_NAME, Store
+from node.files import Store
 from node.hands import Hands
 from node.probe import Probed
+from node.staging import CONTROL_NAME
 from node.validators import (
     CHANGED_CODE,
     UNCONFIRMED_CODE,

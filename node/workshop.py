@@ -12,18 +12,20 @@ import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
-from node import files
 from node.addresses import Network
 from node.aria2 import Addition
 from node.asking import Asker, Wait
 from node.daemon import Lane
 from node.failures import HTTP_ASKS_TO_WAIT, Verdict, answered
-from node.files import Placed, PlacementFailed, Store
+from node.files import Placed, Store
 from node.guard import Guard
 from node.hands import Hands
+from node.hashing import EMPTY_DIGEST, digest_of
+from node.moving import PlacementFailed
 from node.probe import Probed
 from node.room import Partial
 from node.session import Session
+from node.staging import DATA_NAME
 from node.validators import was_mixed
 from schemas.redact import redact_uri
 from schemas.request import Request, file_name
@@ -43,7 +45,7 @@ ONE_ANSWER = {"split": "1", "max-connection-per-server": "1", "max-tries": "1"}
 """For a file that changed under way: all of it by one answer of the origin, which can't be of two versions."""
 OWN_TRIES_APART_S = 2
 """For a request that sets `max-tries` alone."""
-NOTHING = Placed(path="", bytes=0, digest=files.EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
+NOTHING = Placed(path="", bytes=0, digest=EMPTY_DIGEST, seconds=0.0, attempt=1, inode=0, modified_ns=0)
 """What a `noop:` task leaves behind."""
 
 
@@ -130,7 +132,7 @@ class Workshop:
         if was_mixed(session.row.history) and not request.checksum:
             options |= ONE_ANSWER
         options["dir"] = str(self._store.expect(session.task))
-        options["out"] = files.DATA_NAME
+        options["out"] = DATA_NAME
         if request.headers:
             options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]
         return Addition(gid=session.task, uris=list(request.uris), options=options)
@@ -244,7 +246,7 @@ class Workshop:
             if request.size_bytes is not None and size != request.size_bytes:
                 reason = f"the file has {size} bytes, {request.size_bytes} were expected"
                 return Verdict(FailureClass.DAMAGED, "size-mismatch", reason)
-            digest, matches = files.digest(data, request.checksum)
+            digest, matches = digest_of(data, request.checksum)
             if not matches:
                 reason = f"the file does not have the digest {request.checksum} (it is {digest})"
                 return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)

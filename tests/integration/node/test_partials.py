@@ -12,8 +12,9 @@ from broker.listen import Heard, listening
 from broker.roles import Role
 from coordinator import moves
 from node import clearing
-from node.files import DATA_NAME, JOURNAL_NAME, Store
+from node.files import Store
 from node.room import STRAY_AGE_S
+from node.staging import DATA_NAME, JOURNAL_NAME
 from schemas import codec
 from schemas import subjects as s
 from schemas.heartbeat import Heartbeat

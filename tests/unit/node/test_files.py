@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from node import files
-from node.files import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, DownloadsUnusable, Placed, PlacementFailed, Store, digest
+from node import moving
+from node.files import Placed, Store
+from node.hashing import digest_of
+from node.moving import PlacementFailed
+from node.staging import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, DownloadsUnusable
 from schemas.request import STAGING_NAME
 
 TASK, OTHER = "00000000000000aa", "00000000000000bb"
@@ -108,11 +111,11 @@ def test_a_numbered_name_stays_short_enough_for_the_file_system(store: Store) ->
         place(store, task, PurePosixPath(name))
     second = next(path for path in visible(store) if path != name)
     assert second.endswith("ü.1.iso")
-    assert len(second.encode()) <= files.NAME_BYTES_MAX
+    assert len(second.encode()) <= moving.NAME_BYTES_MAX
 
 
 def test_a_name_that_too_many_files_share_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "NAMES_MAX", 2)
+    monkeypatch.setattr(moving, "NAMES_MAX", 2)
     for name in ("a", "a.1"):
         (store.downloads / name).touch()
     stage(store)
@@ -326,12 +329,12 @@ def test_a_digest_and_the_asked_checksum_come_from_one_reading(tmp_path: Path) -
     path = tmp_path / "body"
     path.write_bytes(body)
     ours = f"sha-256={hashlib.sha256(body).hexdigest()}"
-    assert digest(path, None) == (ours, True)
-    assert digest(path, ours.upper().replace("SHA", "sha")) == (ours, True)
+    assert digest_of(path, None) == (ours, True)
+    assert digest_of(path, ours.upper().replace("SHA", "sha")) == (ours, True)
     for kind in ("md5", "sha-1", "sha-224", "sha-384", "sha-512"):
         right = hashlib.new(kind.replace("-", ""), body).hexdigest()
-        assert digest(path, f"{kind}={right}") == (ours, True)
-        assert digest(path, f"{kind}={right[:-1]}x") == (ours, False)
+        assert digest_of(path, f"{kind}={right}") == (ours, True)
+        assert digest_of(path, f"{kind}={right[:-1]}x") == (ours, False)
 
 
 def test_partials_are_told_with_the_bytes_they_take(store: Store) -> None:
