@@ -243,7 +243,7 @@ class Carrier:
         self._finished(session, result)
 
     def _finished(self, session: Session, result: Placed | Verdict) -> None:
-        if isinstance(result, Placed):
+        if isinstance(result, Placed) and not result.is_shared:
             self._disk.placed(result.bytes)
         self._results[session.task] = result
         self._board.signal(session.task, Signal.PLACED if isinstance(result, Placed) else Signal.FAILED)

@@ -1,22 +1,32 @@
 """A node's download folder: how a whole file gets its final place, and how it is found again after a crash.
 
 Every method blocks on the disk: call them in a thread. What the disk refuses leaves as OSError.
+
+Who may delete what: a file is its task's own while the task's journal names it and it still is the very file that was
+placed (size, inode, time). A file that was there before, and that `skip-if-same` completed with, is nobody's to delete.
 """
 
 import errno
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 import msgspec
 from msgspec import Struct
 
 from node import moving
-from node.moving import PlacementFailed, folder_for, free_names, moved
+from node.moving import Modes, NameTaken, PlacementFailed, check_inside, folder_for, free_names, moved
 from node.staging import JOURNAL_NAME, Staging
 from schemas import codec
+from schemas.request import STAGING_NAME, IfExists
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+SHARED_NAME = "shared"
+"""Lies beside the journal of a placed file with which another task completed: from then on it stays."""
+CARRIED_NAME = "carried"
+"""Says where, on another file system, a copy of the staged file lies, or may lie, on its way to its place."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):
@@ -32,23 +42,45 @@ class Placed(Struct, frozen=True, kw_only=True):
     inode: int
     modified_ns: int
     """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
+    is_shared: bool = False
+    """It lay there before: the task completed with it and never deletes it."""
 
 
 class Store(Staging):
     """The download folder of one node: what is unfinished, and what was placed."""
 
+    def __init__(self, downloads: Path, modes: Modes | None = None) -> None:
+        """Makes the folder where it is missing. Raises DownloadsUnusable."""
+        super().__init__(downloads)
+        self._modes = modes or Modes()
+        self._owning = Lock()
+        """Held while a file that has a final name is deleted, replaced or shared: each looks first whose it is."""
+
     def __repr__(self) -> str:
         return f"<Store {self.downloads}>"
 
-    def place(self, task: str, relative: PurePosixPath, *, digest: str, seconds: float, attempt: int) -> Placed:
-        """Move the staged file to `relative`, or beside it as `name.1.ext` …, never over another file.
+    def place(
+        self,
+        task: str,
+        relative: PurePosixPath,
+        *,
+        digest: str,
+        seconds: float,
+        attempt: int,
+        if_exists: IfExists = IfExists.RENAME,
+    ) -> Placed:
+        """Move the staged file to `relative`; where a file lies there, do as `if_exists` says.
 
         May be repeated after a crash: a file that got its place keeps it. When this returns, the file's bytes survive
         a power cut; its name does after `sync_names`. Raises PlacementFailed, or OSError when the disk refuses.
         """
         staged = self.data(task)
         placed = self.journal(task)
-        if placed is None:
+        if placed is not None:
+            self._let_go(task)
+        else:
+            if self._modes.file is not None:
+                staged.chmod(self._modes.file)
             moving.sync(staged)
             found = staged.stat()
             wanted = Placed(
@@ -60,9 +92,42 @@ class Store(Staging):
                 inode=found.st_ino,
                 modified_ns=found.st_mtime_ns,
             )
-            placed = self._move(task, staged, wanted)
+            try:
+                placed = self._move(task, staged, wanted, if_exists)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise PlacementFailed(f"{str(relative)[:80]}… is too long for the file system") from error
+                raise
         staged.unlink(missing_ok=True)
         return placed
+
+    def is_taken(self, relative: PurePosixPath) -> bool:
+        """Whether something lies there. Raises PlacementFailed for a path that leads out of the download folder."""
+        check_inside(self.downloads, relative)
+        return os.path.lexists(self.downloads / relative)
+
+    def same(self, relative: PurePosixPath, size: int | None, checksum: str, attempt: int) -> Placed | None:
+        """The file that lies there, where it has this checksum and, if known, size: nothing need be downloaded.
+
+        Raises PlacementFailed for a path that leads out of the download folder.
+        """
+        check_inside(self.downloads, relative)
+        final = self.downloads / relative
+        found = moving.same_content(final, size, checksum)
+        if found is None:
+            return None
+        lies, digest = found
+        shared = Placed(
+            path=relative.as_posix(),
+            bytes=lies.st_size,
+            digest=digest,
+            seconds=0.0,
+            attempt=attempt,
+            inode=lies.st_ino,
+            modified_ns=lies.st_mtime_ns,
+            is_shared=True,
+        )
+        return shared if self._share(shared) else None
 
     def sync_names(self, placed: Iterable[Placed]) -> dict[str, OSError]:
         """Have the names of placed files survive a power cut: each folder is synced once. By path, what failed."""
@@ -77,49 +142,121 @@ class Store(Staging):
                 troubled |= dict.fromkeys(inside, error)
         return troubled
 
-    def _move(self, task: str, staged: Path, wanted: Placed) -> Placed:
-        """Move to the path wanted or the next free one beside it; what became of it."""
-        relative = PurePosixPath(wanted.path)
-        folder = folder_for(self.downloads, relative)
-        for name in free_names(relative.name):
-            final = folder / name
-            if os.path.lexists(final):
-                continue
-            path = relative.with_name(name).as_posix()
-            placed = msgspec.structs.replace(wanted, path=path)
-            try:
-                self._write_journal(task, placed)
-            except OSError as error:
-                if error.errno not in NO_ROOM:
-                    raise
-                # A second name takes no room: a whole file gets it all the same, only a crash just now is not undone.
-            if moved(staged, final):
-                return placed
-        raise PlacementFailed(f"{moving.NAMES_MAX} files are called like {relative} already")
-
     def journal(self, task: str) -> Placed | None:
         """The task's finished file, if one was placed and still is the very file that was."""
         try:
             placed = codec.decode((self.staging(task) / JOURNAL_NAME).read_bytes(), Placed)
-            found = (self.downloads / placed.path).lstat()
         except (OSError, msgspec.MsgspecError):
             return None
-        recorded = (placed.bytes, placed.inode, placed.modified_ns)
-        return placed if recorded == (found.st_size, found.st_ino, found.st_mtime_ns) else None
+        return placed if self._is_still_there(placed) else None
 
     def unplace(self, task: str) -> bool:
-        """Delete the task's finished file, as another attempt's won; whether there was one."""
-        placed = self.journal(task)
-        if placed is not None:
-            final = self.downloads / placed.path
-            final.unlink()
-            moving.sync(final.parent)
+        """Delete the task's finished file, as another attempt's won; whether there was one that is its own."""
+        with self._owning:
+            placed = self.journal(task)
+            is_own = placed is not None and not placed.is_shared and not (self.staging(task) / SHARED_NAME).exists()
+            if placed is not None and is_own:
+                final = self.downloads / placed.path
+                final.unlink()
+                moving.sync(final.parent)
         self.wipe(task)
-        return placed is not None
+        return is_own
+
+    def _move(self, task: str, staged: Path, wanted: Placed, if_exists: IfExists) -> Placed:
+        """Move to the path wanted, by a copy where that is on another file system; what became of it."""
+        folder = folder_for(self.downloads, PurePosixPath(wanted.path), self._modes.folder)
+        try:
+            return self._settle(task, staged, wanted, folder, if_exists)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        carried = folder / self._carried_name(task)
+        # Known before it exists: whatever happens, it is deleted with what is staged of the task.
+        beside = PurePosixPath(wanted.path).with_name(carried.name)
+        (self.staging(task) / CARRIED_NAME).write_text(beside.as_posix())
+        moving.copied(staged, carried)
+        found = carried.stat()
+        wanted = msgspec.structs.replace(wanted, inode=found.st_ino, modified_ns=found.st_mtime_ns)
+        placed = self._settle(task, carried, wanted, folder, if_exists)
+        self._let_go(task)
+        return placed
+
+    def _settle(self, task: str, source: Path, wanted: Placed, folder: Path, if_exists: IfExists) -> Placed:
+        """Give `source`, which lies on the folder's file system, the name wanted, or what `if_exists` makes of it."""
+        relative = PurePosixPath(wanted.path)
+        if if_exists is IfExists.OVERWRITE:
+            self._write_journal(task, wanted)
+            with self._owning:
+                moving.replace(source, folder / relative.name)
+            return wanted
+        for name in free_names(relative.name):
+            final = folder / name
+            placed = msgspec.structs.replace(wanted, path=relative.with_name(name).as_posix())
+            if not os.path.lexists(final):
+                self._write_journal(task, placed)
+                if moved(source, final):
+                    return placed
+            if if_exists is IfExists.FAIL:
+                raise NameTaken(f"{relative} exists already")
+            if if_exists is IfExists.SKIP_IF_SAME and (same := self._same(task, placed)):
+                return same
+        raise PlacementFailed(f"{moving.NAMES_MAX} files are called like {relative} already")
+
+    def _same(self, task: str, placed: Placed) -> Placed | None:
+        """The file that lies at the path of `placed`, where it has the same content; from now on it is shared."""
+        found = moving.same_content(self.downloads / placed.path, placed.bytes, placed.digest)
+        if found is None:
+            return None
+        inode, modified_ns = found[0].st_ino, found[0].st_mtime_ns
+        shared = msgspec.structs.replace(placed, inode=inode, modified_ns=modified_ns, is_shared=True)
+        if not self._share(shared):
+            return None
+        self._write_journal(task, shared)
+        return shared
+
+    def _share(self, shared: Placed) -> bool:
+        """See to it that no other task deletes a file as its own; False where it is gone."""
+        with self._owning:
+            if not self._is_still_there(shared):
+                return False
+            for other in tuple(self._staged):
+                theirs = self.journal(other)
+                if theirs is not None and theirs.path == shared.path and not theirs.is_shared:
+                    with suppress(FileNotFoundError):  # it is over just now: then it deletes nothing any more
+                        (self.staging(other) / SHARED_NAME).touch()
+            return True
+
+    def _is_still_there(self, placed: Placed) -> bool:
+        try:
+            found = (self.downloads / placed.path).lstat()
+        except OSError:
+            return False
+        return (placed.bytes, placed.inode, placed.modified_ns) == (found.st_size, found.st_ino, found.st_mtime_ns)
+
+    def _carried_name(self, task: str) -> str:
+        return f"{STAGING_NAME}-{task}"
+
+    def _let_go(self, task: str) -> None:
+        """Delete the copy that was on its way to another file system, unless there is none."""
+        note = self.staging(task) / CARRIED_NAME
+        try:
+            carried = PurePosixPath(note.read_text())
+        except FileNotFoundError:
+            return
+        if carried.name == self._carried_name(task):
+            with suppress(PlacementFailed):  # its folder leads elsewhere by now
+                check_inside(self.downloads, carried)
+                (self.downloads / carried).unlink(missing_ok=True)
+        note.unlink()
 
     def _write_journal(self, task: str, placed: Placed) -> None:
         """Written before the move that it describes, in one write: a killed process leaves all of it or nothing.
 
         Not synced: a power cut just now may lose it, and the file is downloaded once more beside the first.
         """
-        (self.staging(task) / JOURNAL_NAME).write_bytes(codec.encode(placed))
+        try:
+            (self.staging(task) / JOURNAL_NAME).write_bytes(codec.encode(placed))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # A second name takes no room: a whole file gets it all the same, only a crash just now is not undone.

@@ -28,6 +28,7 @@ from node.hands import Hands
 from node.heart import Heart
 from node.lane import LaneDriver
 from node.lock import NodeLock, own_downloads, own_state_folder
+from node.moving import Modes
 from node.orders import InForce, Orders
 from node.probe import new_session
 from node.reader import Reader
@@ -66,7 +67,9 @@ async def run_node(settings: Settings, stop: anyio.Event) -> None:
                 await lock.acquire(predecessors)
                 waiting.cancel()
                 try:
-                    store = Store(Path(settings.node.downloads))
+                    store = Store(
+                        Path(settings.node.downloads), Modes.of(settings.node.file_mode, settings.node.folder_mode)
+                    )
                     with own_downloads(store.downloads):
                         await _work(connection, settings, store, instance, lock, stop)
                 finally:
@@ -96,7 +99,7 @@ async def _work(
     async with new_session() as http, anyio.create_task_group() as tasks:
         hands = Hands(DISK_THREADS)
         hands.start(tasks)
-        workshop = Workshop(store, http, parse_nets(node.allow_nets), hands)
+        workshop = Workshop(store, http, parse_nets(node.allow_nets), hands, keep_time=node.keep_time)
         reporter = Reporter(connection, node.id)
         closer = Closer(node.id, reporter=reporter, assignments=assignments, workshop=workshop, disk=disk)
         agent = Agent(

@@ -1,20 +1,24 @@
-"""Giving a whole file its final name: never outside the download folder, never over another file.
+"""Giving a whole file its final name: inside the download folder, and over another file only where that is asked.
 
 Everything here blocks on the disk. What the disk refuses leaves as OSError.
 """
 
 import errno
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from node.hashing import digest_of
 from schemas.errors import DowndraftError
+from schemas.names import shortened
 from schemas.request import STAGING_NAME
 
 NAMES_MAX = 10_000
 """Files that may share a name as `name`, `name.1` …: past that something loops."""
-NAME_BYTES_MAX = 255
-"""What file systems take for one name."""
+COPY_BLOCK_BYTES = 1 << 20
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """How file systems without hard links (FAT, some network shares) refuse one."""
 
@@ -23,31 +27,50 @@ class PlacementFailed(DowndraftError):
     """A whole file can't be put where it was asked for."""
 
 
-def folder_for(downloads: Path, relative: PurePosixPath) -> Path:
+class NameTaken(PlacementFailed):
+    """A file lies there already, and the request wants no other name."""
+
+
+class Modes(NamedTuple):
+    """Permission bits of what is stored; None: what the process's umask leaves."""
+
+    file: int | None = None
+    folder: int | None = None
+
+    @classmethod
+    def of(cls, file: str, folder: str) -> "Modes":
+        """From octal texts, as settings have them; empty: not set."""
+        return cls(int(file, 8) if file else None, int(folder, 8) if folder else None)
+
+
+def folder_for(downloads: Path, relative: PurePosixPath, mode: int | None = None) -> Path:
     """The folder that is to hold `relative` below `downloads` (resolved), made if need be, with what was made synced.
 
     Raises PlacementFailed where that would lie outside, or where a file is in the way.
     """
     folder = downloads.joinpath(relative).parent
-    _check_inside(downloads, folder, relative)
+    check_inside(downloads, relative)
     if folder.is_dir():
         return folder
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise PlacementFailed(f"{relative} can't be stored: a file lies where its folder should be") from error
-    for made in missing:
-        sync(made.parent)
+    for one in reversed([folder, *(one for one in folder.parents if not one.exists())]):
+        try:
+            one.mkdir(exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise PlacementFailed(f"{relative} can't be stored: a file lies where its folder should be") from error
+        if mode is not None:
+            one.chmod(mode)
+        sync(one.parent)
     return folder
 
 
-def _check_inside(downloads: Path, folder: Path, relative: PurePosixPath) -> None:
-    resolved = os.path.realpath(folder)  # for each file: pathlib takes ten times as long
+def check_inside(downloads: Path, relative: PurePosixPath) -> None:
+    """Raises PlacementFailed for a path whose folder leads out of `downloads` (resolved), or into staging."""
+    resolved = os.path.realpath(downloads.joinpath(relative).parent)  # for each file: pathlib takes ten times as long
     is_inside = os.path.commonpath((downloads, resolved)) == str(downloads)
     if not is_inside or not relative.name or ".." in relative.parts:
         raise PlacementFailed(f"{relative} would lie outside the download folder")
-    if f"{resolved}/".startswith(f"{downloads / STAGING_NAME}/"):
+    # Some file systems take capitals for small letters.
+    if f"{resolved}{os.sep}"[len(f"{downloads}{os.sep}") :].casefold().startswith(f"{STAGING_NAME}{os.sep}"):
         raise PlacementFailed(f"{relative} would lie among the unfinished downloads")
 
 
@@ -58,8 +81,6 @@ def moved(staged: Path, final: Path) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            raise PlacementFailed(f"{final.parent} is another file system than the download folder") from error
         if error.errno not in _NO_LINKS:
             raise
         return _moved_without_links(staged, final)
@@ -72,18 +93,54 @@ def _moved_without_links(staged: Path, final: Path) -> bool:
         os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
-    staged.replace(final)
+    try:
+        staged.replace(final)
+    except OSError:
+        final.unlink()
+        raise
     return True
+
+
+def replace(staged: Path, final: Path) -> None:
+    """Give the staged file its final name, in one step, whatever file or link had it. Raises PlacementFailed."""
+    if final.is_dir() and not final.is_symlink():
+        raise PlacementFailed(f"{final.name} can't be replaced: it is a folder")
+    staged.replace(final)
+
+
+def copied(staged: Path, to: Path) -> None:
+    """Copy a file to another file system, with its mode and time, and sync it; what lies at `to` was ours."""
+    to.unlink(missing_ok=True)
+    found = staged.stat()
+    with staged.open("rb") as source, to.open("xb") as target:
+        shutil.copyfileobj(source, target, COPY_BLOCK_BYTES)
+    to.chmod(stat.S_IMODE(found.st_mode))
+    os.utime(to, ns=(found.st_atime_ns, found.st_mtime_ns))
+    sync(to)
+
+
+def same_content(final: Path, size: int | None, checksum: str) -> tuple[os.stat_result, str] | None:
+    """What lies at `final` and its `sha-256=<hex>`, where it is a plain file of that content; links are not followed.
+
+    `size` of None: of any size. `checksum`: `<type>=<hex>` of the content.
+    """
+    try:
+        before = final.lstat()
+        if not stat.S_ISREG(before.st_mode) or (size is not None and before.st_size != size):
+            return None
+        digest, is_same = digest_of(final, checksum)
+        after = final.lstat()
+    except FileNotFoundError:
+        return None
+    untouched = (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+    return (before, digest) if is_same and untouched else None
 
 
 def free_names(name: str) -> Iterator[str]:
     """`name.ext`, `name.1.ext`, `name.2.ext` …, each short enough for a file system."""
     yield name
-    path = PurePosixPath(name)
     for number in range(1, NAMES_MAX):
-        tail = f".{number}{path.suffix}"
-        room = NAME_BYTES_MAX - len(tail.encode())
-        yield path.stem.encode()[:room].decode(errors="ignore") + tail
+        yield shortened(name, tail=f".{number}")
 
 
 def sync(path: Path) -> None:

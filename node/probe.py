@@ -11,6 +11,7 @@ from msgspec import Struct
 from yarl import URL
 
 from node.addresses import Network, Unresolved, check_addresses, host_and_port
+from node.naming import disposed_name
 
 PROBE_TIMEOUT_S = 2.0
 """For all redirects of one request together: knowing the size early is worth no more."""
@@ -43,6 +44,8 @@ class Probed(Struct, frozen=True, kw_only=True):
     """As it was sent, `W/` included."""
     last_modified: str = ""
     retry_after_s: float | None = None
+    name: str = ""
+    """What the origin calls the file (Content-Disposition), made safe to store."""
     final_uri: str = ""
     """Where redirects led."""
     refused: str = ""
@@ -181,6 +184,7 @@ def _read(answer: aiohttp.ClientResponse, now: float) -> Probed:
         status=answer.status,
         etag=_text(headers.get("ETag", "")),
         last_modified=_text(headers.get("Last-Modified", "")),
+        name=disposed_name(headers.get("Content-Disposition", "")),
         retry_after_s=retry_after_s(headers.get("Retry-After", ""), now),
         final_uri=str(answer.url),
     )

@@ -108,8 +108,12 @@ class Staging:
         except FileNotFoundError:
             pass
         except OSError:
+            self._let_go(task)
             shutil.rmtree(folder)
         self._staged.pop(task, None)
+
+    def _let_go(self, task: str) -> None:
+        """Delete what lies elsewhere for the task, before what tells of it is deleted. Nothing does here."""
 
     def partials(self) -> list[Partial]:
         """What is staged, of whatever task."""

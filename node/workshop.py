@@ -21,15 +21,17 @@ from node.files import Placed, Store
 from node.guard import Guard
 from node.hands import Hands
 from node.hashing import EMPTY_DIGEST, digest_of
-from node.moving import PlacementFailed
+from node.moving import NameTaken, PlacementFailed
+from node.naming import asks_name, final_path
 from node.probe import Probed
 from node.room import Partial
 from node.session import Session
 from node.staging import DATA_NAME
 from node.validators import was_mixed
 from schemas.redact import redact_uri
-from schemas.request import Request, file_name
+from schemas.request import IfExists, Request
 from schemas.task import FailureClass
+from schemas.templates import TemplateInvalid
 
 log = structlog.get_logger()
 
@@ -67,8 +69,20 @@ class Looked(NamedTuple):
 class Workshop:
     """The tools of one node: its store, its HTTP session for probes, bounded threads for its disk."""
 
-    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network], hands: Hands) -> None:
+    def __init__(
+        self,
+        store: Store,
+        http: aiohttp.ClientSession,
+        allow_nets: Sequence[Network],
+        hands: Hands,
+        *,
+        keep_time: bool = False,
+    ) -> None:
+        """`keep_time`: files are as old as their origins say."""
         self._store = store
+        self._keep_time = keep_time
+        self._told: dict[str, str] = {}
+        """What origins call the files of tasks that are here."""
         self._hands = hands
         self._asker = Asker(http, allow_nets)
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
@@ -93,20 +107,48 @@ class Workshop:
             if placed is not None:
                 return Looked(placed=placed)
         size, found = request.size_bytes, {}
-        if size is None:
+        if size is None or asks_name(request):
             found = await self._asker.ask(request)
             if verdict := _verdict_of_look(request, found):
                 return Looked(verdict=verdict)
-            size = next((one.size for one in found.values() if one.size is not None), None)
+            size = size or next((one.size for one in found.values() if one.size is not None), None)
+            self._told[session.task] = next((one.name for one in found.values() if one.is_file and one.name), "")
             if is_fresh:
                 self._guard.noticed(session.task, found)
         for uri in request.uris:
             # What was asked was checked on the way.
             if uri not in found and (refused := await self._asker.refusal(uri)):
                 return Looked(verdict=_refused(uri, refused))
+        if settled := await self._settled(session):
+            return settled
         wants_split = "split" in request.options or "max-connection-per-server" in request.options
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
         return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
+
+    async def _settled(self, session: Session) -> Looked | None:
+        """What is to be said without a download, because of what lies at its place already."""
+        request = _request(session)
+        try:
+            final = self._final(session)
+            if request.if_exists is IfExists.FAIL:
+                with anyio.fail_after(DISK_WITHIN_S):
+                    if await self._hands.do(partial(self._store.is_taken, final)):
+                        raise NameTaken(f"{final} exists already")
+            if request.if_exists is IfExists.SKIP_IF_SAME and request.checksum:
+                look = partial(self._store.same, final, request.size_bytes, request.checksum, session.row.attempt)
+                # Beside the hands, as it may be large; nothing is changed by it.
+                placed = await anyio.to_thread.run_sync(look, limiter=self._hashing, abandon_on_cancel=True)
+                return Looked(placed=placed) if placed else None
+        except (PlacementFailed, TemplateInvalid) as error:
+            return Looked(verdict=_misplaced(error))
+        except TimeoutError:
+            return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
+        except OSError:
+            return None  # placing will find out, too
+        return None
+
+    def _final(self, session: Session) -> PurePosixPath:
+        return final_path(session.row, self._told.get(session.task, ""))
 
     async def prepare(self, session: Session) -> Verdict | None:
         """Make the staging folder fit to go on with; a verdict where the origin, asked for that, refuses.
@@ -133,6 +175,8 @@ class Workshop:
             options |= ONE_ANSWER
         options["dir"] = str(self._store.expect(session.task))
         options["out"] = DATA_NAME
+        if self._keep_time:
+            options["remote-time"] = "true"
         if request.headers:
             options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]
         return Addition(gid=session.task, uris=list(request.uris), options=options)
@@ -156,6 +200,7 @@ class Workshop:
 
     def forget(self, task: str) -> None:
         """Its attempt is over."""
+        self._told.pop(task, None)
         self._guard.forget(task)
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
@@ -251,10 +296,15 @@ class Workshop:
                 reason = f"the file does not have the digest {request.checksum} (it is {digest})"
                 return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)
             return self._store.place(
-                session.task, final_path(request), digest=digest, seconds=seconds, attempt=session.row.attempt
+                session.task,
+                self._final(session),
+                digest=digest,
+                seconds=seconds,
+                attempt=session.row.attempt,
+                if_exists=request.if_exists,
             )
-        except PlacementFailed as error:
-            return Verdict(FailureClass.PERMANENT, "placement", str(error))
+        except (PlacementFailed, TemplateInvalid) as error:
+            return _misplaced(error)
         except OSError as error:
             return disk_trouble(error)
 
@@ -279,9 +329,9 @@ def _refused(uri: str, why: str) -> Verdict:
     return Verdict(FailureClass.PERMANENT, "address-refused", f"{redact_uri(uri)}: {why}")
 
 
-def final_path(request: Request) -> PurePosixPath:
-    """Where the file is to lie below the download folder."""
-    return PurePosixPath(request.dir or "") / (request.out or file_name(request.uris[0]))
+def _misplaced(error: PlacementFailed | TemplateInvalid) -> Verdict:
+    """The file can't have the place that the request asks for."""
+    return Verdict(FailureClass.PERMANENT, "exists" if isinstance(error, NameTaken) else "placement", str(error))
 
 
 def disk_trouble(error: OSError) -> Verdict:

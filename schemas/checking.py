@@ -24,6 +24,7 @@ from schemas.request import (
     Resources,
 )
 from schemas.sizes import parse_size
+from schemas.templates import TemplateInvalid, check
 
 
 def decode_request(body: bytes) -> Request:
@@ -98,8 +99,8 @@ def normalise(request: Request) -> Request:
         raise RequestInvalid("labels", f"more than {LABELS_BYTES_MAX} bytes in all; keep notes of that size elsewhere")
     if request.deadline is not None and request.not_before is not None and request.deadline <= request.not_before:
         raise RequestInvalid("deadline", "must come after not_before: nothing can be finished before it may begin")
-    _check_path("out", request.out)
-    _check_path("dir", request.dir)
+    for where in ("out", "dir"):
+        _check_path(where, msgspec.structs.replace(request, uris=uris))
     _check_checksum(request.checksum)
     checked = check_options(request.options)
     return msgspec.structs.replace(request, uri=None, uris=uris, size=size, resources=resources, options=dict(checked))
@@ -164,9 +165,14 @@ def _check_uri(where: str, uri: str) -> None:
         raise RequestInvalid(where, f"has no host; {_ADDRESS}")
 
 
-def _check_path(where: str, path: str | None) -> None:
-    if path is None:
+def _check_path(where: str, request: Request) -> None:
+    template: str | None = getattr(request, where)
+    if template is None:
         return
+    try:
+        path = check(template, request)
+    except TemplateInvalid as error:
+        raise RequestInvalid(where, str(error)) from error
     parts = PurePosixPath(path).parts
     if not parts or (path.endswith("/") and where == "out"):
         raise RequestInvalid(where, "must name a file or folder")
@@ -174,7 +180,7 @@ def _check_path(where: str, path: str | None) -> None:
         raise RequestInvalid(where, f"must be relative to the download folder, not {path!r}")
     if ".." in parts or ".." in path.split("\\"):
         raise RequestInvalid(where, f"must not leave the download folder with '..': {path!r}")
-    if parts[0] == STAGING_NAME:
+    if any(part.casefold().startswith(STAGING_NAME) for part in parts):
         raise RequestInvalid(where, f"{STAGING_NAME!r} is kept for unfinished downloads")
     if any(ord(ch) < 32 for ch in path) or len(path) > 1024 or any(len(p.encode()) > 255 for p in parts):
         raise RequestInvalid(where, "has control characters or is too long for a file system")

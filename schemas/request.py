@@ -1,13 +1,14 @@
 """A download request: what a producer publishes to `downloads.requests`."""
 
-import re
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta, Struct
 
+from schemas.names import KEPT_PREFIX, portable
 from schemas.options import ALLOWED, Value
 from schemas.payload import Kind, is_magnet, kind_of, magnet_name
 
@@ -23,7 +24,7 @@ SCHEMES = ("http", "https", "ftp", "sftp")
 NOOP = "noop"
 """`noop:anything` is a task that takes no time and stores no file: for measuring, where a setting allows it."""
 DIGEST_HEX = {"md5": 32, "sha-1": 40, "sha-224": 56, "sha-256": 64, "sha-384": 96, "sha-512": 128}
-STAGING_NAME = ".downdraft"
+STAGING_NAME = KEPT_PREFIX
 """The folder inside a node's download folder that holds what is unfinished; no request may name it."""
 
 Tag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,63}\Z")]
@@ -32,6 +33,19 @@ LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,63}\Z")]
 Moment = Annotated[datetime, Meta(tz=True)]
 HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}\Z")]
 HeaderValue = Annotated[str, Meta(max_length=8192, pattern=r"^[^\r\n\x00]*\Z")]
+
+
+class IfExists(StrEnum):
+    """What to do where a file of that name lies on the node already."""
+
+    RENAME = "rename"
+    """Store beside it, as `name.1.ext` …"""
+    OVERWRITE = "overwrite"
+    """Replace it, in one step."""
+    SKIP_IF_SAME = "skip-if-same"
+    """Complete with that file where its content is the same; else store beside it."""
+    FAIL = "fail"
+    """End `failed`, with the code `exists`."""
 
 
 class Resources(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -89,14 +103,21 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     out: Annotated[
         str | None,
         Meta(
-            description="File name, or relative path, to save as; default: the last part of the address.",
-            examples=["debian.iso"],
+            description="File name, or relative path, to save as; default: what the origin calls it, or its address.",
+            examples=["debian.iso", "{date}/{name}.{ext}"],
         ),
     ] = None
     dir: Annotated[
         str | None,
-        Meta(description="Folder below the node's download folder.", examples=["images/2031"]),
+        Meta(description="Folder below the node's download folder.", examples=["images/2031", "{owner}/{date}"]),
     ] = None
+    if_exists: Annotated[
+        IfExists,
+        Meta(
+            description="Where such a file lies there already: `rename`, `overwrite`, `skip-if-same` or `fail`.",
+            examples=["overwrite"],
+        ),
+    ] = IfExists.RENAME
     tags: Annotated[
         tuple[Tag, ...],
         Meta(description="Only nodes that have all these tags may run it.", examples=[["eu", "disk=ssd"]]),
@@ -192,7 +213,8 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def title(self) -> str:
         """What to call this download before its file has a name."""
-        return self.name or self.out or (file_name(self.uris[0]) if self.uris else f"{self.payload}")
+        out = self.out if self.out and "{" not in self.out else ""
+        return self.name or out or (file_name(self.uris[0]) if self.uris else f"{self.payload}")
 
     @property
     def payload(self) -> Kind:
@@ -217,7 +239,5 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
 def file_name(uri: str) -> str:
     """The file name an address suggests; 'index' where it names none."""
     if is_magnet(uri):
-        return re.sub(r"[\x00-\x1f/\\]", "_", magnet_name(uri)).strip(". ")[:200] or "magnet"
-    last = unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])
-    cleaned = re.sub(r"[\x00-\x1f/\\]", "_", last).strip()
-    return cleaned.encode()[:200].decode(errors="ignore") if cleaned not in {"", ".", "..", STAGING_NAME} else "index"
+        return portable(magnet_name(uri)) or "magnet"
+    return portable(unquote(urlsplit(uri).path.rstrip("/").rpartition("/")[2])) or "index"

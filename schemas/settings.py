@@ -88,6 +88,12 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """With less than this free on the download disk no task is taken, nor planned beyond it."""
     disk_high: Size = 1 << 30
     """With this much free tasks are taken again; at least `disk_low`."""
+    file_mode: Annotated[str, Meta(pattern=r"^(0?[4-7][0-7]{2})?\Z")] = ""
+    """Permission bits of finished files, octal: 0644, say; empty: what the process's umask leaves."""
+    folder_mode: Annotated[str, Meta(pattern=r"^(0?7[0-7]{2})?\Z")] = ""
+    """The same of folders that are made for them: 0755, say."""
+    keep_time: bool = False
+    """Finished files are as old as their origins say (Last-Modified)."""
     stall_timeout_s: Seconds = 60.0
     """A download that receives next to nothing for so long is given up and tried again elsewhere."""
 

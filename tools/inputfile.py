@@ -26,12 +26,13 @@ OPTIONS_MAX = 1000
 GID_HINT = "Downdraft gives the id; `id=…` is for your own"
 
 TEXTS = {"out": "out", "dir": "dir", "checksum": "checksum", "size": "size", "id": "id", "name": "name"}
+CHOICES = {"if-exists": "if_exists"}
 MOMENTS = {"not-before": "not_before", "deadline": "deadline"}
 NUMBERS = {"priority": "priority", "max-attempts": "max_attempts"}
 TAGS = {"tag": "tags", "avoid-tag": "avoid_tags", "prefer-tag": "prefer_tags"}
 RESOURCES = {"disk": "disk", "bandwidth": "bandwidth"}
 REPEATED = (*TAGS, "label", "header")
-NAMES = (*TEXTS, *NUMBERS, *MOMENTS, *RESOURCES, *REPEATED)
+NAMES = (*TEXTS, *CHOICES, *NUMBERS, *MOMENTS, *RESOURCES, *REPEATED)
 """What may stand before `=` besides the aria2 options of `schemas.options`."""
 
 
@@ -40,8 +41,12 @@ IDENTITY: tuple[str, ...] = (
     *("max_attempts", "not_before", "deadline", "labels"),
 )
 """Fields that tell one entry from another, besides addresses and options."""
-LATER_IDENTITY = ("avoid_tags", "prefer_tags", "resources")
+LATER_IDENTITY = ("avoid_tags", "prefer_tags", "resources", "if_exists")
 """The same, counted only where they are set: ids that were made before there were these stay as they are."""
+
+
+PLAIN = Request()
+"""With every field as it is where nothing is said of it."""
 
 
 class Option(NamedTuple):
@@ -181,9 +186,9 @@ def to_request(entry: Entry, defaults: Mapping[str, Any]) -> Request:
 def _put(fields: dict[str, Any], option: Option) -> str:
     """Set what one option says; the name of the field it went to. Raises LineInvalid."""
     line, name, value = option
-    if name in TEXTS:
-        fields[TEXTS[name]] = value
-        return TEXTS[name]
+    if field := (TEXTS | CHOICES).get(name):
+        fields[field] = value
+        return field
     if name in MOMENTS:
         try:
             fields[MOMENTS[name]] = parse_date(value)
@@ -231,7 +236,7 @@ def repeatable_id(prefix: str, request: Request) -> str:
 
     Headers and passwords are left out, for an id is shown to everyone and must not help in guessing them.
     """
-    later = {field: value for field in LATER_IDENTITY if (value := getattr(request, field))}
+    later = {field: value for field in LATER_IDENTITY if (value := getattr(request, field)) != getattr(PLAIN, field)}
     said = codec.encode(
         later
         | {

@@ -74,6 +74,9 @@ RULES = {
     "downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M": Rule(
         r"^[0-9a-f]{16}$"
     ),
+    "downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same": Rule(
+        r"^[0-9a-f]{16}$"
+    ),
     "downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait": Rule("completed"),
     "downdraft ls": Rule(r"[0-9a-f]{16}  completed ", task="completed"),
     "downdraft ls --json": Rule('"state":"completed"', task="completed"),

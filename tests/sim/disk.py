@@ -13,9 +13,10 @@ from node.asking import Wait
 from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed
+from node.naming import final_path
 from node.room import Look, Marks, Room, after
 from node.session import Session
-from node.workshop import SMALL_BYTES_MAX, Looked, Workshop, disk_trouble, final_path
+from node.workshop import SMALL_BYTES_MAX, Looked, Workshop, disk_trouble
 from schemas.task import FailureClass
 from tests.sim.origins import Origin, Origins
 
@@ -129,10 +130,10 @@ class SimWorkshop(Workshop):
             return disk_trouble(error)
         assert session.row.request is not None
         assert disk.partial.get(task) == 1.0, f"{task} is not whole: {disk.partial.get(task)}"
-        path, number = str(final_path(session.row.request)), 0
+        path, number = str(final_path(session.row)), 0
         while path in disk.files and disk.files[path].task != task:
             number += 1
-            path = f"{final_path(session.row.request)}.{number}"
+            path = f"{final_path(session.row)}.{number}"
         attempt = session.row.attempt
         placed = Placed(
             path=path,

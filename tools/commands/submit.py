@@ -21,6 +21,9 @@ def submit(
         typer.Option("--input-file", "-i", metavar="FILE", help="Many: an input file of aria2's kind; - for stdin."),
     ] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="File name to save as.")] = None,
+    if_exists: Annotated[
+        str | None, typer.Option(help="Where such a file lies there: rename, overwrite, skip-if-same or fail.")
+    ] = None,
     folder: Annotated[str | None, typer.Option("--dir", "-d", help="Folder below the node's download folder.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only nodes with this tag. Repeatable.")] = None,
     avoid_tag: Annotated[list[str] | None, typer.Option(help="No node with this tag. Repeatable.")] = None,
@@ -71,11 +74,14 @@ def submit(
 
         downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M
 
+        downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same
+
         downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait
     """
     fields: dict[str, Any] = {
         "out": out,
         "dir": folder,
+        "if_exists": if_exists,
         "tags": list(dict.fromkeys(tag or ())),
         "avoid_tags": list(dict.fromkeys(avoid_tag or ())),
         "prefer_tags": list(dict.fromkeys(prefer_tag or ())),

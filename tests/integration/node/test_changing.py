@@ -98,7 +98,7 @@ async def test_without_anything_to_compare_a_download_begins_again(node: Rig, ba
 async def test_a_checksum_spares_the_origin_all_questions(node: Rig, bad: BadOrigin) -> None:
     bad.manners["file"] = Manner(body=OLD, etag='"1"')
     digest = hashlib.sha256(OLD).hexdigest()
-    task = await node.submit(bad.url("file"), options={"split": 4}, checksum=f"sha-256={digest}", size=SIZE)
+    task = await node.submit(bad.url("file"), options={"split": 4}, checksum=f"sha-256={digest}", size=SIZE, out="f")
     check(await node.outcome(task), OLD)
     assert not [asked for asked in bad.asked if asked.method == "HEAD"]
 

@@ -15,6 +15,7 @@ from node.files import Placed, Store
 from node.hashing import digest_of
 from node.moving import PlacementFailed
 from node.staging import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, DownloadsUnusable
+from schemas.names import NAME_BYTES_MAX
 from schemas.request import STAGING_NAME
 
 TASK, OTHER = "00000000000000aa", "00000000000000bb"
@@ -111,7 +112,7 @@ def test_a_numbered_name_stays_short_enough_for_the_file_system(store: Store) ->
         place(store, task, PurePosixPath(name))
     second = next(path for path in visible(store) if path != name)
     assert second.endswith("ü.1.iso")
-    assert len(second.encode()) <= moving.NAME_BYTES_MAX
+    assert len(second.encode()) <= NAME_BYTES_MAX
 
 
 def test_a_name_that_too_many_files_share_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,11 @@ def test_a_size_is_stored_as_bytes_and_options_as_text() -> None:
         ("https://a.example", "index"),
         ("https://a.example/%2e%2e", "index"),
         ("https://a.example/a%2Fb", "a_b"),
-        ("https://a.example/.downdraft", "index"),
-        ("https://a.example/" + "x" * 300, "x" * 200),
+        ("https://a.example/.downdraft", "_downdraft"),
+        ("https://a.example/%00%2F?x", "index"),
+        ("https://a.example/~user/-rf", "_rf"),
+        ("https://a.example/File:a.jpg", "File_a.jpg"),
+        ("https://a.example/" + "x" * 300 + ".iso", "x" * 251 + ".iso"),
     ],
 )
 def test_a_file_is_called_what_its_address_suggests_but_never_leaves_its_folder(uri: str, name: str) -> None:
