@@ -185,7 +185,7 @@ class Store(Staging):
         """Give `source`, which lies on the folder's file system, the name wanted, or what `if_exists` makes of it."""
         relative = PurePosixPath(wanted.path)
         if if_exists is IfExists.OVERWRITE:
-            self._write_journal(task, wanted)
+            self._record(task, wanted)
             with self._owning:
                 moving.replace(source, folder / relative.name)
             return wanted
@@ -193,7 +193,7 @@ class Store(Staging):
             final = folder / name
             placed = msgspec.structs.replace(wanted, path=relative.with_name(name).as_posix())
             if not os.path.lexists(final):
-                self._write_journal(task, placed)
+                self._record(task, placed)
                 if moved(source, final):
                     return placed
             if if_exists is IfExists.FAIL:
@@ -211,7 +211,7 @@ class Store(Staging):
         shared = msgspec.structs.replace(placed, inode=inode, modified_ns=modified_ns, is_shared=True)
         if not self._share(shared):
             return None
-        self._write_journal(task, shared)
+        self._record(task, shared)
         return shared
 
     def _share(self, shared: Placed) -> bool:
@@ -249,14 +249,18 @@ class Store(Staging):
                 (self.downloads / carried).unlink(missing_ok=True)
         note.unlink()
 
+    def _record(self, task: str, placed: Placed) -> None:
+        """Write the journal, if there is room for it."""
+        try:
+            self._write_journal(task, placed)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # A second name takes no room: a whole file gets it all the same, only a crash just now is not undone.
+
     def _write_journal(self, task: str, placed: Placed) -> None:
         """Written before the move that it describes, in one write: a killed process leaves all of it or nothing.
 
         Not synced: a power cut just now may lose it, and the file is downloaded once more beside the first.
         """
-        try:
-            (self.staging(task) / JOURNAL_NAME).write_bytes(codec.encode(placed))
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            # A second name takes no room: a whole file gets it all the same, only a crash just now is not undone.
+        (self.staging(task) / JOURNAL_NAME).write_bytes(codec.encode(placed))
