@@ -28,6 +28,7 @@ from node.room import Partial
 from node.session import Session
 from node.staging import DATA_NAME
 from node.validators import was_mixed
+from schemas.payload import Kind
 from schemas.redact import redact_uri
 from schemas.request import IfExists, Request
 from schemas.task import FailureClass
@@ -128,13 +129,15 @@ class Workshop:
     async def _settled(self, session: Session) -> Looked | None:
         """What is to be said without a download, because of what lies at its place already."""
         request = _request(session)
+        if request.payload is not Kind.FILE or request.if_exists in (IfExists.RENAME, IfExists.OVERWRITE):
+            return None
         try:
             final = self._final(session)
             if request.if_exists is IfExists.FAIL:
                 with anyio.fail_after(DISK_WITHIN_S):
                     if await self._hands.do(partial(self._store.is_taken, final)):
                         raise NameTaken(f"{final} exists already")
-            if request.if_exists is IfExists.SKIP_IF_SAME and request.checksum:
+            elif request.checksum:
                 look = partial(self._store.same, final, request.size_bytes, request.checksum, session.row.attempt)
                 # Beside the hands, as it may be large; nothing is changed by it.
                 placed = await anyio.to_thread.run_sync(look, limiter=self._hashing, abandon_on_cancel=True)

@@ -20,6 +20,7 @@ from schemas.request import (
     TAGS_MAX,
     URI_CHARS_MAX,
     URIS_MAX,
+    IfExists,
     Request,
     Resources,
 )
@@ -47,6 +48,7 @@ _ADDRESS = "write it as https://host/path"
 _MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
 _WHOLLY = {
     "priority": "must be a whole number from -10 to 10",
+    "if_exists": f"must be one of {', '.join(IfExists)}",
     "not_before": _MOMENT,
     "deadline": _MOMENT,
 }

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,18 +39,16 @@ def visible(folder: Path) -> set[str]:
 async def test_a_file_is_named_by_the_request_else_by_its_origin_else_by_its_address(node: Rig, bad: BadOrigin) -> None:
     bad.manners["get"] = named("attachment; filename*=UTF-8''%e2%82%ac%2frates.txt")
     bad.manners["plain.txt"] = Manner(body=BODY)
-    tasks = {
-        "mine": await node.submit(bad.url("get?id=1"), out="mine"),
-        "rates.txt": await node.submit(bad.url("get?id=2"), size=len(BODY)),
-        "rates.1.txt": "",
-        "plain.txt": await node.submit(bad.url("plain.txt")),
-        "txt/rates/of {x}.txt": await node.submit(bad.url("get?id=3"), dir="{ext}/{name}", out="of {{x}}.{ext}"),
-    }
-    for name, task in tasks.items():
-        if not task:
-            task = await node.submit(bad.url("get?id=4"))
-        assert done(await node.outcome(task)).path == name
-    assert visible(node.downloads) == set(tasks)
+    wanted: list[tuple[str, str, dict[str, Any]]] = [
+        ("mine", "get?id=1", {"out": "mine"}),
+        ("rates.txt", "get?id=2", {"size": len(BODY)}),
+        ("rates.1.txt", "get?id=3", {}),
+        ("plain.txt", "plain.txt", {}),
+        ("txt/rates/of {x}.txt", "get?id=4", {"dir": "{ext}/{name}", "out": "of {{x}}.{ext}"}),
+    ]
+    for name, address, fields in wanted:
+        assert done(await node.outcome(await node.submit(bad.url(address), **fields))).path == name
+    assert visible(node.downloads) == {name for name, _, _ in wanted}
 
 
 async def test_a_request_with_size_and_name_spares_the_origin_the_look(node: Rig, bad: BadOrigin) -> None:

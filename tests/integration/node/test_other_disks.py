@@ -125,10 +125,8 @@ def crash(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: bool, w
     real: Callable[..., Any] = getattr(owner, name)
 
     def crashing(*args: Any, **kwargs: Any) -> Any:
-        is_about = name in ("write_text", "copied") or any(STAGING_NAME + "-" in str(arg) for arg in args)
-        is_about = is_about or (
-            name == "_write_journal" and list((args[0].downloads / "mounted").rglob(".downdraft-*"))
-        )
+        copies = (args[0].downloads / "mounted").rglob(".downdraft-*") if name == "_write_journal" else ()
+        is_about = name in ("write_text", "copied") or any(f"{STAGING_NAME}-" in str(one) for one in (*args, *copies))
         if not is_about:
             return real(*args, **kwargs)
         if after:

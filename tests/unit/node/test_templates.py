@@ -90,7 +90,7 @@ def test_a_template_that_cannot_be_filled_in_is_refused_with_the_request(
     field: str, template: str, reason: str
 ) -> None:
     with pytest.raises(RequestInvalid) as refused:
-        path(**{field: template})
+        path("", SUBMITTED, **{field: template})
     assert reason in str(refused.value)
 
 

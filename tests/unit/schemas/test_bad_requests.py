@@ -40,6 +40,10 @@ def refusal(body: bytes) -> str:
     [
         ({"uris": []}, f"uris: at least one address is needed, for example {EXAMPLE}"),
         ({"uris": "https://a.example/f"}, "uris: expected array, got str"),
+        (
+            {"uris": ["https://a.example/f"], "if_exists": "replace"},
+            "if_exists: must be one of rename, overwrite, skip-if-same, fail",
+        ),
         ({"uris": [5]}, "uris[0]: expected str, got int"),
         (
             {"uris": [f"https://a.example/{n}" for n in range(URIS_MAX + 1)]},

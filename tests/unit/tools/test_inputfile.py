@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from schemas.request import Request
-from tools.inputfile import LINE_BYTES_MAX, BadLine, Entry, LineInvalid, Reader, to_request
+from tools.inputfile import LINE_BYTES_MAX, BadLine, Entry, LineInvalid, Reader, repeatable_id, to_request
 
 
 def read(text: str | bytes) -> list[Entry | BadLine]:
@@ -80,6 +80,8 @@ def test_an_entrys_own_options_win_over_the_defaults_and_lists_add_up() -> None:
         ("label=nothing", "write label=name=value"),
         ("header=nothing", "write header=name:value"),
         ("checksum=md5=x", "md5 has 32 hex digits"),
+        ("if-exists=replace", "if_exists: must be one of rename, overwrite, skip-if-same, fail"),
+        ("dir={ownr}", "dir: '{ownr}' is no placeholder"),
     ],
 )
 def test_an_option_that_is_refused_is_named_by_its_own_line(option: str, reason: str) -> None:
@@ -130,3 +132,11 @@ def test_a_long_line_is_not_kept_in_memory() -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_address() -> None:
     assert one("\ufeffhttps://a.example/f\r\n  out=g\r\n").uris == ("https://a.example/f",)
+
+
+def test_what_to_do_with_a_file_that_is_there_is_an_option_and_tells_entries_apart() -> None:
+    plain, said, default = (
+        one(f"https://a.example/f\n {line}\n") for line in ("", "if-exists=fail", "if-exists=rename")
+    )
+    assert said.if_exists == "fail"
+    assert repeatable_id("n", plain) == repeatable_id("n", default) != repeatable_id("n", said)
