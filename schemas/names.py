@@ -23,17 +23,12 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *
 """Windows opens a device under these names, whatever the extension."""
 
 
-def flat(text: str) -> str:
-    """The text without what no part of a chosen name may hold; each such character becomes `_`."""
-    return _UNWANTED.sub("_", unicodedata.normalize("NFC", text))
-
-
 def portable(chosen: str) -> str:
     """A name that every platform takes, from what others chose; empty where nothing of it is left.
 
     It does not begin with `.`, `-` or `~`: such names are hidden, or taken for options or homes.
     """
-    name = flat(chosen).strip().rstrip(". ")
+    name = _UNWANTED.sub("_", unicodedata.normalize("NFC", chosen)).strip().rstrip(". ")
     if name[:1] in (".", "-", "~"):
         name = "_" + name.lstrip(".-~")
     if _DEVICE.match(name):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from schemas.names import flat, portable, storable
+from schemas.names import portable, storable
 from schemas.request import Request
 
 PLAIN = ("owner", "date", "year", "month", "day", "host", "task", "name", "ext")
@@ -98,7 +98,7 @@ def expand(template: str, about: About, *, on_windows: bool) -> tuple[str, ...]:
     parts: list[tuple[str, bool]] = [("", False)]
     for one in pieces(template):
         if isinstance(one, Placeholder):
-            parts[-1] = (parts[-1][0] + flat(_value(one, about)), True)
+            parts[-1] = (parts[-1][0] + _value(one, about), True)
             continue
         first, *others = one.split("/")
         parts[-1] = (parts[-1][0] + first, parts[-1][1])

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from anyio import CapacityLimiter
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from broker.binaries import find_aria2c
@@ -36,6 +36,8 @@ from tests.harness.bad_origin import BadOrigin, Manner, misbehaving
 BODY, THEIRS = b"of this task", b"of another task"
 OTHER = "ffffffffffffffff"
 WITHIN_S = 20.0
+WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
+"""Real downloads are too slow for it, and the world is another after each."""
 
 pieces = st.sampled_from(
     [
@@ -199,7 +201,9 @@ def check(lab: Lab, portal: BlockingPortal, fields: dict[str, Any]) -> None:
 
 
 @given(asked)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=40, phases=WITHOUT_SHRINKING, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 def test_no_name_leads_out_of_the_download_folder_or_onto_what_is_not_the_tasks_own(
     lab: Lab, portal: BlockingPortal, fields: dict[str, Any]
 ) -> None:
@@ -208,6 +212,6 @@ def test_no_name_leads_out_of_the_download_folder_or_onto_what_is_not_the_tasks_
 
 @pytest.mark.slow
 @given(asked)
-@settings(max_examples=600, derandomize=False, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, phases=WITHOUT_SHRINKING, derandomize=False, suppress_health_check=list(HealthCheck))
 def test_no_name_at_all_leads_out_or_onto_others(lab: Lab, portal: BlockingPortal, fields: dict[str, Any]) -> None:
     check(lab, portal, dict(fields))
