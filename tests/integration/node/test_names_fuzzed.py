@@ -36,8 +36,10 @@ from tests.harness.bad_origin import BadOrigin, Manner, misbehaving
 BODY, THEIRS = b"of this task", b"of another task"
 OTHER = "ffffffffffffffff"
 WITHIN_S = 20.0
-WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
-"""Real downloads are too slow for it, and the world is another after each."""
+# Real downloads are too slow for shrinking, and the world is another after each.
+HARD = settings(
+    phases=(Phase.explicit, Phase.generate), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 
 pieces = st.sampled_from(
     [
@@ -212,6 +214,6 @@ def test_no_name_leads_out_of_the_download_folder_or_onto_what_is_not_the_tasks_
 
 @pytest.mark.slow
 @given(asked)
-@settings(max_examples=600, phases=WITHOUT_SHRINKING, derandomize=False, suppress_health_check=list(HealthCheck))
+@settings(HARD, max_examples=600)
 def test_no_name_at_all_leads_out_or_onto_others(lab: Lab, portal: BlockingPortal, fields: dict[str, Any]) -> None:
     check(lab, portal, dict(fields))
