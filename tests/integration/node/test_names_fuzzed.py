@@ -203,9 +203,7 @@ def check(lab: Lab, portal: BlockingPortal, fields: dict[str, Any]) -> None:
 
 
 @given(asked)
-@settings(
-    max_examples=40, phases=WITHOUT_SHRINKING, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+@settings(HARD, max_examples=40, derandomize=True)
 def test_no_name_leads_out_of_the_download_folder_or_onto_what_is_not_the_tasks_own(
     lab: Lab, portal: BlockingPortal, fields: dict[str, Any]
 ) -> None:

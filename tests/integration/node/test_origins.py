@@ -191,7 +191,7 @@ async def test_an_origin_that_asks_to_be_left_alone_is_not_asked_by_aria2_too(no
 async def test_nor_by_aria2_itself_where_it_is_the_first_to_hear_it(
     node: Rig, bad: BadOrigin, status: int, options: dict[str, int]
 ) -> None:
-    """Size, name and digest are known, so nobody asks before aria2 does: it asks once, and the node once for how long."""
+    """Size, name and digest are known, so aria2 asks first: it asks once, and the node once for how long."""
     known = {"size": len(SMALL), "out": "f", "checksum": sha256(SMALL)}
     ended = await once(node, bad, Manner(status=status, retry_after="9"), options=options, **known)
     assert isinstance(ended, AttemptFailed)
