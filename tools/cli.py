@@ -62,9 +62,9 @@ def main() -> None:
 
     code = None
     try:
-        # Together these take longer to load than a command runs. nats-py needs aiohttp for websockets only, and rich
-        # needs attr for what nobody here prints; structlog would colour tracebacks, and ours are plain.
-        with postponed("aiohttp", "attr"), left_out("rich.traceback"):
+        # Either takes a good part of a command's time to load. nats-py needs aiohttp for websockets only; structlog
+        # would colour tracebacks, and ours are plain.
+        with postponed("aiohttp"), left_out("rich.traceback"):
             app()
     except* DowndraftError as group:
         first = _first(group)

@@ -115,6 +115,11 @@ async def test_watch_goes_on_by_itself_after_a_broker_restart(cluster: Up, origi
         finally:
             os.kill(broker, signal.SIGKILL)
         await eventually(lambda: len(rows_of(view)) == 2, within_s=60, every_s=0.2, what="two rows again")
+
+        async def is_led() -> bool:
+            return (await cluster.arun("stats")).returncode == 0
+
+        await eventually(is_led, within_s=30, every_s=0.2, what="the nodes may be back before a leader is")
         await cancel(cluster, tasks)
         await view.shows("2 cancelled")
 

@@ -58,7 +58,7 @@ def run(
 
 def _live(command: Command) -> None:
     """In the process: become what the command line says."""
-    places: tuple[str | Path, ...] = (os.devnull, command.results / "out", command.results / "err")
+    places: list[str | Path] = [os.devnull, command.results / "out", command.results / "err"]
     for number, place in enumerate(places):
         opened = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
         os.dup2(opened, number)
