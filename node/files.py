@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from node.room import Partial
+from node.trees import PlacedFile, files_below, lie_there, numbered, remove
 from schemas import codec
 from schemas.errors import DowndraftError
 from schemas.ids import TASK_ID
@@ -32,8 +33,6 @@ BLOCK_UNIT_BYTES = 512
 """The unit of st_blocks, whatever the file system's own."""
 NAMES_MAX = 10_000
 """Files that may share a name as `name`, `name.1` …: past that something loops."""
-NAME_BYTES_MAX = 255
-"""What file systems take for one name."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """How file systems without hard links (FAT, some network shares) refuse one."""
@@ -49,18 +48,21 @@ class PlacementFailed(DowndraftError):
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """A task's finished file. Written before the move, so that a crash at any point leaves it to be found."""
+    """A task's finished file, or its folder of several. Written before the move: a crash leaves it to be found."""
 
     path: str
     """Relative to the download folder, with `/`."""
     bytes: int
     digest: str
-    """`sha-256=<hex>`."""
+    """`sha-256=<hex>`; empty for a folder."""
     seconds: float
     attempt: int
     inode: int
     modified_ns: int
-    """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
+    """With the inode, what makes the file ours and no other; a device number may change with a reboot. A folder's
+    time is not looked at: it changes with what others put into it."""
+    files: tuple[PlacedFile, ...] = ()
+    """What a folder has of ours."""
 
 
 class Store:
@@ -159,7 +161,7 @@ class Store:
         staged = self.data(task)
         placed = self.journal(task)
         if placed is None:
-            _sync(staged)
+            sync(staged)
             found = staged.stat()
             wanted = Placed(
                 path=relative.as_posix(),
@@ -182,7 +184,7 @@ class Store:
         troubled: dict[str, OSError] = {}
         for folder, inside in paths.items():
             try:
-                _sync(folder)
+                sync(folder)
             except OSError as error:
                 troubled |= dict.fromkeys(inside, error)
         return troubled
@@ -190,7 +192,7 @@ class Store:
     def _move(self, task: str, staged: Path, wanted: Placed) -> Placed:
         """Move to the path wanted or the next free one beside it; what became of it."""
         relative = PurePosixPath(wanted.path)
-        folder = self._folder(relative)
+        folder = self.folder_for(relative)
         for name in _names(relative.name):
             final = folder / name
             if os.path.lexists(final):
@@ -208,22 +210,37 @@ class Store:
         raise PlacementFailed(f"{NAMES_MAX} files are called like {relative} already")
 
     def journal(self, task: str) -> Placed | None:
-        """The task's finished file, if one was placed and still is the very file that was."""
+        """The task's finished file or folder, if one was placed and still is, with its files, the very one that was."""
+        placed = self._placed_before(task)
+        if placed is None or not placed.files:
+            return placed
+        return placed if lie_there(self.downloads / placed.path, placed.files) else None
+
+    def _placed_before(self, task: str) -> Placed | None:
+        """As `journal`; of a folder some files may be gone or changed."""
         try:
             placed = codec.decode((self.staging(task) / JOURNAL_NAME).read_bytes(), Placed)
             found = (self.downloads / placed.path).lstat()
         except (OSError, msgspec.MsgspecError):
             return None
+        if placed.files:
+            return placed if placed.inode == found.st_ino else None
         recorded = (placed.bytes, placed.inode, placed.modified_ns)
         return placed if recorded == (found.st_size, found.st_ino, found.st_mtime_ns) else None
 
     def unplace(self, task: str) -> bool:
-        """Delete the task's finished file, as another attempt's won; whether there was one."""
-        placed = self.journal(task)
+        """Delete the task's finished file or files, as another attempt's won; whether there were any.
+
+        A folder in which somebody else's files are stays with those.
+        """
+        placed = self._placed_before(task)
         if placed is not None:
             final = self.downloads / placed.path
-            final.unlink()
-            _sync(final.parent)
+            if placed.files:
+                remove(final, placed.files)
+            else:
+                final.unlink()
+            sync(final.parent)
         self.wipe(task)
         return placed is not None
 
@@ -237,8 +254,11 @@ class Store:
                     found.append(_partial(folder))
         return found
 
-    def _folder(self, relative: PurePosixPath) -> Path:
-        """The folder that is to hold `relative`, made if need be, with what was made synced."""
+    def folder_for(self, relative: PurePosixPath) -> Path:
+        """The folder that is to hold `relative`, made if need be, with what was made synced.
+
+        Raises PlacementFailed for one outside the download folder, links included, or among the unfinished.
+        """
         folder = self.downloads.joinpath(relative).parent
         self._check_inside(folder, relative)
         if folder.is_dir():
@@ -249,7 +269,7 @@ class Store:
         except (FileExistsError, NotADirectoryError) as error:
             raise PlacementFailed(f"{relative} can't be stored: a file lies where its folder should be") from error
         for made in missing:
-            _sync(made.parent)
+            sync(made.parent)
         return folder
 
     def _check_inside(self, folder: Path, relative: PurePosixPath) -> None:
@@ -316,22 +336,18 @@ def _moved_without_links(staged: Path, final: Path) -> bool:
 def _names(name: str) -> Iterator[str]:
     """`name.ext`, `name.1.ext`, `name.2.ext` …, each short enough for a file system."""
     yield name
-    path = PurePosixPath(name)
-    for number in range(1, NAMES_MAX):
-        tail = f".{number}{path.suffix}"
-        room = NAME_BYTES_MAX - len(tail.encode())
-        yield path.stem.encode()[:room].decode(errors="ignore") + tail
+    yield from (numbered(name, number) for number in range(1, NAMES_MAX))
 
 
 def _partial(folder: Path) -> Partial:
     """What lies in a staging folder. Writing to a file leaves its folder's time alone: the latest of all counts."""
-    stats = {one.name: one.stat() for one in folder.iterdir()}
-    touched = max(stat.st_mtime for stat in (folder.stat(), *stats.values()))
-    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats.values() if stat.st_nlink == 1)
-    return Partial(folder.name, used, touched, JOURNAL_NAME in stats)
+    stats = [stat for _, stat in files_below(folder)]
+    touched = max(stat.st_mtime for stat in (folder.stat(), *stats))
+    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats if stat.st_nlink == 1)
+    return Partial(folder.name, used, touched, (folder / JOURNAL_NAME).exists())
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have a file's bytes, or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -70,6 +70,8 @@ class Signal(StrEnum):
     """aria2 knows nothing of it: it was removed as asked, never got there, or its daemon is a new one."""
     FOUND = "found"
     """An earlier process of this node finished it and did not get to say so."""
+    PART = "part"
+    """A part of the task is whole, a file of a metalink or the torrent behind a magnet link: the next part is due."""
     PLACED = "placed"
     STORED = "stored"
     """The broker has the report."""
@@ -97,6 +99,7 @@ TABLE: dict[tuple[Phase, Signal], Phase] = {
     (Phase.REMOVING, Signal.FAILED): Phase.WAITING,
     (Phase.VERIFYING, Signal.PLACED): Phase.REPORTING,
     (Phase.VERIFYING, Signal.FAILED): Phase.REPORTING,
+    (Phase.VERIFYING, Signal.PART): Phase.WAITING,
     (Phase.REPORTING, Signal.STORED): Phase.OVER,
 }
 
@@ -130,7 +133,7 @@ class Session(Struct, frozen=True, kw_only=True):
     is_seeding: bool = False
     """A torrent that is whole, and given to others."""
     cuts: int = 0
-    """How often its connection broke."""
+    """How often its connection broke, or that of its present part."""
     cut_at: int = 0
     """Bytes it had when that happened last."""
 
@@ -189,9 +192,12 @@ def begun(session: Session, step: Step) -> Session:
 def after(session: Session, signal: Signal) -> Session:
     """The session after `signal`. Raises IllegalTransition where the table has no such step."""
     try:
-        return replace(session, phase=TABLE[session.phase, signal])
+        phase = TABLE[session.phase, signal]
     except KeyError:
         raise IllegalTransition(f"a session that is {session.phase} can't be {signal}") from None
+    if signal is Signal.PART:
+        return replace(session, phase=phase, cuts=0, cut_at=0)
+    return replace(session, phase=phase)
 
 
 def goes_on(session: Session, done: int) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from node import files
 from node.files import CONTROL_NAME, DATA_NAME, JOURNAL_NAME, DownloadsUnusable, Placed, PlacementFailed, Store, digest
+from node.trees import NAME_BYTES_MAX
 from schemas.request import STAGING_NAME
 
 TASK, OTHER = "00000000000000aa", "00000000000000bb"
@@ -108,7 +109,7 @@ def test_a_numbered_name_stays_short_enough_for_the_file_system(store: Store) ->
         place(store, task, PurePosixPath(name))
     second = next(path for path in visible(store) if path != name)
     assert second.endswith("ü.1.iso")
-    assert len(second.encode()) <= files.NAME_BYTES_MAX
+    assert len(second.encode()) <= NAME_BYTES_MAX
 
 
 def test_a_name_that_too_many_files_share_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
