@@ -183,7 +183,7 @@ class Agent:
                 self._advance(replace(session, cuts=session.cuts + 1, cut_at=done), Signal.CUT)
                 continue
             if verdict is not None:
-                self.carrier.fail(task, verdict)
+                self.carrier.fail(session, verdict)
                 self._extents.keep(session)
             self._advance(session, signal)
         self._pump()

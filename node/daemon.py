@@ -20,6 +20,7 @@ from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
 from node.aria2 import Aria2, Aria2Error, Aria2Gone
 from schemas.errors import DowndraftError
+from schemas.settings import NodeSettings
 
 START_TRIES_MAX = 5
 """Free ports to try: between finding one and aria2's listening on it another program may take it."""
@@ -323,6 +324,20 @@ class Daemon:
         if rest.strip():
             self._stderr.append(_line(rest))
         drained.set()
+
+
+def torrent_options(settings: NodeSettings) -> dict[str, str]:
+    """How peers are found and let in."""
+    options = {"listen-port": settings.torrent_ports}
+    if settings.dht:
+        kept = Path(settings.state).absolute() / "dht.dat"
+        options |= {
+            "enable-dht": "true",
+            "dht-entry-point": settings.dht,
+            "dht-listen-port": settings.torrent_ports,
+            "dht-file-path": str(kept),
+        }
+    return options
 
 
 def _line(raw: bytes) -> str:

@@ -24,7 +24,9 @@ from node.hands import Hands
 from node.probe import Probed
 from node.room import Partial
 from node.session import Session
+from node.torrents import FetchObject, Torrents
 from node.validators import was_mixed
+from schemas.payload import Kind
 from schemas.redact import redact_uri
 from schemas.request import Request, file_name
 from schemas.task import FailureClass
@@ -39,6 +41,8 @@ DISK_WITHIN_S = 10.0
 """For what takes milliseconds: a disk that hangs must not keep a task that another node could take."""
 PREPARED_WITHIN_S = 25.0
 """… and with questions to the origin, which take nine seconds at most."""
+TORRENT_WITHIN_S = 120.0
+"""For a torrent to come from where it lies, and to be read and kept: each step has a limit of its own."""
 ONE_ANSWER = {"split": "1", "max-connection-per-server": "1", "max-tries": "1"}
 """For a file that changed under way: all of it by one answer of the origin, which can't be of two versions."""
 OWN_TRIES_APART_S = 2
@@ -65,12 +69,23 @@ class Looked(NamedTuple):
 class Workshop:
     """The tools of one node: its store, its HTTP session for probes, bounded threads for its disk."""
 
-    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network], hands: Hands) -> None:
+    def __init__(
+        self,
+        store: Store,
+        http: aiohttp.ClientSession,
+        allow_nets: Sequence[Network],
+        hands: Hands,
+        *,
+        fetch_object: FetchObject,
+        has_dht: bool = False,
+    ) -> None:
+        """`fetch_object` gets what a request is too small for; `has_dht`: peers are found without trackers."""
         self._store = store
         self._hands = hands
         self._asker = Asker(http, allow_nets)
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
         self._guard = Guard(store, hands, self._asker.ask)
+        self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht)
         self._wiping: dict[str, anyio.Event] = {}
         """Tasks that are not here and whose partials are being deleted: one that comes back waits for the end."""
 
@@ -81,6 +96,8 @@ class Workshop:
             return Looked(placed=NOTHING)
         if wiping := self._wiping.get(session.task):
             await wiping.wait()
+        if request.payload is Kind.TORRENT:
+            return await self._look_at_torrent(session, request)
         is_fresh = self._store.is_fresh(session.task)
         if not is_fresh:
             try:
@@ -106,12 +123,48 @@ class Workshop:
         is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
         return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
 
+    async def _look_at_torrent(self, session: Session, request: Request) -> Looked:
+        try:
+            with anyio.fail_after(TORRENT_WITHIN_S):
+                found = await self._torrents.look(session.task, request)
+        except TimeoutError:
+            return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
+        except OSError as error:
+            return Looked(verdict=disk_trouble(error))
+        if isinstance(found, Verdict):
+            return Looked(verdict=found)
+        if isinstance(found, Placed):
+            return Looked(placed=found)
+        return Looked(lane=Lane.TORRENT, size=found)
+
+    def has_more(self, session: Session) -> bool:
+        """Whether what is whole now is a part of the task: then `go_on` finds out what the next one is."""
+        return session.lane == Lane.TORRENT and self._torrents.is_metadata(session.task)
+
+    async def go_on(self, session: Session) -> Verdict | int:
+        """Make the next part ready: its bytes, or why there is none."""
+        try:
+            with anyio.fail_after(TORRENT_WITHIN_S):
+                return await self._torrents.metadata(session.task, _request(session))
+        except TimeoutError:
+            return Verdict(FailureClass.NODE, "disk", SILENT)
+        except OSError as error:
+            return disk_trouble(error)
+
+    def explained(self, session: Session, verdict: Verdict) -> Verdict:
+        """What a lane says of a failure, with what is known here of its cause."""
+        return self._torrents.explained(session.task, _request(session), verdict) if _is_torrent(session) else verdict
+
     async def prepare(self, session: Session) -> Verdict | None:
         """Make the staging folder fit to go on with; a verdict where the origin, asked for that, refuses.
 
         Raises OSError, TimeoutError for a disk that hangs among them.
         """
         request = _request(session)
+        if _is_torrent(session):
+            with anyio.fail_after(DISK_WITHIN_S):
+                await self._hands.do(partial(self._torrents.prepare, session.task, request))
+            return None
         one_answer = was_mixed(session.row.history)
         with anyio.fail_after(PREPARED_WITHIN_S):
             refuses = partial(_verdict_of_look, request)
@@ -124,6 +177,8 @@ class Workshop:
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
         request = _request(session)
+        if _is_torrent(session):
+            return self._torrents.addition(session.task, request)
         options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
         if "max-tries" in options:
             options.setdefault("retry-wait", str(OWN_TRIES_APART_S))
@@ -138,6 +193,8 @@ class Workshop:
     def has_doubts(self, session: Session) -> bool:
         """Whether a whole file may be of two versions: then `second_look` says."""
         request = _request(session)
+        if _is_torrent(session):
+            return False  # each piece has its digest
         is_one_answer = was_mixed(session.row.history) or (
             session.lane == Lane.SMALL and request.options.get("max-tries", "1") == "1"
         )
@@ -149,12 +206,13 @@ class Workshop:
 
     def keep(self, session: Session) -> None:
         """Write down what a download was begun from, unless that is done: it lives long enough to be interrupted."""
-        if not _request(session).checksum:
+        if not _request(session).checksum and not _is_torrent(session):
             self._guard.keep(session.task)
 
     def forget(self, task: str) -> None:
         """Its attempt is over."""
         self._guard.forget(task)
+        self._torrents.forget(task)
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
         """Check whole files and move them to their places, or say what is wrong with each.
@@ -240,6 +298,9 @@ class Workshop:
     def _finish(self, session: Session, seconds: float) -> Placed | Verdict:
         request, data = _request(session), self._store.data(session.task)
         try:
+            if _is_torrent(session):
+                attempt = session.row.attempt
+                return self._torrents.finish(session.task, request, seconds=seconds, attempt=attempt)
             size = data.stat().st_size
             if request.size_bytes is not None and size != request.size_bytes:
                 reason = f"the file has {size} bytes, {request.size_bytes} were expected"
@@ -285,6 +346,10 @@ def final_path(request: Request) -> PurePosixPath:
 def disk_trouble(error: OSError) -> Verdict:
     """This node's own trouble: another may do better."""
     return Verdict(FailureClass.NODE, "disk", f"the node's disk refused: {error.strerror or error}")
+
+
+def _is_torrent(session: Session) -> bool:
+    return session.lane == Lane.TORRENT
 
 
 def _request(session: Session) -> Request:
