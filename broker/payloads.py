@@ -6,6 +6,7 @@ through the stream's leader, and never more than was asked for: what a producer 
 
 import base64
 import hashlib
+import re
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ CHUNKS_MAX = 4096
 ROLLUP = {"Nats-Rollup": "sub"}
 """On an object's description: the one before it goes."""
 _DIGEST = "SHA-256="
+_HASH = re.compile(r"[0-9a-f]{64}(?=\.)")
 
 
 class PayloadMissing(BrokerError):
@@ -86,7 +88,15 @@ async def get(connection: Connection, name: str) -> bytes:
     content = await _read(connection, name, meta)
     if len(content) != meta.size or (meta.digest and _bare(_digest(content)) != _bare(meta.digest)):
         raise PayloadMissing(f"the object {name!r} in the bucket {s.PAYLOADS!r} is not whole; store it again")
+    named = _HASH.match(name)
+    if named and named[0] != hashlib.sha256(content).hexdigest():
+        raise PayloadMissing(f"the object {name!r} is not what its name says: somebody stored another one there")
     return content
+
+
+def name_of(content: bytes, ending: str) -> str:
+    """The name of an object that is called by its content: whatever else is stored there is known to be wrong."""
+    return hashlib.sha256(content).hexdigest() + ending
 
 
 async def _read(connection: Connection, name: str, meta: _Meta) -> bytes:
@@ -94,7 +104,7 @@ async def _read(connection: Connection, name: str, meta: _Meta) -> bytes:
     parts: list[bytes] = []
     size = after = 0
     for _ in range(meta.chunks):
-        query = {"seq": after + 1, "next_by_subj": s.payload_chunks(meta.nuid)}
+        query: dict[str, str | int] = {"seq": after + 1, "next_by_subj": s.payload_chunks(meta.nuid)}
         found = await checked.get(connection, s.PAYLOADS_STREAM, query)
         if found is None:
             break

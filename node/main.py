@@ -172,9 +172,7 @@ def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup, governor: G
     limiter = CapacityLimiter(RPC_THREADS)
     for lane in Lane:
         options = torrent_options(settings.node) if lane is Lane.TORRENT else {}
-        daemon = Daemon(
-            lane, binary, state=state, downloads=downloads, slots=settings.node.slots, options=options
-        )
+        daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots, options=options)
         agent.lanes[lane] = LaneDriver(
             daemon, limiter, agent.hear, stall_timeout_s=settings.node.stall_timeout_s, governor=governor
         )

@@ -114,7 +114,7 @@ async def _allowed(uri: str, allow_nets: Sequence[Network]) -> URL | Probed:
         if refused := await check_addresses(host, port, allow_nets):
             return Probed(refused=refused, final_uri=uri)
         url = URL(uri, encoded=True)
-        if url.host != host and (refused := await check_url(url, allow_nets)):
+        if url.host != host and (refused := await _check(url, allow_nets)):
             return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
     except (Unresolved, ValueError):
         return Probed()  # aria2 will find out too, and report it
@@ -146,12 +146,12 @@ class _Asking:
         for _ in range(REDIRECTS_MAX + 1):
             try:
                 async with self._session.request(method, url, headers=asked, allow_redirects=False) as answer:
-                    target = redirect_target(url, answer)
+                    target = _target(url, answer)
                     if target is None:
                         return _read(answer, self._now)
-                    asked = asked if same_origin(url, target) else without_credentials(asked)
+                    asked = asked if _same_origin(url, target) else _without_credentials(asked)
                     url = target
-                if refused := await check_url(url, self._allow_nets):
+                if refused := await _check(url, self._allow_nets):
                     return Probed(refused=refused, final_uri=str(url))
             except (Unresolved, aiohttp.ClientError, OSError, ValueError):
                 return Probed()
@@ -160,13 +160,13 @@ class _Asking:
         return Probed()
 
 
-async def check_url(url: URL, allow_nets: Sequence[Network]) -> str | None:
+async def _check(url: URL, allow_nets: Sequence[Network]) -> str | None:
     if not url.host:
         raise ValueError("an address without a host")
     return await check_addresses(url.host, url.port or _PORTS.get(url.scheme, 0), allow_nets)
 
 
-def redirect_target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
+def _target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
     """Where a redirect leads; None for any other answer. Raises ValueError where it leads nowhere."""
     location = answer.headers.get("Location")
     if answer.status not in _REDIRECTS or location is None:
@@ -214,9 +214,9 @@ def retry_after_s(text: str, now: float) -> float | None:
     return min(max(0.0, due - now), RETRY_AFTER_MAX_S)
 
 
-def same_origin(one: URL, other: URL) -> bool:
+def _same_origin(one: URL, other: URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
+def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _CREDENTIALS}

@@ -5,19 +5,16 @@ kept beside the partial, cut down to what this node goes to, so that a restart g
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import anyio
-import structlog
 from msgspec.structs import replace
 
 from broker.errors import BrokerError
 from broker.payloads import PayloadMissing
 from node import files
-from node.addresses import Unresolved
 from node.aria2 import Addition
 from node.asking import Asker
 from node.failures import Verdict
@@ -25,14 +22,13 @@ from node.files import Placed, Store
 from node.hands import Hands
 from node.placing_many import StagedFile, place_again, place_all
 from node.torrentfile import TORRENT_BYTES_MAX, Torrent, TorrentInvalid, read_magnet, read_torrent
+from node.trackers import Trackers
 from node.trees import safe_name, safe_paths
 from schemas.options import SEED_MINUTES_MAX
 from schemas.payload import OBJECT, inline_bytes, is_magnet
 from schemas.request import Request
 from schemas.selection import selected_files
 from schemas.task import FailureClass
-
-log = structlog.get_logger()
 
 TORRENT_NAME = "task.torrent"
 """In the staging folder: the torrent as this node goes by it."""
@@ -58,13 +54,11 @@ class Torrents:
         self._hands = hands
         self._asker = asker
         self._fetch_object = fetch_object
-        self._has_dht = has_dht
+        self._trackers = Trackers(asker, has_dht=has_dht)
         self._known: dict[str, Torrent] = {}
         """By task, without what is on the disk anyway."""
-        self._trackers: dict[str, list[str]] = {}
-        """Of magnet links, those that this node goes to."""
-        self._left_out: dict[str, int] = {}
-        """How many trackers this node does not go to."""
+        self._of_links: dict[str, list[str]] = {}
+        """Trackers of magnet links, those to which this node goes."""
         self._encoded: dict[str, str] = {}
         """What is about to be handed over, as base64."""
 
@@ -72,7 +66,7 @@ class Torrents:
         return f"<Torrents {len(self._known)} known>"
 
     async def look(self, task: str, request: Request) -> Verdict | Placed | int:
-        """Find an earlier process's files, else get the torrent: the bytes to come, 0 while unknown. Raises TimeoutError."""
+        """Find an earlier process's files, else get the torrent: the bytes to come, 0 while unknown. Raises OSError."""
         if not self._store.is_fresh(task):
             found = await self._hands.do(partial(self._find, task))
             if isinstance(found, Placed):
@@ -96,7 +90,7 @@ class Torrents:
         with suppress(TorrentInvalid):
             if read_torrent(content).info_hash != magnet.info_hash:
                 return Verdict(FailureClass.DAMAGED, "bad-torrent", "what came is not the torrent of the magnet link")
-        taken = await self._take(task, request, content, self._trackers.get(task, []))
+        taken = await self._take(task, request, content, self._of_links.get(task, []))
         await self._hands.do(partial(path.unlink, missing_ok=True))
         return taken
 
@@ -118,7 +112,7 @@ class Torrents:
         }
         options["dir"] = str(self._store.expect(task) / SWARM_NAME)
         if (torrent := self._known.get(task)) is None:
-            link = read_magnet(request.uris[0]).link(self._trackers.get(task, []))
+            link = read_magnet(request.uris[0]).link(self._of_links.get(task, []))
             options |= {"bt-metadata-only": "true", "bt-save-metadata": "true", "seed-time": "0"}
             return Addition(gid=task, uris=[link], options=options)
         # Whatever the torrent calls its files: aria2 writes nothing but these.
@@ -159,23 +153,23 @@ class Torrents:
         if verdict.code != "no-peers":
             return verdict
         more = ", nor what the magnet link leads to" if self.is_metadata(task) else ""
-        if left_out := self._left_out.get(task):
-            more += f"; {left_out} of its trackers are where this node does not go"
-        return verdict._replace(reason=verdict.reason + more)
+        return verdict._replace(reason=verdict.reason + more + self._trackers.told(task))
 
     def forget(self, task: str) -> None:
         """Its attempt is over."""
-        for kept in (self._known, self._trackers, self._left_out, self._encoded):
-            kept.pop(task, None)  # type: ignore[attr-defined]  # all of them are by task
+        self._known.pop(task, None)
+        self._of_links.pop(task, None)
+        self._encoded.pop(task, None)
+        self._trackers.forget(task)
 
     async def _look_at_magnet(self, task: str, request: Request) -> Verdict | int:
         try:
             magnet = read_magnet(request.uris[0])
         except TorrentInvalid as error:
             return _bad(error)
-        tiers = await self._usable(task, [magnet.trackers])
-        self._trackers[task] = [one for tier in tiers for one in tier]
-        return self._nobody(task, tiers, [], is_private=False) or 0
+        tiers = await self._trackers.usable(task, [magnet.trackers])
+        self._of_links[task] = [one for tier in tiers for one in tier]
+        return self._trackers.nobody(task, tiers, [], is_private=False) or 0
 
     async def _content(self, request: Request) -> bytes | Verdict:
         """The torrent, as it lies where the request says."""
@@ -208,12 +202,12 @@ class Torrents:
         except TorrentInvalid as error:
             return _bad(error)
         if trackers is None:
-            tiers = await self._usable(task, torrent.trackers)
+            tiers = await self._trackers.usable(task, torrent.trackers)
         else:
             tiers = [trackers] if trackers else []
-        (seeds,) = await self._usable(task, [torrent.web_seeds], for_trackers=False) or [[]]
+        seeds = await self._trackers.web_seeds(torrent.web_seeds)
         own_seeds = request.uris if request.torrent is not None else ()
-        if verdict := self._nobody(task, tiers, [*seeds, *own_seeds], is_private=torrent.is_private):
+        if verdict := self._trackers.nobody(task, tiers, [*seeds, *own_seeds], is_private=torrent.is_private):
             return verdict
         encoded = torrent.encoded(tiers, seeds)
         size = self._take_on(task, request, torrent)
@@ -236,40 +230,6 @@ class Torrents:
             return Verdict(FailureClass.PERMANENT, "size-mismatch", reason)
         self._known[task] = replace(torrent, info=b"")
         return size
-
-    async def _usable(
-        self, task: str, tiers: Sequence[Sequence[str]], *, for_trackers: bool = True
-    ) -> list[list[str]]:
-        """The addresses to which this node goes; a torrent may name any, its own network's among them."""
-        schemes = ("http://", "https://", "udp://") if for_trackers else ("http://", "https://", "ftp://")
-        usable: dict[str, bool] = {}
-
-        async def judge(uri: str) -> None:
-            is_known = uri.lower().startswith(schemes) and (self._has_dht or not uri.lower().startswith("udp://"))
-            try:
-                usable[uri] = is_known and uri.isprintable() and await self._asker.refusal(uri) is None
-            except (ValueError, Unresolved):
-                usable[uri] = False
-
-        async with anyio.create_task_group() as tasks:
-            for uri in {uri for tier in tiers for uri in tier}:
-                tasks.start_soon(judge, uri)
-        if for_trackers:
-            self._left_out[task] = sum(not is_usable for is_usable in usable.values())
-        if left_out := [uri for uri, is_usable in usable.items() if not is_usable]:
-            log.info("addresses of a torrent are left out", task=task, count=len(left_out))
-        return [kept for tier in tiers if (kept := [uri for uri in tier if usable[uri]])]
-
-    def _nobody(
-        self, task: str, tiers: Sequence[Sequence[str]], seeds: Sequence[str], *, is_private: bool
-    ) -> Verdict | None:
-        """Why nobody could ever be found who has it."""
-        if tiers or seeds or (self._has_dht and not is_private):
-            return None
-        count = self._left_out.get(task, 0)
-        named = f"none of its {count} trackers is where this node goes" if count else "it names no tracker"
-        more = "" if is_private or self._has_dht else ", and node.dht, by which others are found, is not set here"
-        return Verdict(FailureClass.NODE, "no-trackers", f"nobody can be asked for this torrent: {named}{more}")
 
     def _find(self, task: str) -> Placed | Torrent | None:
         """What an earlier process left of a task."""

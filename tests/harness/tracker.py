@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any, NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import anyio
 import bencode2
@@ -92,16 +92,18 @@ class Made(NamedTuple):
     files: Mapping[str, bytes]
 
     def magnet(self, tracker: str = "") -> str:
-        from urllib.parse import quote
-
         return f"magnet:?xt=urn:btih:{self.info_hash}&dn={self.name}" + (f"&tr={quote(tracker)}" if tracker else "")
+
+
+def _sha1(content: bytes) -> "hashlib._Hash":
+    return hashlib.sha1(content, usedforsecurity=False)
 
 
 def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more: Any) -> Made:
     """A torrent of one file, or of a folder of several. `more`: fields of its info dictionary."""
     files = content if isinstance(content, Mapping) else {name: content}
     whole = b"".join(files.values())
-    pieces = [hashlib.sha1(whole[at : at + PIECE_BYTES]).digest() for at in range(0, len(whole), PIECE_BYTES)]
+    pieces = [_sha1(whole[at : at + PIECE_BYTES]).digest() for at in range(0, len(whole), PIECE_BYTES)]
     info: dict[bytes, Any] = {b"name": name.encode(), b"piece length": PIECE_BYTES, b"pieces": b"".join(pieces)}
     if isinstance(content, Mapping):
         listed = [
@@ -114,7 +116,7 @@ def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more
     head: dict[bytes, Any] = {b"info": info}
     if trackers:
         head[b"announce-list"] = [[one.encode()] for one in trackers]
-    return Made(bencode2.bencode(head), hashlib.sha1(bencode2.bencode(info)).hexdigest(), name, files)
+    return Made(bencode2.bencode(head), _sha1(bencode2.bencode(info)).hexdigest(), name, files)
 
 
 @asynccontextmanager
@@ -152,6 +154,7 @@ async def seeding(folder: Path, made: Made, tracker: Tracker, *, bytes_per_s: in
         start_new_session=True,
     )
     try:
+
         def has_come() -> bool:
             return any(one.info_hash == made.info_hash and one.left == 0 for one in tracker.announces)
 

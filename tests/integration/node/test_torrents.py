@@ -4,12 +4,11 @@ import base64
 import hashlib
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from schemas.event import Completed, Failed
+from schemas.event import Completed
 from tests.harness.node import Rig
 from tests.harness.tracker import Made, Tracker, make, seeding, tracking
 from tests.integration.node.origin import Origin
@@ -60,6 +59,9 @@ async def test_a_magnet_link_gets_its_torrent_first_and_then_its_files(
     assert {(one.path, one.digest) for one in outcome.files} == {
         (f"got/folder/{path}", digest(body)) for path, body in wanted.items()
     }
-    lying = {path.relative_to(node.downloads / "got/folder").as_posix(): path.read_bytes()
-             for path in (node.downloads / "got").rglob("*") if path.is_file()}
+    lying = {
+        path.relative_to(node.downloads / "got/folder").as_posix(): path.read_bytes()
+        for path in (node.downloads / "got").rglob("*")
+        if path.is_file()
+    }
     assert lying == wanted
