@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from schemas.event import AnyEvent
+from schemas.event import AnyEvent, Mirror, StoredFile
 from schemas.sizes import format_size
 from schemas.view import TaskView
 from tools.client import Client
@@ -26,6 +26,16 @@ ATTEMPTS = (
     Column("failure", drop=2),
     Column("code", drop=3),
     Column("why", drop=1, may_cut=True),
+)
+FILES = (
+    Column("file", may_cut=True),
+    Column("size", right=True),
+    Column("digest", drop=1),
+)
+MIRRORS = (
+    Column("mirror", may_cut=True),
+    Column("bytes", right=True),
+    Column("problem", drop=1, may_cut=True),
 )
 
 
@@ -47,6 +57,14 @@ async def show_one(client: Client, task: str, *, as_json: bool) -> bool:
             for a in reply.task.history
         ]
         print_table(ATTEMPTS, rows, console)
+    if reply.task.files:
+        console.print("\nfiles", style="bold")
+        print_table(FILES, _files(reply.task.files), console)
+        if reply.task.files_cut:
+            console.print(f"… and {reply.task.files_cut} more", style="dim")
+    if reply.task.mirrors:
+        console.print("\nmirrors", style="bold")
+        print_table(MIRRORS, _mirrors(reply.task.mirrors), console)
     if reply.events:
         console.print("\ntimeline", style="bold")
         print_table(TIMELINE, _timeline(reply.events), console)
@@ -81,6 +99,21 @@ def _print_facts(view: TaskView, console: Console) -> None:
         for at, line in enumerate(told.split("\n") if told else ()):
             value = Text(printable(line), state.style if name == "state" else "")
             console.print(Text(f"{'' if at else name:<{width}}  ", "dim") + value, soft_wrap=True)
+
+
+def _files(files: Sequence[StoredFile]) -> list[tuple[Cell, ...]]:
+    return [(Cell(printable(one.path)), Cell(format_size(one.bytes)), Cell(one.digest, "dim")) for one in files]
+
+
+def _mirrors(mirrors: Sequence[Mirror]) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            Cell(printable(one.uri)),
+            Cell("" if one.bytes is None else format_size(one.bytes)),
+            Cell(printable(one.problem), "yellow"),
+        )
+        for one in mirrors
+    ]
 
 
 def _timeline(events: Sequence[AnyEvent]) -> list[tuple[Cell, ...]]:
