@@ -9,8 +9,7 @@ import aiohttp
 import anyio
 
 from node.addresses import Network, Unresolved, check_addresses, host_and_port
-from node.documents import fetch
-from node.failures import Verdict
+from node.payloads import Fetched, fetch_payload
 from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
 from schemas.redact import origin_of
 from schemas.request import Request
@@ -61,9 +60,9 @@ class Asker:
                 return Wait(told.retry_after_s, origin_of(uri), told.status or 0)
         return None
 
-    async def fetch(self, request: Request, uri: str, bytes_max: int) -> bytes | Verdict:
-        """What lies at an address of the request, or why it can't be had."""
-        return await fetch(self._http, uri, _headers(request), self._allow_nets, bytes_max=bytes_max)
+    async def fetch(self, request: Request, uri: str, bytes_max: int) -> Fetched:
+        """What lies at an http address of the request, or why it can't be had."""
+        return await fetch_payload(self._http, uri, _headers(request), self._allow_nets, bytes_max=bytes_max)
 
     async def refusal(self, uri: str) -> str | None:
         """Why this node does not go to an address, of which nothing else is to be known."""

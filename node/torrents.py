@@ -174,12 +174,13 @@ class Torrents:
     async def _content(self, request: Request) -> bytes | Verdict:
         """The torrent, as it lies where the request says."""
         if request.torrent is None:
-            found: bytes | Verdict = Verdict(FailureClass.PERMANENT, "bad-torrent", "the request has no address")
+            verdict: Verdict | None = None
             for uri in request.uris:
-                found = await self._asker.fetch(request, uri, TORRENT_BYTES_MAX)
-                if isinstance(found, bytes):
-                    break
-            return found
+                content, verdict = await self._asker.fetch(request, uri, TORRENT_BYTES_MAX)
+                if verdict is None:
+                    return content
+            assert verdict is not None, "a request without a torrent has addresses"
+            return verdict
         for uri in request.uris:
             if refused := await self._asker.refusal(uri):
                 return Verdict(FailureClass.PERMANENT, "address-refused", refused)
