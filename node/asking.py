@@ -9,6 +9,7 @@ import aiohttp
 import anyio
 
 from node.addresses import Network, Unresolved, check_addresses, host_and_port
+from node.payloads import Fetched, fetch_payload
 from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
 from schemas.redact import origin_of
 from schemas.request import Request
@@ -58,6 +59,10 @@ class Asker:
             if told.retry_after_s is not None and not told.is_file:
                 return Wait(told.retry_after_s, origin_of(uri), told.status or 0)
         return None
+
+    async def fetch(self, request: Request, uri: str, bytes_max: int) -> Fetched:
+        """What lies at an http address of the request, or why it can't be had."""
+        return await fetch_payload(self._http, uri, headers_of(request), self._allow_nets, bytes_max=bytes_max)
 
     async def refusal(self, uri: str) -> str | None:
         """Why this node does not go to an address, of which nothing else is to be known."""

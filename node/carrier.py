@@ -100,9 +100,9 @@ class Carrier:
             self._unprepared.add(session.task)
             self._carry(session)
 
-    def fail(self, task: str, verdict: Verdict) -> None:
+    def fail(self, session: Session, verdict: Verdict) -> None:
         """A lane says why its attempt is over."""
-        self._results[task] = verdict
+        self._results[session.task] = self._workshop.explained(session, verdict)
 
     def reason(self, task: str, why: str) -> None:
         """Why it will be given back."""
@@ -238,11 +238,23 @@ class Carrier:
     async def _finish(self, session: Session) -> None:
         """Check and place a file where that takes a while; others go on beside it."""
         await self._reporter.progress(session, self._extents.transfer(session))
+        if self._workshop.has_more(session):
+            await self._go_on(session)
+            return
         if self._workshop.has_doubts(session) and (verdict := await self._workshop.second_look(session)):
             self._finished(session, verdict)
             return
         (result,) = await self._workshop.finish([(session, anyio.current_time() - session.started_at)])
         self._finished(session, result)
+
+    async def _go_on(self, session: Session) -> None:
+        """A part of the task is whole: make the next one ready."""
+        found = await self._workshop.go_on(session)
+        if isinstance(found, Verdict):
+            self._finished(session, found)
+            return
+        self._extents.told(session.task, found)
+        self._board.signal(session.task, Signal.PART)
 
     def _finished(self, session: Session, result: Placed | NextPart | Verdict) -> None:
         if isinstance(result, NextPart):

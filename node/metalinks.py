@@ -1,26 +1,25 @@
 """Tasks whose address leads to a metalink, or that carry one: which files they are of, from where each comes."""
 
 import hashlib
-from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
-import aiohttp
 from msgspec.structs import replace
 from yarl import URL
 
-from node.addresses import Network
-from node.asking import headers_of
+from broker.errors import BrokerError
+from broker.payloads import PayloadMissing
+from node.asking import Asker
 from node.failures import Verdict
 from node.files import Store
 from node.hands import Hands
 from node.metalink import METALINK_BYTES_MAX, BadMetalink, LinkedFile, read_metalink, selected
 from node.parts import Part, Parts, kept_parts
-from node.payloads import fetch_payload
 from node.probe import same_origin
+from node.torrents import FetchObject
 from node.trees import safe_name, safe_paths
 from schemas.options import SECRET
-from schemas.payload import Kind, inline_bytes
+from schemas.payload import OBJECT, Kind, inline_bytes
 from schemas.request import Request, file_name
 from schemas.task import FailureClass
 
@@ -32,11 +31,11 @@ _NAMELESS = "metalink"
 class Metalinks:
     """The metalinks of one node's tasks."""
 
-    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network], hands: Hands) -> None:
+    def __init__(self, store: Store, hands: Hands, asker: Asker, fetch_object: FetchObject) -> None:
         self._store = store
-        self._http = http
-        self._allow_nets = allow_nets
         self._hands = hands
+        self._asker = asker
+        self._fetch_object = fetch_object
         self._parts: dict[str, Parts] = {}
 
     def __repr__(self) -> str:
@@ -64,17 +63,25 @@ class Metalinks:
 
     async def _content(self, request: Request) -> bytes | Verdict:
         if request.metalink is not None:
-            return inline_bytes("metalink", request.metalink)
+            return await self._given(request.metalink)
         told: Verdict | None = None
         for uri in request.uris:
-            fetched = await fetch_payload(
-                self._http, uri, headers_of(request), self._allow_nets, bytes_max=METALINK_BYTES_MAX
-            )
+            fetched = await self._asker.fetch(request, uri, METALINK_BYTES_MAX)
             if fetched.verdict is None:
                 return fetched.content
             told = told or fetched.verdict
         assert told is not None, "a request without a metalink has an address"
         return told
+
+    async def _given(self, metalink: str) -> bytes | Verdict:
+        if not metalink.startswith(OBJECT):
+            return inline_bytes("metalink", metalink)
+        try:
+            return await self._fetch_object(metalink.removeprefix(OBJECT))
+        except PayloadMissing as error:
+            return Verdict(FailureClass.PERMANENT, "object-missing", str(error))
+        except BrokerError as error:
+            return Verdict(FailureClass.TRANSIENT, "object-unread", f"the object store can't be read: {error}")
 
 
 def plan(request: Request, content: bytes) -> tuple[list[Part], PurePosixPath]:

@@ -179,4 +179,6 @@ def shown(session: Session) -> str:
     """The phase as others see it."""
     if session.phase is Phase.WAITING and session.said_paused:
         return "paused"
+    if session.phase is Phase.ACTIVE and session.is_seeding:
+        return "seeding"
     return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)

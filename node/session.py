@@ -62,6 +62,8 @@ class Signal(StrEnum):
     """aria2 has every byte."""
     FAILED = "failed"
     """This attempt is over: aria2 says so, the origin is refused, or the file is wrong."""
+    SEEDS = "seeds"
+    """Every byte is there, and aria2 goes on to give them to others, as it was asked to."""
     CUT = "cut"
     """The connection broke, but bytes came: go on from there within the attempt."""
     VANISHED = "vanished"
@@ -84,11 +86,13 @@ TABLE: dict[tuple[Phase, Signal], Phase] = {
     (Phase.ADDING, Signal.FAILED): Phase.REPORTING,
     (Phase.ADDING, Signal.VANISHED): Phase.WAITING,
     (Phase.ACTIVE, Signal.STARTED): Phase.ACTIVE,
+    (Phase.ACTIVE, Signal.SEEDS): Phase.ACTIVE,
     (Phase.ACTIVE, Signal.WHOLE): Phase.VERIFYING,
     (Phase.ACTIVE, Signal.FAILED): Phase.REPORTING,
     (Phase.ACTIVE, Signal.CUT): Phase.WAITING,
     (Phase.ACTIVE, Signal.VANISHED): Phase.WAITING,
     (Phase.REMOVING, Signal.STARTED): Phase.REMOVING,
+    (Phase.REMOVING, Signal.SEEDS): Phase.REMOVING,
     (Phase.REMOVING, Signal.VANISHED): Phase.WAITING,
     # The last byte came while it was being stopped: the first whole file wins.
     (Phase.REMOVING, Signal.WHOLE): Phase.VERIFYING,
@@ -126,6 +130,8 @@ class Session(Struct, frozen=True, kw_only=True):
     is_held: bool = False
     """To stop, or not to begin: it counts against a limit, and it is not sure that no other node has it."""
     said_paused: bool = False
+    is_seeding: bool = False
+    """A torrent that is whole, and given to others."""
     cuts: int = 0
     """How often its connection broke, or that of its present part."""
     cut_at: int = 0

@@ -29,6 +29,7 @@ from node.placing_many import place_again
 from node.probe import Probed
 from node.room import Partial
 from node.session import Session
+from node.torrents import FetchObject, Torrents
 from node.validators import was_mixed
 from schemas.event import Mirror
 from schemas.payload import Kind
@@ -46,6 +47,8 @@ DISK_WITHIN_S = 10.0
 """For what takes milliseconds: a disk that hangs must not keep a task that another node could take."""
 PREPARED_WITHIN_S = 25.0
 """… and with questions to the origin, which take nine seconds at most."""
+TORRENT_WITHIN_S = 120.0
+"""For a torrent to come from where it lies, and to be read and kept: each step has a limit of its own."""
 ONE_ANSWER = {"split": "1", "max-connection-per-server": "1", "max-tries": "1"}
 """For a file that changed under way: all of it by one answer of the origin, which can't be of two versions."""
 OWN_TRIES_APART_S = 2
@@ -84,13 +87,24 @@ Finished = Placed | NextPart | Verdict
 class Workshop:
     """The tools of one node: its store, its HTTP session for probes, bounded threads for its disk."""
 
-    def __init__(self, store: Store, http: aiohttp.ClientSession, allow_nets: Sequence[Network], hands: Hands) -> None:
+    def __init__(
+        self,
+        store: Store,
+        http: aiohttp.ClientSession,
+        allow_nets: Sequence[Network],
+        hands: Hands,
+        *,
+        fetch_object: FetchObject,
+        has_dht: bool = False,
+    ) -> None:
+        """`fetch_object` gets what a request is too small for; `has_dht`: peers are found without trackers."""
         self._store = store
         self._hands = hands
         self._asker = Asker(http, allow_nets)
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
         self._guard = Guard(store, hands, self._asker.ask)
-        self._metalinks = Metalinks(store, http, allow_nets, hands)
+        self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht)
+        self._metalinks = Metalinks(store, hands, self._asker, fetch_object)
         self._left_out: dict[str, dict[str, str]] = {}
         """Addresses that a task's present part does not use, each with the reason."""
         self._wiping: dict[str, anyio.Event] = {}
@@ -103,6 +117,8 @@ class Workshop:
             return Looked(placed=NOTHING)
         if wiping := self._wiping.get(session.task):
             await wiping.wait()
+        if request.payload is Kind.TORRENT:
+            return await self._look_at_torrent(session, request)
         is_fresh = self._store.is_fresh(session.task)
         if not is_fresh:
             before = await self._find(session.task)
@@ -155,11 +171,47 @@ class Workshop:
         lane = _lane_for(part.request, part.request.size_bytes)
         return Looked(lane=lane, size=progress.total, parts=None if opened.is_alone else progress)
 
+    async def _look_at_torrent(self, session: Session, request: Request) -> Looked:
+        try:
+            with anyio.fail_after(TORRENT_WITHIN_S):
+                found = await self._torrents.look(session.task, request)
+        except TimeoutError:
+            return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
+        except OSError as error:
+            return Looked(verdict=disk_trouble(error))
+        if isinstance(found, Verdict):
+            return Looked(verdict=found)
+        if isinstance(found, Placed):
+            return Looked(placed=found)
+        return Looked(lane=Lane.TORRENT, size=found)
+
+    def has_more(self, session: Session) -> bool:
+        """Whether what is whole now is a part of the task: then `go_on` finds out what the next one is."""
+        return session.lane == Lane.TORRENT and self._torrents.is_metadata(session.task)
+
+    async def go_on(self, session: Session) -> Verdict | int:
+        """Make the next part ready: its bytes, or why there is none."""
+        try:
+            with anyio.fail_after(TORRENT_WITHIN_S):
+                return await self._torrents.metadata(session.task, _request(session))
+        except TimeoutError:
+            return Verdict(FailureClass.NODE, "disk", SILENT)
+        except OSError as error:
+            return disk_trouble(error)
+
+    def explained(self, session: Session, verdict: Verdict) -> Verdict:
+        """What a lane says of a failure, with what is known here of its cause."""
+        return self._torrents.explained(session.task, _request(session), verdict) if _is_torrent(session) else verdict
+
     async def prepare(self, session: Session) -> Verdict | None:
         """Make the staging folder fit to go on with; a verdict where the origin, asked for that, refuses.
 
         Raises OSError, TimeoutError for a disk that hangs among them.
         """
+        if _is_torrent(session):
+            with anyio.fail_after(DISK_WITHIN_S):
+                await self._hands.do(partial(self._torrents.prepare, session.task, _request(session)))
+            return None
         one_answer = was_mixed(session.row.history)
         with anyio.fail_after(PREPARED_WITHIN_S):
             if verdict := await self._survey(session):
@@ -209,6 +261,8 @@ class Workshop:
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
+        if _is_torrent(session):
+            return self._torrents.addition(session.task, _request(session))
         request = self._current(session)
         options: dict[str, str | list[str]] = {
             name: str(value) for name, value in request.options.items() if name != SELECT
@@ -226,6 +280,8 @@ class Workshop:
 
     def has_doubts(self, session: Session) -> bool:
         """Whether a whole file may be of two versions: then `second_look` says."""
+        if _is_torrent(session):
+            return False  # each piece has its digest
         request = self._current(session)
         is_one_answer = was_mixed(session.row.history) or (
             session.lane == Lane.SMALL and request.options.get("max-tries", "1") == "1"
@@ -238,12 +294,13 @@ class Workshop:
 
     def keep(self, session: Session) -> None:
         """Write down what a download was begun from, unless that is done: it lives long enough to be interrupted."""
-        if not self._current(session).checksum:
+        if not _is_torrent(session) and not self._current(session).checksum:
             self._guard.keep(session.task)
 
     def forget(self, task: str) -> None:
         """Its attempt is over."""
         self._guard.forget(task)
+        self._torrents.forget(task)
         self._metalinks.forget(task)
         self._left_out.pop(task, None)
 
@@ -353,6 +410,9 @@ class Workshop:
     def _finish(self, session: Session, seconds: float) -> Finished:
         request, data = self._current(session), self._store.data(session.task)
         try:
+            if _is_torrent(session):
+                attempt = session.row.attempt
+                return self._torrents.finish(session.task, request, seconds=seconds, attempt=attempt)
             size = data.stat().st_size
             if request.size_bytes is not None and size != request.size_bytes:
                 reason = f"the file has {size} bytes, {request.size_bytes} were expected"
@@ -419,6 +479,10 @@ def final_path(request: Request) -> PurePosixPath:
 def disk_trouble(error: OSError) -> Verdict:
     """This node's own trouble: another may do better."""
     return Verdict(FailureClass.NODE, "disk", f"the node's disk refused: {error.strerror or error}")
+
+
+def _is_torrent(session: Session) -> bool:
+    return session.lane == Lane.TORRENT
 
 
 def _request(session: Session) -> Request:

@@ -122,6 +122,10 @@ def _check_payload(request: Request) -> None:
     fetched = request.payload is not Kind.FILE and not given and not any(map(is_magnet, uris))
     if fetched and not all(uri.lower().startswith(("http://", "https://")) for uri in uris):
         raise RequestInvalid("uris", f"a {request.payload} is fetched by http or https only")
+    of_torrents = {"seed-ratio", "seed-time"} if request.payload is not Kind.TORRENT else set()
+    of_several = {"select-file"} if request.payload is Kind.FILE else set()
+    if strange := sorted((of_torrents | of_several) & request.options.keys()):
+        raise RequestInvalid(f"options.{strange[0]}", f"means nothing for a {request.payload}")
     if request.payload is not Kind.FILE and request.checksum is not None:
         raise RequestInvalid("checksum", f"a {request.payload} has digests of its own for what it leads to")
 

@@ -88,6 +88,10 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """With less than this free on the download disk no task is taken, nor planned beyond it."""
     disk_high: Size = 1 << 30
     """With this much free tasks are taken again; at least `disk_low`."""
+    torrent_ports: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?\Z")] = "6881-6999"
+    """Ports, one of which torrents take to be reached by peers: a range, or one to let through a firewall."""
+    dht: str = ""
+    """A node of BitTorrent's DHT (`host:port`) by which to join it; empty: not used, nor are UDP trackers."""
     stall_timeout_s: Seconds = 60.0
     """A download that receives next to nothing for so long is given up and tried again elsewhere."""
 
