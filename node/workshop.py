@@ -257,6 +257,8 @@ class Workshop:
 
     def mirrors(self, session: Session, size: int | None = None) -> tuple[Mirror, ...]:
         """What each of several addresses did for the file, of `size` bytes where it is whole."""
+        if _is_torrent(session):
+            return ()
         return results(self._asked(session).uris, self._left_out.get(session.task, {}), size)
 
     def addition(self, session: Session) -> Addition:
