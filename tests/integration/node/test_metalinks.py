@@ -113,6 +113,18 @@ async def test_a_file_without_the_digest_that_the_metalink_tells_is_damaged(node
     assert not list(node.downloads.glob("[!.]*"))
 
 
+async def test_after_a_damaged_file_the_whole_ones_are_not_fetched_again(node: Rig, origin: Origin) -> None:
+    put(origin, one=ONE, two=b"something else")
+    entries = [Entry("one", [origin.url("file/one")], ONE), Entry("two", [origin.url("file/two")], TWO)]
+    task = await node.submit(metalink=inline(meta4(*entries)), out="set", max_attempts=5)
+    await node.failure(task)
+    put(origin, two=TWO)
+    done = await node.outcome(task)
+    assert isinstance(done, Completed)
+    assert done.files == stored("set", one=ONE, two=TWO)
+    assert [asked.method for asked in origin.asked if asked.path == "/file/one"].count("GET") == 1
+
+
 async def test_names_in_a_metalink_do_not_lead_out_of_its_folder(node: Rig, origin: Origin) -> None:
     put(origin, one=ONE, two=TWO)
     entries = [
