@@ -40,9 +40,9 @@ class Tracker:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/announce"
 
-    def peers(self, info_hash: str) -> list[int]:
-        """The ports of those who have a part of it."""
-        return [port for _, port in self._peers.get(info_hash, {})]
+    def seeders(self, info_hash: str) -> int:
+        """How many have all of it."""
+        return sum(left == 0 for left in self._peers.get(info_hash, {}).values())
 
     async def answer(self, request: web.Request) -> web.Response:
         raw = dict(pair.split("=", 1) for pair in request.rel_url.raw_query_string.split("&") if "=" in pair)
@@ -120,17 +120,20 @@ def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more
 
 
 @asynccontextmanager
-async def seeding(folder: Path, made: Made, tracker: Tracker, *, bytes_per_s: int = 0) -> AsyncIterator[None]:
-    """An aria2c that has every file of the torrent, known to its tracker before the block begins."""
+async def seeding(folder: Path, tracker: Tracker, *torrents: Made, bytes_per_s: int = 0) -> AsyncIterator[None]:
+    """An aria2c that has every file of these torrents, known to their tracker before the block begins."""
     shutil.rmtree(folder, ignore_errors=True)
-    top = folder / made.name if list(made.files) != [made.name] else folder
-    for path, body in made.files.items():
-        (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_bytes(body)
-    (folder / "seed.torrent").write_bytes(made.torrent)
+    for made in torrents:
+        top = folder / made.name if list(made.files) != [made.name] else folder
+        for path, body in made.files.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_bytes(body)
+        (folder / f"{made.info_hash}.torrent").write_bytes(made.torrent)
+    (folder / "list").write_text("".join(f"{folder / made.info_hash}.torrent\n" for made in torrents))
     options = {
         "no-conf": "true",
         "dir": str(folder),
+        "input-file": str(folder / "list"),
         "check-integrity": "true",
         "seed-ratio": "0",
         "seed-time": "1000",
@@ -143,22 +146,16 @@ async def seeding(folder: Path, made: Made, tracker: Tracker, *, bytes_per_s: in
         "quiet": "true",
     }
     process = await anyio.open_process(
-        [
-            str(find_aria2c("")),
-            *(f"--{name}={value}" for name, value in options.items()),
-            str(folder / "seed.torrent"),
-        ],
+        [str(find_aria2c("")), *(f"--{name}={value}" for name, value in options.items())],
         stdin=DEVNULL,
         stdout=DEVNULL,
         stderr=DEVNULL,
         start_new_session=True,
     )
     try:
-
-        def has_come() -> bool:
-            return any(one.info_hash == made.info_hash and one.left == 0 for one in tracker.announces)
-
-        await eventually(has_come, within_s=20, what="the seeder at the tracker")
+        await eventually(
+            lambda: all(tracker.seeders(made.info_hash) for made in torrents), within_s=20, what="the seeder"
+        )
         yield
     finally:
         process.kill()
