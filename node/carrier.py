@@ -16,7 +16,7 @@ from node.gathering import Gathering
 from node.lane import LaneDriver
 from node.reporter import Reporter
 from node.session import Phase, Session, Signal
-from node.workshop import Workshop, disk_trouble
+from node.workshop import NextPart, Workshop, disk_trouble
 
 FINISH_MAX = 16
 """Small files in one trip to the disk: their folder is synced once."""
@@ -196,6 +196,8 @@ class Carrier:
         if looked.is_fresh:
             self._fresh.add(task)
         self._extents.told(task, looked.size)
+        if looked.parts is not None:
+            self._extents.parts(task, looked.parts.done, looked.parts.total)
         if looked.lane is not None and (now := self._board.session(task)) is not None:
             self._board.put(replace(now, lane=str(looked.lane)))
         self._results[task] = looked.placed or looked.verdict
@@ -227,7 +229,7 @@ class Carrier:
     def _hand_over(self, session: Session) -> None:
         self._fresh.discard(session.task)
         addition = self._workshop.addition(session)
-        self._board.lanes[session.lane].add(replace(addition, size=self._extents.size(session)))
+        self._board.lanes[session.lane].add(replace(addition, size=addition.size or self._extents.size(session)))
 
     def _is_quickly_checked(self, session: Session) -> bool:
         """Small, and the origin need not be asked again."""
@@ -254,7 +256,13 @@ class Carrier:
         self._extents.told(session.task, found)
         self._board.signal(session.task, Signal.PART)
 
-    def _finished(self, session: Session, result: Placed | Verdict) -> None:
+    def _finished(self, session: Session, result: Placed | NextPart | Verdict) -> None:
+        if isinstance(result, NextPart):
+            self._extents.parts(session.task, result.progress.done, result.progress.total)
+            if (now := self._board.session(session.task)) is not None:
+                self._board.put(replace(now, lane=str(result.lane)))
+            self._board.signal(session.task, Signal.PART)
+            return
         if isinstance(result, Placed):
             self._disk.placed(result.bytes)
         self._results[session.task] = result

@@ -18,6 +18,7 @@ from node.room import Partial
 from node.trees import PlacedFile, files_below, lie_there, numbered, remove
 from schemas import codec
 from schemas.errors import DowndraftError
+from schemas.event import Mirror
 from schemas.ids import TASK_ID
 from schemas.request import STAGING_NAME
 
@@ -63,6 +64,8 @@ class Placed(Struct, frozen=True, kw_only=True):
     time is not looked at: it changes with what others put into it."""
     files: tuple[PlacedFile, ...] = ()
     """What a folder has of ours."""
+    mirrors: tuple[Mirror, ...] = ()
+    """What each of several addresses did for it."""
 
 
 class Store:
@@ -152,7 +155,21 @@ class Store:
             shutil.rmtree(folder)
         self._staged.pop(task, None)
 
-    def place(self, task: str, relative: PurePosixPath, *, digest: str, seconds: float, attempt: int) -> Placed:
+    def wipe_data(self, task: str) -> None:
+        """Delete the file that is being downloaded, and all by which it would be continued."""
+        for path in (self.data(task), self.staging(task) / CONTROL_NAME, self.staging(task) / SPLIT_NAME):
+            path.unlink(missing_ok=True)
+
+    def place(
+        self,
+        task: str,
+        relative: PurePosixPath,
+        *,
+        digest: str,
+        seconds: float,
+        attempt: int,
+        mirrors: tuple[Mirror, ...] = (),
+    ) -> Placed:
         """Move the staged file to `relative`, or beside it as `name.1.ext` …, never over another file.
 
         May be repeated after a crash: a file that got its place keeps it. When this returns, the file's bytes survive
@@ -171,6 +188,7 @@ class Store:
                 attempt=attempt,
                 inode=found.st_ino,
                 modified_ns=found.st_mtime_ns,
+                mirrors=mirrors,
             )
             placed = self._move(task, staged, wanted)
         staged.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from schemas.errors import DowndraftError
 from schemas.request import DIGEST_HEX, SCHEMES, URI_CHARS_MAX, URIS_MAX
+from schemas.selection import selected_files
 
 METALINK_BYTES_MAX = 4 << 20
 """Of the XML; one of a thousand files with ten mirrors each has half of that."""
@@ -74,13 +75,7 @@ def read_metalink(content: bytes) -> list[LinkedFile]:
 
 def selected(count: int, wish: str) -> list[int]:
     """Indices, from 0, that a `select-file` such as `1-3,5` picks of so many files. Raises BadMetalink."""
-    picked: set[int] = set()
-    for part in wish.split(",") if wish else ():
-        first, _, last = part.partition("-")
-        low, high = int(first), int(last or first)
-        if not 1 <= low <= high:
-            raise BadMetalink(f"select-file: {part!r} picks nothing; the first file is 1")
-        picked.update(range(low, min(high, count) + 1))
+    picked = {number for low, high in selected_files(wish) for number in range(low, min(high, count) + 1)}
     if wish and not picked:
         raise BadMetalink(f"select-file: {wish!r} picks none of its {count} files")
     return sorted(one - 1 for one in picked) if wish else list(range(count))

@@ -16,7 +16,18 @@ from node.gathering import Gathering
 from node.session import Phase, Session
 from schemas import codec
 from schemas import subjects as s
-from schemas.event import FILES_MAX, AttemptFailed, Completed, Event, Paused, Released, Resumed, Started, StoredFile
+from schemas.event import (
+    FILES_MAX,
+    AttemptFailed,
+    Completed,
+    Event,
+    Mirror,
+    Paused,
+    Released,
+    Resumed,
+    Started,
+    StoredFile,
+)
 from schemas.heartbeat import Progress
 from schemas.redact import told_of
 
@@ -70,7 +81,9 @@ class Reporter:
         """Whether an outcome of the task is stored."""
         return await self._events.has_ended(task)
 
-    async def failed(self, session: Session, verdict: Verdict, asked: Wait | None, size: int = 0) -> None:
+    async def failed(
+        self, session: Session, verdict: Verdict, asked: Wait | None, size: int = 0, mirrors: tuple[Mirror, ...] = ()
+    ) -> None:
         """Report an attempt that is over without a file, of `size` bytes if known; returns when that is stored."""
         said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
         log.warning("attempt failed", **named(session), **said)
@@ -84,6 +97,7 @@ class Reporter:
                 retry_after_s=asked.seconds if asked else None,
                 origin=asked.origin if asked else "",
                 size=size or None,
+                mirrors=mirrors,
             )
         )
 
@@ -139,6 +153,7 @@ class Reporter:
             seconds=round(placed.seconds, 3),
             files=files,
             files_cut=len(placed.files) - len(files),
+            mirrors=placed.mirrors,
         )
 
 

@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
+from msgspec.structs import replace
 
 from node import files
 from node.addresses import Network
@@ -21,11 +22,16 @@ from node.failures import HTTP_ASKS_TO_WAIT, Verdict, answered
 from node.files import Placed, PlacementFailed, Store
 from node.guard import Guard
 from node.hands import Hands
+from node.metalinks import SELECT, Metalinks
+from node.mirrors import agreed_size, left_out, refused_by_all, results
+from node.parts import Progress
+from node.placing_many import place_again
 from node.probe import Probed
 from node.room import Partial
 from node.session import Session
 from node.torrents import FetchObject, Torrents
 from node.validators import was_mixed
+from schemas.event import Mirror
 from schemas.payload import Kind
 from schemas.redact import redact_uri
 from schemas.request import Request, file_name
@@ -64,6 +70,18 @@ class Looked(NamedTuple):
     """Nothing is staged: no disk need be asked before it begins."""
     size: int = 0
     """Bytes of the file; 0 while unknown."""
+    parts: Progress | None = None
+    """Of a task of several parts."""
+
+
+class NextPart(NamedTuple):
+    """A part of a task is whole and kept: the next one is due."""
+
+    lane: Lane
+    progress: Progress
+
+
+Finished = Placed | NextPart | Verdict
 
 
 class Workshop:
@@ -86,6 +104,9 @@ class Workshop:
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
         self._guard = Guard(store, hands, self._asker.ask)
         self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht)
+        self._metalinks = Metalinks(store, hands, self._asker, fetch_object)
+        self._left_out: dict[str, dict[str, str]] = {}
+        """Addresses that a task's present part does not use, each with the reason."""
         self._wiping: dict[str, anyio.Event] = {}
         """Tasks that are not here and whose partials are being deleted: one that comes back waits for the end."""
 
@@ -100,28 +121,55 @@ class Workshop:
             return await self._look_at_torrent(session, request)
         is_fresh = self._store.is_fresh(session.task)
         if not is_fresh:
-            try:
-                with anyio.fail_after(DISK_WITHIN_S):
-                    placed = await self._hands.do(partial(self._store.journal, session.task))
-            except TimeoutError:
-                return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
-            if placed is not None:
-                return Looked(placed=placed)
+            before = await self._find(session.task)
+            if before is not None:
+                return before
+        if request.payload is Kind.METALINK:
+            return await self._look_at_metalink(session, request)
         size, found = request.size_bytes, {}
         if size is None:
             found = await self._asker.ask(request)
             if verdict := _verdict_of_look(request, found):
                 return Looked(verdict=verdict)
-            size = next((one.size for one in found.values() if one.size is not None), None)
+            size = agreed_size(found)
             if is_fresh:
                 self._guard.noticed(session.task, found)
         for uri in request.uris:
             # What was asked was checked on the way.
             if uri not in found and (refused := await self._asker.refusal(uri)):
                 return Looked(verdict=_refused(uri, refused))
-        wants_split = "split" in request.options or "max-connection-per-server" in request.options
-        is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) == 1
-        return Looked(lane=Lane.SMALL if is_small else Lane.LARGE, is_fresh=is_fresh, size=size or 0)
+        return Looked(lane=_lane_for(request, size), is_fresh=is_fresh, size=size or 0)
+
+    async def _find(self, task: str) -> Looked | None:
+        """What an earlier process placed, or was about to."""
+        try:
+            with anyio.fail_after(DISK_WITHIN_S):
+                placed = await self._hands.do(partial(place_again, self._store, task))
+        except TimeoutError:
+            return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
+        except PlacementFailed as error:
+            return Looked(verdict=Verdict(FailureClass.PERMANENT, "placement", str(error)))
+        except OSError as error:
+            return Looked(verdict=disk_trouble(error))
+        return Looked(placed=placed) if placed is not None else None
+
+    async def _look_at_metalink(self, session: Session, request: Request) -> Looked:
+        try:
+            opened = await self._metalinks.open(session.task, request)
+            if isinstance(opened, Verdict):
+                return Looked(verdict=opened)
+            part = opened.current
+            if part is None:
+                self._store.expect(session.task)
+                place = partial(opened.place, self._store, session.task, seconds=0.0, attempt=session.row.attempt)
+                return Looked(placed=await self._hands.do(place))
+        except PlacementFailed as error:
+            return Looked(verdict=Verdict(FailureClass.PERMANENT, "placement", str(error)))
+        except OSError as error:
+            return Looked(verdict=disk_trouble(error))
+        progress = opened.progress
+        lane = _lane_for(part.request, part.request.size_bytes)
+        return Looked(lane=lane, size=progress.total, parts=None if opened.is_alone else progress)
 
     async def _look_at_torrent(self, session: Session, request: Request) -> Looked:
         try:
@@ -160,13 +208,15 @@ class Workshop:
 
         Raises OSError, TimeoutError for a disk that hangs among them.
         """
-        request = _request(session)
         if _is_torrent(session):
             with anyio.fail_after(DISK_WITHIN_S):
-                await self._hands.do(partial(self._torrents.prepare, session.task, request))
+                await self._hands.do(partial(self._torrents.prepare, session.task, _request(session)))
             return None
         one_answer = was_mixed(session.row.history)
         with anyio.fail_after(PREPARED_WITHIN_S):
+            if verdict := await self._survey(session):
+                return verdict
+            request = self._current(session)
             refuses = partial(_verdict_of_look, request)
             if verdict := await self._guard.before(session.task, request, refuses, never_resume=one_answer):
                 return verdict
@@ -174,12 +224,51 @@ class Workshop:
             await self._hands.do(partial(self._store.prepare, session.task, split))
         return None
 
+    async def _survey(self, session: Session) -> Verdict | None:
+        """Find out which of several addresses are of use; a verdict where this node goes to none."""
+        task, request = session.task, self._asked(session)
+        is_named_by_others = self._metalinks.of(task) is not None
+        if len(request.uris) == 1 and not is_named_by_others:
+            return None
+        found = await self._asker.ask(request)
+        if is_named_by_others:
+            for uri in request.uris:
+                if uri not in found and (refused := await self._asker.refusal(uri)):
+                    found[uri] = Probed(refused=refused)
+            if refused := refused_by_all(request.uris, found):
+                return _refused(request.uris[0], refused)
+        elif verdict := _verdict_of_look(request, found):
+            return verdict
+        self._left_out[task] = left_out(request.uris, found, request.size_bytes)
+        return None
+
+    def _asked(self, session: Session) -> Request:
+        """What is downloaded now: the request, or the present part of it."""
+        parts = self._metalinks.of(session.task)
+        part = parts.current if parts else None
+        return part.request if part else _request(session)
+
+    def _current(self, session: Session) -> Request:
+        """… with the addresses that are used."""
+        request, problems = self._asked(session), self._left_out.get(session.task)
+        if not problems:
+            return request
+        return replace(request, uris=tuple(uri for uri in request.uris if uri not in problems))
+
+    def mirrors(self, session: Session, size: int | None = None) -> tuple[Mirror, ...]:
+        """What each of several addresses did for the file, of `size` bytes where it is whole."""
+        if _is_torrent(session):
+            return ()
+        return results(self._asked(session).uris, self._left_out.get(session.task, {}), size)
+
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
-        request = _request(session)
         if _is_torrent(session):
-            return self._torrents.addition(session.task, request)
-        options: dict[str, str | list[str]] = {name: str(value) for name, value in request.options.items()}
+            return self._torrents.addition(session.task, _request(session))
+        request = self._current(session)
+        options: dict[str, str | list[str]] = {
+            name: str(value) for name, value in request.options.items() if name != SELECT
+        }
         if "max-tries" in options:
             options.setdefault("retry-wait", str(OWN_TRIES_APART_S))
         if was_mixed(session.row.history) and not request.checksum:
@@ -188,13 +277,14 @@ class Workshop:
         options["out"] = files.DATA_NAME
         if request.headers:
             options["header"] = [f"{name}: {value}" for name, value in request.headers.items()]
-        return Addition(gid=session.task, uris=list(request.uris), options=options)
+        size = request.size_bytes if self._metalinks.of(session.task) else None
+        return Addition(gid=session.task, uris=list(request.uris), options=options, size=size or 0)
 
     def has_doubts(self, session: Session) -> bool:
         """Whether a whole file may be of two versions: then `second_look` says."""
-        request = _request(session)
         if _is_torrent(session):
             return False  # each piece has its digest
+        request = self._current(session)
         is_one_answer = was_mixed(session.row.history) or (
             session.lane == Lane.SMALL and request.options.get("max-tries", "1") == "1"
         )
@@ -202,28 +292,52 @@ class Workshop:
 
     async def second_look(self, session: Session) -> Verdict | None:
         """Ask the origin whether a whole file is still the one that was begun; None where all is well."""
-        return await self._guard.after(session.task, _request(session))
+        return await self._guard.after(session.task, self._current(session))
 
     def keep(self, session: Session) -> None:
         """Write down what a download was begun from, unless that is done: it lives long enough to be interrupted."""
-        if not _request(session).checksum and not _is_torrent(session):
+        if not _is_torrent(session) and not self._current(session).checksum:
             self._guard.keep(session.task)
 
     def forget(self, task: str) -> None:
         """Its attempt is over."""
         self._guard.forget(task)
         self._torrents.forget(task)
+        self._metalinks.forget(task)
+        self._left_out.pop(task, None)
 
-    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
-        """Check whole files and move them to their places, or say what is wrong with each.
+    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:
+        """Check whole files and move them to their places, or say what is wrong with each, or which is next.
 
         With each session the seconds its download took.
         """
         if whole[0][0].lane == Lane.SMALL:
-            return await self._hands.do(partial(self._finish_all, whole))
-        # Beside the hands: hashing gigabytes takes seconds. It may be repeated, so nobody waits for it on leaving.
-        work = partial(self._finish_all, whole)
-        return await anyio.to_thread.run_sync(work, limiter=self._hashing, abandon_on_cancel=True)
+            results = await self._hands.do(partial(self._finish_all, whole))
+        else:
+            # Beside the hands: hashing gigabytes takes seconds. It may be repeated, so nobody waits for it on leaving.
+            work = partial(self._finish_all, whole)
+            results = await anyio.to_thread.run_sync(work, limiter=self._hashing, abandon_on_cancel=True)
+        for (session, _), result in zip(whole, results, strict=True):
+            if isinstance(result, NextPart):
+                self._guard.forget(session.task)
+                self._left_out.pop(session.task, None)
+        return results
+
+    async def wipe_after(self, session: Session, verdict: Verdict) -> None:
+        """Delete what is of no use after a failure: of several parts those that are whole stay, unless all is vain."""
+        parts = self._metalinks.of(session.task)
+        if parts is None or parts.is_alone or verdict.failure is not FailureClass.DAMAGED:
+            await self.wipe(session.task)
+            return
+        self._guard.forget(session.task)
+        with anyio.move_on_after(DISK_WITHIN_S):
+            await self._hands.do(partial(self._wipe_part, session.task))
+
+    def _wipe_part(self, task: str) -> None:
+        try:
+            self._store.wipe_data(task)
+        except OSError as error:
+            log.warning("staged files stay for now", task=task, problem=str(error))
 
     async def wipe(self, task: str) -> None:
         """Delete what is staged; where the disk hangs that is left to a later sweep."""
@@ -251,7 +365,7 @@ class Workshop:
 
     async def wait(self, session: Session) -> Wait | None:
         """Which origin asks to be left alone, and how long; aria2 does not tell."""
-        return await self._asker.wait(_request(session))
+        return await self._asker.wait(self._current(session))
 
     def is_fresh(self, task: str) -> bool:
         """Whether nothing is staged of a task."""
@@ -284,7 +398,7 @@ class Workshop:
         expected = self._store.expected(held)
         self._store.forget(await self._hands.do(partial(self._store.missing, expected)))
 
-    def _finish_all(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
+    def _finish_all(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:
         results = [self._finish(session, seconds) for session, seconds in whole]
         troubled = self._store.sync_names([result for result in results if isinstance(result, Placed)])
         for index, result in enumerate(results):
@@ -295,8 +409,8 @@ class Workshop:
                 results[index] = disk_trouble(error)
         return results
 
-    def _finish(self, session: Session, seconds: float) -> Placed | Verdict:
-        request, data = _request(session), self._store.data(session.task)
+    def _finish(self, session: Session, seconds: float) -> Finished:
+        request, data = self._current(session), self._store.data(session.task)
         try:
             if _is_torrent(session):
                 attempt = session.row.attempt
@@ -309,13 +423,34 @@ class Workshop:
             if not matches:
                 reason = f"the file does not have the digest {request.checksum} (it is {digest})"
                 return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)
-            return self._store.place(
-                session.task, final_path(request), digest=digest, seconds=seconds, attempt=session.row.attempt
-            )
+            return self._put_away(session, request, digest, size, seconds)
         except PlacementFailed as error:
             return Verdict(FailureClass.PERMANENT, "placement", str(error))
         except OSError as error:
             return disk_trouble(error)
+
+    def _put_away(self, session: Session, request: Request, digest: str, size: int, seconds: float) -> Finished:
+        """Give a checked file its place, or keep it until all parts of its task are whole. Raises as `place`."""
+        task, attempt = session.task, session.row.attempt
+        parts = self._metalinks.of(task)
+        if parts is None or parts.is_alone:
+            mirrors = self.mirrors(session, size)
+            return self._store.place(
+                task, final_path(request), digest=digest, seconds=seconds, attempt=attempt, mirrors=mirrors
+            )
+        if parts.current is not None:
+            parts.keep(self._store, task, digest)
+        if (part := parts.current) is not None:
+            return NextPart(_lane_for(part.request, part.request.size_bytes), parts.progress)
+        return parts.place(self._store, task, seconds=seconds, attempt=attempt)
+
+
+def _lane_for(request: Request, size: int | None) -> Lane:
+    """Where a file of `size` bytes, None for unknown, is downloaded."""
+    wants_split = "split" in request.options or "max-connection-per-server" in request.options
+    is_one = len(request.uris) == 1 or bool(request.checksum)
+    is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and is_one
+    return Lane.SMALL if is_small else Lane.LARGE
 
 
 def _verdict_of_look(request: Request, found: dict[str, Probed]) -> Verdict | None:

@@ -69,6 +69,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     """Who asked for it, `host:port` of one of the task's addresses; empty where there is only one, or nobody knows."""
     size: int | None = None
     """Bytes of the whole file, where the node came to know them."""
+    mirrors: "tuple[Mirror, ...]" = ()
+    """Only where there were several addresses: what each did in this attempt."""
 
 
 class Retrying(Event, frozen=True, kw_only=True, tag="retrying"):

@@ -81,9 +81,7 @@ def ended(event: Finished) -> TaskView:
             )
         case Failed():
             counted = sum(past.failure is not None for past in event.history)
-            return replace(
-                view, reason=event.reason, history=event.history, failures=counted, mirrors=event.mirrors
-            )
+            return replace(view, reason=event.reason, history=event.history, failures=counted, mirrors=event.mirrors)
         case Cancelled() | Rejected():
             return replace(view, reason=event.reason)
         case _:  # pragma: no cover - there are four outcomes

@@ -15,7 +15,8 @@ from node.failures import Verdict
 from node.files import Placed
 from node.room import Look, Marks, Room, after
 from node.session import Session
-from node.workshop import SMALL_BYTES_MAX, Looked, Workshop, disk_trouble, final_path
+from node.workshop import SMALL_BYTES_MAX, Finished, Looked, Workshop, disk_trouble, final_path
+from schemas.event import Mirror
 from schemas.task import FailureClass
 from tests.sim.origins import Origin, Origins
 
@@ -115,7 +116,7 @@ class SimWorkshop(Workshop):
     def forget(self, task: str) -> None:
         """Nothing was kept of it."""
 
-    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
+    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:
         return [await self._place(session, seconds) for session, seconds in whole]
 
     async def _place(self, session: Session, seconds: float) -> Placed | Verdict:
@@ -167,6 +168,12 @@ class SimWorkshop(Workshop):
         if placed is not None and self._disk.has(placed.path, task):
             del self._disk.files[placed.path]
         self._wipe(task)
+
+    async def wipe_after(self, session: Session, verdict: Verdict) -> None:
+        await self.wipe(session.task)
+
+    def mirrors(self, session: Session, size: int | None = None) -> tuple[Mirror, ...]:
+        return ()
 
     async def wait(self, session: Session) -> Wait | None:
         await self._moment()

@@ -89,7 +89,7 @@ def test_select_file_picks_by_number(wish: str, picked: list[int]) -> None:
     assert selected(3, wish) == picked
 
 
-@pytest.mark.parametrize("wish", ["4", "0", "3-2", "5-9"])
+@pytest.mark.parametrize("wish", ["4", "5-9,7"])
 def test_a_select_file_that_picks_nothing_is_said(wish: str) -> None:
     with pytest.raises(BadMetalink, match="select-file"):
         selected(3, wish)
