@@ -41,7 +41,9 @@ async def test_what_is_not_there_or_not_whole_is_said_to_be_missing(broker: Brok
         with pytest.raises(PayloadMissing, match="no object 'nothing'"):
             await payloads.get(admin, "nothing")
         await payloads.put(admin, "cut", CONTENT)
-        first = await admin.api(f"STREAM.MSG.GET.{s.PAYLOADS_STREAM}", {"seq": 1, "next_by_subj": s.payload_chunks("*")})
+        first = await admin.api(
+            f"STREAM.MSG.GET.{s.PAYLOADS_STREAM}", {"seq": 1, "next_by_subj": s.payload_chunks("*")}
+        )
         await admin.api(f"STREAM.MSG.DELETE.{s.PAYLOADS_STREAM}", {"seq": first["message"]["seq"]})
         with pytest.raises(PayloadMissing, match="is not whole"):
             await payloads.get(admin, "cut")
