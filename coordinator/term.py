@@ -276,7 +276,8 @@ class Term:
     def _outcome_event(self, row: TaskRow) -> Finished:
         about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
         if row.outcome is Outcome.FAILED:
-            return Failed(**about, reason=row.reason, code=row.code, history=row.history, history_cut=moves.cut(row))
+            about |= {"history": row.history, "history_cut": moves.cut(row), "mirrors": row.mirrors}
+            return Failed(**about, reason=row.reason, code=row.code)
         if row.outcome is Outcome.CANCELLED:
             return Cancelled(**about, reason=row.reason)
         submitted = row.submitted if row.code == QUEUE_LIMIT else None

@@ -18,9 +18,9 @@ from node.room import Partial
 from node.trees import PlacedFile, files_below, lie_there, numbered, remove
 from schemas import codec
 from schemas.errors import DowndraftError
-from schemas.event import Mirror
 from schemas.ids import TASK_ID
 from schemas.request import STAGING_NAME
+from schemas.task import Mirror
 
 DATA_NAME = "data"
 """aria2's `out` in every staging folder; the file gets its own name when it is placed."""

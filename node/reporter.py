@@ -21,7 +21,6 @@ from schemas.event import (
     AttemptFailed,
     Completed,
     Event,
-    Mirror,
     Paused,
     Released,
     Resumed,
@@ -30,6 +29,7 @@ from schemas.event import (
 )
 from schemas.heartbeat import Progress
 from schemas.redact import told_of
+from schemas.task import Mirror
 
 log = structlog.get_logger()
 

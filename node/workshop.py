@@ -23,7 +23,7 @@ from node.files import Placed, PlacementFailed, Store
 from node.guard import Guard
 from node.hands import Hands
 from node.metalinks import SELECT, Metalinks
-from node.mirrors import agreed_size, left_out, refused_by_all, results
+from node.mirrors import Survey, agreed_size, refused_by_all, results, surveyed
 from node.parts import Progress
 from node.placing_many import place_again
 from node.probe import Probed
@@ -31,11 +31,10 @@ from node.room import Partial
 from node.session import Session
 from node.torrents import FetchObject, Torrents
 from node.validators import was_mixed
-from schemas.event import Mirror
 from schemas.payload import Kind
 from schemas.redact import redact_uri
 from schemas.request import Request, file_name
-from schemas.task import FailureClass
+from schemas.task import FailureClass, Mirror
 
 log = structlog.get_logger()
 
@@ -105,8 +104,8 @@ class Workshop:
         self._guard = Guard(store, hands, self._asker.ask)
         self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht)
         self._metalinks = Metalinks(store, hands, self._asker, fetch_object)
-        self._left_out: dict[str, dict[str, str]] = {}
-        """Addresses that a task's present part does not use, each with the reason."""
+        self._surveys: dict[str, Survey] = {}
+        """Of the addresses of a task's present part, where there are several."""
         self._wiping: dict[str, anyio.Event] = {}
         """Tasks that are not here and whose partials are being deleted: one that comes back waits for the end."""
 
@@ -235,7 +234,7 @@ class Workshop:
                 return _refused(request.uris[0], refused)
         elif verdict := _verdict_of_look(request, found):
             return verdict
-        self._left_out[task] = left_out(request.uris, found, request.size_bytes)
+        self._surveys[task] = surveyed(request.uris, found, request.size_bytes)
         return None
 
     def _asked(self, session: Session) -> Request:
@@ -246,16 +245,16 @@ class Workshop:
 
     def _current(self, session: Session) -> Request:
         """… with the addresses that are used."""
-        request, problems = self._asked(session), self._left_out.get(session.task)
-        if not problems:
+        request, survey = self._asked(session), self._surveys.get(session.task)
+        if survey is None or not survey.unused:
             return request
-        return replace(request, uris=tuple(uri for uri in request.uris if uri not in problems))
+        return replace(request, uris=tuple(uri for uri in request.uris if uri not in survey.unused))
 
     def mirrors(self, session: Session, size: int | None = None) -> tuple[Mirror, ...]:
         """What each of several addresses did for the file, of `size` bytes where it is whole."""
         if _is_torrent(session):
             return ()
-        return results(self._asked(session).uris, self._left_out.get(session.task, {}), size)
+        return results(self._asked(session).uris, self._surveys.get(session.task, Survey()), size)
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
@@ -300,7 +299,7 @@ class Workshop:
         self._guard.forget(task)
         self._torrents.forget(task)
         self._metalinks.forget(task)
-        self._left_out.pop(task, None)
+        self._surveys.pop(task, None)
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:
         """Check whole files and move them to their places, or say what is wrong with each, or which is next.
@@ -316,7 +315,7 @@ class Workshop:
         for (session, _), result in zip(whole, results, strict=True):
             if isinstance(result, NextPart):
                 self._guard.forget(session.task)
-                self._left_out.pop(session.task, None)
+                self._surveys.pop(session.task, None)
         return results
 
     async def wipe_after(self, session: Session, verdict: Verdict) -> None:

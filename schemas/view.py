@@ -5,10 +5,10 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.event import Cancelled, Completed, Failed, Finished, Mirror, Rejected, StoredFile
+from schemas.event import Cancelled, Completed, Failed, Finished, Rejected, StoredFile
 from schemas.lifecycle import Desired, State
 from schemas.redact import redact_uri
-from schemas.task import AttemptRecord
+from schemas.task import AttemptRecord, Mirror
 
 
 class TaskView(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,9 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from schemas.event import AnyEvent, Mirror, StoredFile
+from schemas.event import AnyEvent, StoredFile
 from schemas.sizes import format_size
+from schemas.task import Mirror
 from schemas.view import TaskView
 from tools.client import Client
 from tools.looking import age, colour_of, details, print_json, state_cell

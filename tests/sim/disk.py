@@ -16,8 +16,7 @@ from node.files import Placed
 from node.room import Look, Marks, Room, after
 from node.session import Session
 from node.workshop import SMALL_BYTES_MAX, Finished, Looked, Workshop, disk_trouble, final_path
-from schemas.event import Mirror
-from schemas.task import FailureClass
+from schemas.task import FailureClass, Mirror
 from tests.sim.origins import Origin, Origins
 
 ROOM_BYTES = 1 << 40

@@ -8,6 +8,7 @@ import pytest
 from broker import payloads
 from broker.roles import Role
 from schemas.event import AttemptFailed, Completed, StoredFile
+from schemas.request import STAGING_NAME
 from schemas.task import FailureClass
 from tests.harness.broker import Broker
 from tests.harness.metalinks import Entry, inline, meta4, metalink3, sha256
@@ -50,7 +51,8 @@ async def test_all_files_of_a_metalink_end_in_one_folder(node: Rig, origin: Orig
     assert done.files == stored("sets/suite", one=ONE, two=TWO, three=THREE)
     for told in done.files:
         assert (node.downloads / told.path).read_bytes() == origin.files[Path(told.path).name]
-    await eventually(lambda: not node.staged(done.task).exists())  # type: ignore[arg-type]
+    staged = node.downloads / STAGING_NAME / done.task
+    await eventually(lambda: not staged.exists())
 
 
 async def test_a_metalink_of_one_file_is_a_download_like_any_other(node: Rig, origin: Origin) -> None:
