@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL
@@ -34,6 +34,8 @@ class Tracker:
     def __init__(self) -> None:
         self.port = 0
         self.announces: list[Announce] = []
+        self.hangs_on: frozenset[str] = frozenset()
+        """Events that are never answered."""
         self._peers: dict[str, dict[tuple[str, int], int]] = {}
 
     @property
@@ -50,6 +52,8 @@ class Tracker:
             unquote_to_bytes(raw["info_hash"]).hex(), int(raw["port"]), raw.get("event", ""), int(raw.get("left", 0))
         )
         self.announces.append(found)
+        if found.event in self.hangs_on:
+            await anyio.sleep_forever()
         swarm = self._peers.setdefault(found.info_hash, {})
         me = (request.remote or "127.0.0.1", found.port)
         if found.event == "stopped":
@@ -99,7 +103,9 @@ def _sha1(content: bytes) -> "hashlib._Hash":
     return hashlib.sha1(content, usedforsecurity=False)
 
 
-def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more: Any) -> Made:
+def make(
+    name: str, content: bytes | Mapping[str, bytes], *trackers: str, web_seeds: Sequence[str] = (), **more: Any
+) -> Made:
     """A torrent of one file, or of a folder of several. `more`: fields of its info dictionary."""
     files = content if isinstance(content, Mapping) else {name: content}
     whole = b"".join(files.values())
@@ -114,6 +120,8 @@ def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more
         info[b"length"] = len(whole)
     info |= {key.encode(): value for key, value in more.items()}
     head: dict[bytes, Any] = {b"info": info}
+    if web_seeds:
+        head[b"url-list"] = [one.encode() for one in web_seeds]
     if trackers:
         head[b"announce-list"] = [[one.encode()] for one in trackers]
     return Made(bencode2.bencode(head), _sha1(bencode2.bencode(info)).hexdigest(), name, files)

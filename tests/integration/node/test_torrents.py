@@ -96,6 +96,7 @@ async def test_of_a_magnet_links_files_only_those_that_are_selected_are_stored(
     assert below(node.downloads / "got/folder") == wanted
 
 
+@pytest.mark.slow
 async def test_a_torrent_is_given_to_others_for_as_long_as_was_asked(
     node: Rig, broker: Broker, tracker: Tracker, tmp_path: Path
 ) -> None:
@@ -162,6 +163,7 @@ async def test_a_torrent_without_peers_is_tried_again_later(broker: Broker, trac
     assert "does not go to 1 of its trackers" in failure.reason
 
 
+@pytest.mark.slow
 async def test_a_node_that_is_killed_goes_on_where_it_was(broker: Broker, tracker: Tracker, tmp_path: Path) -> None:
     body = os.urandom(SLOW_BYTES)
     made = make("slow", body, tracker.url)
@@ -185,6 +187,7 @@ async def test_a_node_that_is_killed_goes_on_where_it_was(broker: Broker, tracke
     assert 0 < max(one.left for one in tracker.announces if one.info_hash == made.info_hash) < SLOW_BYTES
 
 
+@pytest.mark.slow
 async def test_a_paused_torrent_goes_on_where_it_was_and_a_cancelled_one_leaves_nothing(
     node: Rig, broker: Broker, tracker: Tracker, tmp_path: Path
 ) -> None:
@@ -213,3 +216,12 @@ async def test_no_aria2c_listens_for_peers_before_the_first_torrent(node: Rig, o
     assert node.aria2c("torrent") is None
     await node.submit(torrent=inline(make("x", b"1", origin.url("announce"))))
     await eventually(lambda: node.aria2c("torrent"), what="the lane for torrents")
+
+
+@pytest.mark.slow
+async def test_a_tracker_that_hangs_does_not_hold_up_what_is_whole(node: Rig, tracker: Tracker, tmp_path: Path) -> None:
+    made = make("held", os.urandom(SIZE), tracker.url)
+    tracker.hangs_on = frozenset({"completed", "stopped"})
+    async with seeding(tmp_path / "seed", tracker, made):
+        outcome = await completed(node, await node.submit(torrent=inline(made)), within_s=15)
+    assert outcome.bytes == SIZE
