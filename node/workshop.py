@@ -11,29 +11,27 @@ import anyio
 import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
-from msgspec.structs import replace
 
 from node import files
 from node.addresses import Network
 from node.aria2 import Addition
 from node.asking import Asker, Wait
 from node.daemon import Lane
-from node.failures import HTTP_ASKS_TO_WAIT, Verdict, answered
+from node.failures import Verdict
 from node.files import Placed, PlacementFailed, Store
 from node.guard import Guard
 from node.hands import Hands
 from node.metalinks import SELECT, Metalinks
-from node.mirrors import Survey, agreed_size, refused_by_all, results, surveyed
+from node.mirrors import agreed_size
 from node.parts import Progress
 from node.placing_many import place_again
-from node.probe import Probed
+from node.present import Present, refused, request_of, verdict_of_look
 from node.room import Partial
 from node.session import Session
 from node.torrents import FetchObject, Torrents
 from node.validators import was_mixed
 from schemas.payload import Kind
-from schemas.redact import redact_uri
-from schemas.request import Request, file_name
+from schemas.request import URIS_MAX, Request, file_name
 from schemas.task import FailureClass, Mirror
 
 log = structlog.get_logger()
@@ -104,14 +102,13 @@ class Workshop:
         self._guard = Guard(store, hands, self._asker.ask)
         self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht)
         self._metalinks = Metalinks(store, hands, self._asker, fetch_object)
-        self._surveys: dict[str, Survey] = {}
-        """Of the addresses of a task's present part, where there are several."""
+        self._present = Present(self._asker, self._metalinks)
         self._wiping: dict[str, anyio.Event] = {}
         """Tasks that are not here and whose partials are being deleted: one that comes back waits for the end."""
 
     async def look(self, session: Session) -> Looked:
         """Find an earlier process's file, check where the addresses lead, and choose the lane."""
-        request = _request(session)
+        request = request_of(session)
         if request.is_noop:
             return Looked(placed=NOTHING)
         if wiping := self._wiping.get(session.task):
@@ -128,15 +125,15 @@ class Workshop:
         size, found = request.size_bytes, {}
         if size is None:
             found = await self._asker.ask(request)
-            if verdict := _verdict_of_look(request, found):
+            if verdict := verdict_of_look(request, found):
                 return Looked(verdict=verdict)
             size = agreed_size(found)
             if is_fresh:
                 self._guard.noticed(session.task, found)
         for uri in request.uris:
             # What was asked was checked on the way.
-            if uri not in found and (refused := await self._asker.refusal(uri)):
-                return Looked(verdict=_refused(uri, refused))
+            if uri not in found and (refusal := await self._asker.refusal(uri)):
+                return Looked(verdict=refused(uri, refusal))
         return Looked(lane=_lane_for(request, size), is_fresh=is_fresh, size=size or 0)
 
     async def _find(self, task: str) -> Looked | None:
@@ -167,7 +164,7 @@ class Workshop:
         except OSError as error:
             return Looked(verdict=disk_trouble(error))
         progress = opened.progress
-        lane = _lane_for(part.request, part.request.size_bytes)
+        lane = _lane_of(part.request)
         return Looked(lane=lane, size=progress.total, parts=None if opened.is_alone else progress)
 
     async def _look_at_torrent(self, session: Session, request: Request) -> Looked:
@@ -188,7 +185,7 @@ class Workshop:
         """Make the next part ready: its bytes, or why there is none."""
         try:
             with anyio.fail_after(TORRENT_WITHIN_S):
-                return await self._torrents.metadata(session.task, _request(session))
+                return await self._torrents.metadata(session.task, request_of(session))
         except TimeoutError:
             return Verdict(FailureClass.NODE, "disk", SILENT)
         except OSError as error:
@@ -196,7 +193,7 @@ class Workshop:
 
     def explained(self, session: Session, verdict: Verdict) -> Verdict:
         """What a lane says of a failure, with what is known here of its cause."""
-        return self._torrents.explained(session.task, _request(session), verdict) if _is_torrent(session) else verdict
+        return self._torrents.explained(session.task, request_of(session), verdict) if _is_torrent(session) else verdict
 
     async def prepare(self, session: Session) -> Verdict | None:
         """Make the staging folder fit to go on with; a verdict where the origin, asked for that, refuses.
@@ -205,62 +202,29 @@ class Workshop:
         """
         if _is_torrent(session):
             with anyio.fail_after(DISK_WITHIN_S):
-                await self._hands.do(partial(self._torrents.prepare, session.task, _request(session)))
+                await self._hands.do(partial(self._torrents.prepare, session.task, request_of(session)))
             return None
         one_answer = was_mixed(session.row.history)
         with anyio.fail_after(PREPARED_WITHIN_S):
-            if verdict := await self._survey(session):
+            if verdict := await self._present.survey(session):
                 return verdict
-            request = self._current(session)
-            refuses = partial(_verdict_of_look, request)
+            request = self._present.current(session)
+            refuses = partial(verdict_of_look, request)
             if verdict := await self._guard.before(session.task, request, refuses, never_resume=one_answer):
                 return verdict
             split = session.lane == Lane.LARGE and request.options.get("split") != "1" and not one_answer
             await self._hands.do(partial(self._store.prepare, session.task, split))
         return None
 
-    async def _survey(self, session: Session) -> Verdict | None:
-        """Find out which of several addresses are of use; a verdict where this node goes to none."""
-        task, request = session.task, self._asked(session)
-        is_named_by_others = self._metalinks.of(task) is not None
-        if len(request.uris) == 1 and not is_named_by_others:
-            return None
-        found = await self._asker.ask(request)
-        if is_named_by_others:
-            for uri in request.uris:
-                if uri not in found and (refused := await self._asker.refusal(uri)):
-                    found[uri] = Probed(refused=refused)
-            if refused := refused_by_all(request.uris, found):
-                return _refused(request.uris[0], refused)
-        elif verdict := _verdict_of_look(request, found):
-            return verdict
-        self._surveys[task] = surveyed(request.uris, found, request.size_bytes)
-        return None
-
-    def _asked(self, session: Session) -> Request:
-        """What is downloaded now: the request, or the present part of it."""
-        parts = self._metalinks.of(session.task)
-        part = parts.current if parts else None
-        return part.request if part else _request(session)
-
-    def _current(self, session: Session) -> Request:
-        """… with the addresses that are used."""
-        request, survey = self._asked(session), self._surveys.get(session.task)
-        if survey is None or not survey.unused:
-            return request
-        return replace(request, uris=tuple(uri for uri in request.uris if uri not in survey.unused))
-
-    def mirrors(self, session: Session, size: int | None = None) -> tuple[Mirror, ...]:
-        """What each of several addresses did for the file, of `size` bytes where it is whole."""
-        if _is_torrent(session):
-            return ()
-        return results(self._asked(session).uris, self._surveys.get(session.task, Survey()), size)
+    def mirrors(self, session: Session) -> tuple[Mirror, ...]:
+        """What each of several addresses did in an attempt that brought no file."""
+        return () if _is_torrent(session) else self._present.mirrors(session, None)
 
     def addition(self, session: Session) -> Addition:
         """What aria2 is to do."""
         if _is_torrent(session):
-            return self._torrents.addition(session.task, _request(session))
-        request = self._current(session)
+            return self._torrents.addition(session.task, request_of(session))
+        request = self._present.current(session)
         options: dict[str, str | list[str]] = {
             name: str(value) for name, value in request.options.items() if name != SELECT
         }
@@ -279,7 +243,7 @@ class Workshop:
         """Whether a whole file may be of two versions: then `second_look` says."""
         if _is_torrent(session):
             return False  # each piece has its digest
-        request = self._current(session)
+        request = self._present.current(session)
         is_one_answer = was_mixed(session.row.history) or (
             session.lane == Lane.SMALL and request.options.get("max-tries", "1") == "1"
         )
@@ -287,11 +251,11 @@ class Workshop:
 
     async def second_look(self, session: Session) -> Verdict | None:
         """Ask the origin whether a whole file is still the one that was begun; None where all is well."""
-        return await self._guard.after(session.task, self._current(session))
+        return await self._guard.after(session.task, self._present.current(session))
 
     def keep(self, session: Session) -> None:
         """Write down what a download was begun from, unless that is done: it lives long enough to be interrupted."""
-        if not _is_torrent(session) and not self._current(session).checksum:
+        if not _is_torrent(session) and not self._present.current(session).checksum:
             self._guard.keep(session.task)
 
     def forget(self, task: str) -> None:
@@ -299,7 +263,7 @@ class Workshop:
         self._guard.forget(task)
         self._torrents.forget(task)
         self._metalinks.forget(task)
-        self._surveys.pop(task, None)
+        self._present.forget(task)
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:
         """Check whole files and move them to their places, or say what is wrong with each, or which is next.
@@ -315,7 +279,7 @@ class Workshop:
         for (session, _), result in zip(whole, results, strict=True):
             if isinstance(result, NextPart):
                 self._guard.forget(session.task)
-                self._surveys.pop(session.task, None)
+                self._present.forget(session.task)
         return results
 
     async def wipe_after(self, session: Session, verdict: Verdict) -> None:
@@ -360,7 +324,7 @@ class Workshop:
 
     async def wait(self, session: Session) -> Wait | None:
         """Which origin asks to be left alone, and how long; aria2 does not tell."""
-        return await self._asker.wait(self._current(session))
+        return await self._asker.wait(self._present.current(session))
 
     def is_fresh(self, task: str) -> bool:
         """Whether nothing is staged of a task."""
@@ -405,7 +369,7 @@ class Workshop:
         return results
 
     def _finish(self, session: Session, seconds: float) -> Finished:
-        request, data = self._current(session), self._store.data(session.task)
+        request, data = self._present.current(session), self._store.data(session.task)
         try:
             if _is_torrent(session):
                 attempt = session.row.attempt
@@ -429,43 +393,29 @@ class Workshop:
         task, attempt = session.task, session.row.attempt
         parts = self._metalinks.of(task)
         if parts is None or parts.is_alone:
-            mirrors = self.mirrors(session, size)
+            mirrors = self._present.mirrors(session, size)
             return self._store.place(
                 task, final_path(request), digest=digest, seconds=seconds, attempt=attempt, mirrors=mirrors
             )
         if parts.current is not None:
             parts.keep(self._store, task, digest)
         if (part := parts.current) is not None:
-            return NextPart(_lane_for(part.request, part.request.size_bytes), parts.progress)
+            return NextPart(_lane_of(part.request), parts.progress)
         return parts.place(self._store, task, seconds=seconds, attempt=attempt)
 
 
-def _lane_for(request: Request, size: int | None) -> Lane:
-    """Where a file of `size` bytes, None for unknown, is downloaded."""
+def _lane_for(request: Request, size: int | None, *, uris_max: int = 1) -> Lane:
+    """Where a file of `size` bytes, None for unknown, is downloaded; with more addresses its bytes come from several.
+
+    A part has been looked at before it begins, and then one mirror after the other is enough for a small file.
+    """
     wants_split = "split" in request.options or "max-connection-per-server" in request.options
-    is_one = len(request.uris) == 1 or bool(request.checksum)
-    is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and is_one
+    is_small = size is not None and size <= SMALL_BYTES_MAX and not wants_split and len(request.uris) <= uris_max
     return Lane.SMALL if is_small else Lane.LARGE
 
 
-def _verdict_of_look(request: Request, found: dict[str, Probed]) -> Verdict | None:
-    """Why a download need not begin: the node does not go there, or the origin asks to come again later."""
-    for uri, told in found.items():
-        if told.refused:
-            led_on = "" if told.final_uri == uri else "leads on: "
-            return _refused(uri, led_on + told.refused)
-    own_tries = "max-tries" in request.options or "retry-wait" in request.options
-    if len(request.uris) > 1 or own_tries:
-        return None  # another mirror may do, or aria2 is to come again as it was told
-    for told in found.values():
-        if told.status in HTTP_ASKS_TO_WAIT:
-            return answered(told.status)._replace(retry_after_s=told.retry_after_s)
-    return None
-
-
-def _refused(uri: str, why: str) -> Verdict:
-    """The node does not go there."""
-    return Verdict(FailureClass.PERMANENT, "address-refused", f"{redact_uri(uri)}: {why}")
+def _lane_of(part: Request) -> Lane:
+    return _lane_for(part, part.size_bytes, uris_max=URIS_MAX if part.checksum else 1)
 
 
 def final_path(request: Request) -> PurePosixPath:
@@ -480,8 +430,3 @@ def disk_trouble(error: OSError) -> Verdict:
 
 def _is_torrent(session: Session) -> bool:
     return session.lane == Lane.TORRENT
-
-
-def _request(session: Session) -> Request:
-    assert session.row.request is not None, "a rejected request is never placed"
-    return session.row.request
