@@ -35,7 +35,7 @@ class PayloadMissing(BrokerError):
     """There is no such object, or not all of it, or it is none that may be read."""
 
 
-class _Meta(Struct, omit_defaults=True):
+class _Meta(Struct):
     """What describes an object, in the words of NATS."""
 
     name: str

@@ -12,7 +12,7 @@ from coordinator.feed import unhurried
 from coordinator.term import Term
 from coordinator.views import Holdings
 from coordinator.wants import origins_of
-from schemas.task import StoredRow
+from schemas.task import ORIGIN_COOLS, StoredRow
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ async def ask_back(term: Term) -> NoReturn:
         while origins := term.recalls.origins(anyio.current_time()):
             asked = 0
             async for batch in _batches(term, origins):
-                asked += await _ask(term, batch)
+                asked += await ask(term, batch, ORIGIN_COOLS)
             if asked:
                 log.info("tasks are asked back, their origin wants to be left alone", tasks=asked)
             with anyio.move_on_after(term.settings.heartbeat_interval_s):
@@ -67,12 +67,12 @@ def _candidates(term: Term) -> Iterator[str]:
             yield task
 
 
-async def _ask(term: Term, tops: list[StoredRow]) -> int:
-    """How many were asked back; one that changed meanwhile is looked at again."""
+async def ask(term: Term, tops: list[StoredRow], code: str) -> int:
+    """Ask these back for a reason of `moves.ASKED_BACK`: how many were. One that changed meanwhile comes up again."""
     changes = [
         (change, top.sequence)
         for top in tops
-        if top.row.task not in term.locks and (change := moves.asked_back(top.row)) is not None
+        if top.row.task not in term.locks and (change := moves.asked_back(top.row, code)) is not None
     ]
     with term.locks.all_of(change.task for change, _ in changes):
         fates = await term.cas_all(changes)

@@ -145,6 +145,10 @@ class Desk:
         """Begin nothing from an origin (`host:port`) before a moment of broker time (Unix seconds)."""
         self.planner.cool(origin, until)
 
+    def let_stop(self, origin: str, until: float) -> None:
+        """Begin nothing from an origin before a moment of broker time: what is to stop there has stopped by then."""
+        self.planner.origins.let_stop(origin, until)
+
     def measured(self, node: str, origin: str, size: int, seconds: float) -> None:
         """A download from an origin took so long on a node."""
         self.planner.measured(node, origin, size, seconds)

@@ -43,17 +43,28 @@ def has_room(node: NodeState, wanted: Wanted, size: int) -> str | None:
     return None if node.room > 0 else f"all {node.slots} slots are taken"
 
 
-def has_bandwidth(node: NodeState, wanted: Wanted, size: int) -> str | None:
+def fits_line(node: NodeState, bandwidth: int) -> bool:
+    """Whether so many bytes a second of its line are left; a node that does not say has enough."""
     line = node.facts.bandwidth
-    if not wanted.bandwidth or not line or node.bandwidth_used + wanted.bandwidth <= line:
+    return not bandwidth or not line or node.bandwidth_used + bandwidth <= line
+
+
+def has_bandwidth(node: NodeState, wanted: Wanted, size: int) -> str | None:
+    if fits_line(node, wanted.bandwidth):
         return None
+    line = node.facts.bandwidth
     left = format_size(max(0, line - node.bandwidth_used))
     return f"has {left}/s of its {format_size(line)}/s left, {format_size(wanted.bandwidth)}/s are asked for"
 
 
+def fits_disk(node: NodeState, size: int) -> bool:
+    """Whether there are so many bytes of disk above the low mark."""
+    return node.disk_left - size >= node.facts.disk_low
+
+
 def has_disk(node: NodeState, wanted: Wanted, size: int) -> str | None:
     """Room for what the task is known to need, above the low mark."""
-    if node.disk_left - size >= node.facts.disk_low:
+    if fits_disk(node, size):
         return None
     free, kept = format_size(max(0, node.disk_left)), format_size(node.facts.disk_low)
     asked = f"for a file of {format_size(size)}, " if size else ""

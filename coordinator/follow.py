@@ -19,7 +19,7 @@ from schemas import subjects as s
 from schemas.event import AnyEvent, AttemptFailed, Completed, Fact, Released, decode_event
 from schemas.lifecycle import State
 from schemas.oddity import Oddity
-from schemas.task import ORIGIN_COOLS, StoredRow
+from schemas.task import UNLESS_BEGUN, StoredRow
 
 log = structlog.get_logger()
 
@@ -266,7 +266,7 @@ async def _why_not(term: Term, top: StoredRow | None, fact: AttemptFailed | Rele
 
 def _change(term: Term, top: StoredRow, fact: AttemptFailed | Released) -> moves.Requeue | moves.End:
     if isinstance(fact, Released):
-        if top.row.code == ORIGIN_COOLS:
+        if top.row.code in UNLESS_BEGUN:
             return moves.came_back(top.row, fact.size)
         return moves.given_back(top.row, fact.reason, fact.size)
     return moves.attempt_failed(top.row, fact, term.settings, term.dice.random())

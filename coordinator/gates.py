@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coordinator.pending import Cell
+    from coordinator.cells import Cell
 
 SWEEP_EVERY = 256
 """Cells that came to wait since those were thrown out that are empty by now."""

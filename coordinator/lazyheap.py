@@ -6,7 +6,8 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
 Key = tuple[Any, ...]
-"""Comparable. Items must be, too: an entry that counts no more may have the key of another item."""
+"""Comparable; its last part is the item. Items must be comparable, too: an entry that counts no more may have all else
+of another item's key. Keys are flat: tuples compare the parts that are tuples twice, and at each depth again."""
 
 GHOSTS_MAX = 64
 """Entries that count no more, beyond as many as do: then the heap is made anew."""
@@ -21,7 +22,7 @@ class LazyHeap(Generic[Item]):
     __slots__ = ("_heap", "_keys")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Key, Item]] = []
+        self._heap: list[Key] = []
         self._keys: dict[Item, Key] = {}
 
     def __len__(self) -> int:
@@ -30,28 +31,28 @@ class LazyHeap(Generic[Item]):
     def __repr__(self) -> str:
         return f"<LazyHeap {len(self._keys)} items>"
 
-    def offer(self, item: Item, key: Key) -> None:
+    def offer(self, key: Key) -> None:
         """Take an item in, or let it rise; a key above the known one changes nothing."""
+        item = key[-1]
         known = self._keys.get(item)
         if known is not None and known <= key:
             return
         self._keys[item] = key
-        heapq.heappush(self._heap, (key, item))
+        heapq.heappush(self._heap, key)
         if len(self._heap) > 2 * len(self._keys) + GHOSTS_MAX:
-            self._heap = [(key, item) for item, key in self._keys.items()]
+            self._heap = list(self._keys.values())
             heapq.heapify(self._heap)
 
     def drop(self, item: Item) -> None:
         self._keys.pop(item, None)
 
-    def first(self, true_key: Callable[[Item], Key | None]) -> tuple[Key, Item] | None:
-        """The smallest true key and its item; those whose true key is None are dropped. None: there is none."""
+    def first(self, true_key: Callable[[Item], Key | None]) -> Key | None:
+        """The smallest true key; items whose true key is None are dropped. None: there is none."""
         heap, keys = self._heap, self._keys
         while heap:
-            entry = heap[0]
-            key, item = entry
-            known = keys.get(item)
-            if known is not key and known != key:
+            key = heap[0]
+            item = key[-1]
+            if keys.get(item) is not key:
                 heapq.heappop(heap)
                 continue
             actual = true_key(item)
@@ -59,8 +60,10 @@ class LazyHeap(Generic[Item]):
                 heapq.heappop(heap)
                 del keys[item]
             elif actual == key:
-                return entry
+                return key
             else:
                 keys[item] = actual
-                heapq.heapreplace(heap, (actual, item))
+                heapq.heapreplace(heap, actual)
+                if heap[0] is actual:
+                    return actual
         return None

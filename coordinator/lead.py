@@ -25,6 +25,7 @@ from coordinator import (
     feed,
     fence,
     follow,
+    levelling,
     ordering,
     place,
     policies,
@@ -115,6 +116,7 @@ class Coordinator:
                         ordering.follow,
                         draining.drain_nodes,
                         askback.ask_back,
+                        levelling.level_lines,
                         self._keep_topology,
                     ):
                         tasks.start_soon(work, term)

@@ -1,7 +1,8 @@
 """What the whole cluster may download in a second now, and what is known of those who do. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -38,14 +39,36 @@ def limits_at(policy: Policy, moment: datetime) -> Limits:
     """The limits of a policy at a moment, judged in its time zone."""
     total = limit_at(policy.windows, moment.astimezone(ZoneInfo(policy.time_zone))) if policy.bandwidth else None
     limited = {entry: one.bytes_per_s for entry, one in policy.origins.items() if isinstance(one.bytes_per_s, int)}
-    excepted = [entry for entry in policy.origins if entry not in limited and entry_for(_example(entry), limited)]
+    ports = _ports(limited)
+    excepted = [
+        entry
+        for entry in policy.origins
+        if entry not in limited and any(entry_for(origin, limited) for origin in _examples(entry, ports))
+    ]
     return Limits(total, limited | dict.fromkeys(excepted, 0))
 
 
-def _example(entry: str) -> str:
-    """An origin that falls under an entry."""
+def _ports(entries: Iterable[str]) -> Mapping[str, list[str]]:
+    """The ports that entries `*.suffix:port` name, by `*.suffix`."""
+    found = defaultdict(list)
+    for entry in entries:
+        if entry.startswith("*.") and _HAS_PORT.search(entry):
+            suffix, _, port = entry.rpartition(":")
+            found[suffix].append(port)
+    return found
+
+
+def _examples(entry: str, ports: Mapping[str, list[str]]) -> Iterator[str]:
+    """Origins that fall under an entry: one for each port of a wider one in `ports`, and one of a port of its own."""
     host = entry.replace("*", "any", 1)
-    return host if _HAS_PORT.search(host) else f"{host}:0"
+    if _HAS_PORT.search(host):
+        yield host
+        return
+    yield f"{host}:0"
+    labels = host.split(".")
+    for start in range(1, len(labels)):
+        for port in ports.get("*." + ".".join(labels[start:]), ()):
+            yield f"{host}:{port}"
 
 
 class Member(Struct, frozen=True, kw_only=True):

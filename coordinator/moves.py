@@ -22,12 +22,26 @@ from schemas.lifecycle import (
 )
 from schemas.request import URIS_MAX, Request
 from schemas.settings import CoordinatorSettings
-from schemas.task import HISTORY_MAX, MIRROR_URI_CHARS_MAX, ORIGIN_COOLS, AttemptRecord, FailureClass, TaskRow
+from schemas.task import (
+    HISTORY_MAX,
+    MIRROR_URI_CHARS_MAX,
+    ORIGIN_COOLS,
+    SLOT_FREE,
+    UNLESS_BEGUN,
+    AttemptRecord,
+    FailureClass,
+    TaskRow,
+)
 
 REASON_CHARS_MAX = 500
 """Of what a node says, so much is kept in the row: twenty of them must not make it too large to be written."""
 CODE_CHARS_MAX = 64
 MOVED_TOO_OFTEN = "moved-too-often"
+ASKED_BACK = {
+    ORIGIN_COOLS: "its origin wants to be left alone for a while",
+    SLOT_FREE: "it waited in line while another node had a free slot",
+}
+"""Why a task is asked back lest it begin where it stands, by the code that its row has then."""
 
 
 class End(NamedTuple):
@@ -234,18 +248,18 @@ def due_at_once(row: TaskRow) -> TaskRow | None:
     return replace(row, delay_s=0.0)
 
 
-def asked_back(row: TaskRow) -> TaskRow | None:
-    """Its origin wants to be left alone: the node is to give it back unless it has begun. None: nothing to ask."""
+def asked_back(row: TaskRow, code: str = ORIGIN_COOLS) -> TaskRow | None:
+    """The node is to give it back unless it has begun, for one of the reasons ASKED_BACK. None: nothing to ask."""
     if row.desired is not Desired.RUN or row.state is not State.ASSIGNED:
         return None
     change = wished(row, Desired.RELEASE)
     assert isinstance(change, TaskRow)
-    return replace(change, code=ORIGIN_COOLS, reason="its origin wants to be left alone for a while")
+    return replace(change, code=code, reason=ASKED_BACK[code])
 
 
 def called_in(row: TaskRow) -> TaskRow | None:
     """Its node is not heard: asked back, begun or not. None: nothing to ask, for it does not run there."""
-    if row.state is not State.ASSIGNED or (row.desired is not Desired.RUN and row.code != ORIGIN_COOLS):
+    if row.state is not State.ASSIGNED or (row.desired is not Desired.RUN and row.code not in UNLESS_BEGUN):
         return None
     change = wished(row, Desired.RELEASE) or row
     assert isinstance(change, TaskRow)
@@ -254,7 +268,7 @@ def called_in(row: TaskRow) -> TaskRow | None:
 
 def goes_on(row: TaskRow) -> TaskRow | None:
     """It had begun before its node heard that it was asked back by `asked_back`; None for any other row."""
-    if row.code != ORIGIN_COOLS or row.desired is not Desired.RELEASE or row.state is not State.ASSIGNED:
+    if row.code not in UNLESS_BEGUN or row.desired is not Desired.RELEASE or row.state is not State.ASSIGNED:
         return None
     return replace(row, desired=after_leaving(row.wish), then=Desired.RUN, code="", reason="")
 

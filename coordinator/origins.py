@@ -29,6 +29,8 @@ class Origins:
         """Tasks at nodes or on their way there."""
         self._cooling: dict[str, float] = {}
         """Until when, broker time."""
+        self._stopping: dict[str, float] = {}
+        """Those of them of which only something is to stop by then."""
         self._ends: list[tuple[float, str]] = []
         self._gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
         """Those that cells wait behind: they keep them alive."""
@@ -69,6 +71,10 @@ class Origins:
         """Broker time; None where it does not cool down."""
         return self._cooling.get(origin)
 
+    def is_stopping(self, origin: str) -> bool:
+        """Whether it cools down for no other reason than that something of it is to stop."""
+        return origin in self._cooling and self._stopping.get(origin) == self._cooling[origin]
+
     def held_back(self, origin: str) -> str:
         """Why nothing is begun from an origin now; empty where something may be."""
         if origin in self._cooling:
@@ -80,7 +86,8 @@ class Origins:
         """A task of these stands at a node from now on."""
         for origin in set(origins) if len(origins) > 1 else origins:
             self._running[origin] += 1
-            self._look(origin)
+            if self.has_limits:
+                self._look(origin)
 
     def give(self, origins: tuple[str, ...]) -> Iterator[Gate]:
         """It does no more; the gates that may be opened by that."""
@@ -88,7 +95,8 @@ class Origins:
             self._running[origin] -= 1
             if self._running[origin] <= 0:
                 del self._running[origin]
-            yield from self._look(origin)
+            if self.has_limits:
+                yield from self._look(origin)
 
     def cool(self, origin: str, until: float) -> None:
         """Begin nothing from an origin before `until`."""
@@ -97,6 +105,12 @@ class Origins:
             heapq.heappush(self._ends, (until, origin))
             self._look(origin)
 
+    def let_stop(self, origin: str, until: float) -> None:
+        """Begin nothing from an origin before `until`, by when a download that should not be any more has stopped."""
+        if until > self._cooling.get(origin, 0.0):
+            self._stopping[origin] = until
+            self.cool(origin, until)
+
     def warm_up(self, now: float) -> list[Gate]:
         """The gates of those that need not cool down any more at `now`."""
         found: list[Gate] = []
@@ -104,6 +118,7 @@ class Origins:
             until, origin = heapq.heappop(self._ends)
             if self._cooling.get(origin) == until:
                 del self._cooling[origin]
+                self._stopping.pop(origin, None)
                 found += self._look(origin)
         return found
 

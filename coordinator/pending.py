@@ -6,91 +6,16 @@ what is blocked costs nothing and blocks nobody.
 
 import heapq
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
+from coordinator.cells import Cell, Kind, OwnerQueue, Waiting
 from coordinator.gates import Gate
 from coordinator.lazyheap import Key, LazyHeap
-from coordinator.snapshot import Task, Wanted
+from coordinator.snapshot import Task
 from coordinator.turns import Turns
 
 if TYPE_CHECKING:
     from coordinator.candidates import Candidates
-
-
-class Kind(NamedTuple):
-    """Tasks that the same gates hold up."""
-
-    wanted: Wanted
-    size_class: int
-    origins: tuple[str, ...]
-    """Those of its origins that have a limit or cool down."""
-
-
-class Cell:
-    """The tasks of one owner and one kind: a heap for each priority. Removal is lazy."""
-
-    __slots__ = ("by_priority", "candidates", "count", "gates", "head", "is_parked", "kind", "number", "owner")
-
-    def __init__(
-        self, owner: "OwnerQueue", kind: Kind, candidates: "Candidates", gates: tuple[Gate, ...], number: int
-    ) -> None:
-        self.owner = owner
-        self.kind = kind
-        self.candidates = candidates
-        """The nodes that could take its tasks: closed while none has room."""
-        self.gates = gates
-        """What else may hold it up."""
-        self.number = number
-        """Tells it from the others of its owner."""
-        self.by_priority: dict[int, list[Waiting]] = {}
-        self.count = 0
-        self.is_parked = False
-        self.head: Waiting | None = None
-        """The first of the highest priority, where that is known."""
-
-    def __repr__(self) -> str:
-        return f"<Cell {self.count} tasks of {self.owner.name}>"
-
-    def closed_gate(self) -> Gate | None:
-        if self.candidates.is_closed:
-            return self.candidates
-        for gate in self.gates:
-            if gate.is_closed:
-                return gate
-        return None
-
-
-class Waiting(Struct, frozen=True, order=True, gc=False):
-    """A waiting task in as little memory as will do: a million of them may wait."""
-
-    order: int
-    task: str
-    sequence: int
-    priority: int
-    size: int
-    origins: tuple[str, ...]
-    avoid: tuple[str, ...]
-    cell: Cell
-
-
-class OwnerQueue:
-    """One owner's cells."""
-
-    __slots__ = ("best", "cells", "count", "name", "oldest")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.cells: dict[Kind, Cell] = {}
-        self.best: LazyHeap[Cell] = LazyHeap()
-        """By priority, then order."""
-        self.oldest: LazyHeap[Cell] = LazyHeap()
-        """By order alone."""
-        self.count = 0
-
-    def __repr__(self) -> str:
-        return f"<OwnerQueue {self.name}: {self.count} tasks in {len(self.cells)} cells>"
 
 
 class Pending:
@@ -157,7 +82,7 @@ class Pending:
 
     def lift(self, waiting: Waiting) -> None:
         """Take the first of its priority out of the order; it waits on until it is put back."""
-        waiting.cell.head = None
+        waiting.cell.head = waiting.cell.owner.first = None
         lifted = heapq.heappop(waiting.cell.by_priority[waiting.priority])
         assert lifted is waiting, "only the first is lifted"
 
@@ -185,6 +110,8 @@ class Pending:
         cell, owner = waiting.cell, waiting.cell.owner
         if cell.head is waiting:
             cell.head = None
+        if owner.first is waiting:
+            owner.first = None
         cell.count -= 1
         owner.count -= 1
         if cell.count == 0:
@@ -212,6 +139,7 @@ class Pending:
         """Nothing of it can be placed before a gate opens."""
         if not cell.is_parked:
             cell.is_parked = True
+            cell.owner.first = None
             cell.owner.best.drop(cell)
             cell.owner.oldest.drop(cell)
             gate.hold(cell)
@@ -233,27 +161,27 @@ class Pending:
         found = heap.first(key)
         if found is None:
             return None
-        owner = self._owners[found[1]]
+        owner = self._owners[found[-1]]
         if by_age:
             first = owner.oldest.first(self._oldest_key)
-            return self._oldest(first[1]) if first is not None else None
-        first = owner.best.first(self._best_key)
-        return self._head(first[1]) if first is not None else None
+            return self._oldest(first[-1]) if first is not None else None
+        return self._first(owner)
 
     def _offer(self, cell: Cell) -> None:
         owner = cell.owner
+        owner.first = None
         if (key := self._best_key(cell)) is not None:
-            owner.best.offer(cell, key)
+            owner.best.offer(key)
         if (key := self._oldest_key(cell)) is not None:
-            owner.oldest.offer(cell, key)
+            owner.oldest.offer(key)
         self._offer_owner(owner.name)
 
     def _offer_owner(self, name: str) -> None:
         if name in self._owners:
             if (key := self._priority_key(name)) is not None:
-                self._by_priority.offer(name, key)
+                self._by_priority.offer(key)
             if (key := self._turn_key(name)) is not None:
-                self._by_turn.offer(name, key)
+                self._by_turn.offer(key)
 
     def _remove(self, cell: Cell) -> None:
         owner = cell.owner
@@ -267,22 +195,28 @@ class Pending:
         owner = self._owners.get(name)
         if owner is None or name in self._held_owners:
             return None
-        first = owner.best.first(self._best_key)
-        return (first[0][0], self._turns.of(name), name) if first is not None else None
+        first = owner.first or self._first(owner)
+        return (-first.priority, self._turns.of(name), name) if first is not None else None
 
     def _turn_key(self, name: str) -> Key | None:
         owner = self._owners.get(name)
-        if owner is None or name in self._held_owners or owner.oldest.first(self._oldest_key) is None:
+        if owner is None or name in self._held_owners or self._first(owner) is None:
             return None
         return (self._turns.of(name), name)
 
+    def _first(self, owner: OwnerQueue) -> Waiting | None:
+        """What goes first of an owner's cells that are not parked."""
+        if owner.first is None and (found := owner.best.first(self._best_key)) is not None:
+            owner.first = self._head(found[-1])
+        return owner.first
+
     def _best_key(self, cell: Cell) -> Key | None:
         found = self._head(cell)
-        return (-found.priority, found.order, found.task, cell.number) if found is not None else None
+        return (-found.priority, found.order, found.task, cell) if found is not None else None
 
     def _oldest_key(self, cell: Cell) -> Key | None:
         found = self._oldest(cell)
-        return (found.order, found.task, cell.number) if found is not None else None
+        return (found.order, found.task, cell) if found is not None else None
 
     def _head(self, cell: Cell) -> Waiting | None:
         """The first of the highest priority."""

@@ -104,7 +104,7 @@ async def _written_down(
     term: Term, due: list[tuple[Placement, StoredRow]], failed: list[Placement], *, all_counted: bool
 ) -> list[tuple[Placement, StoredRow]]:
     """Those that may be sent: what counts against a limit stands in the record by now, or has failed."""
-    limited = [placement for placement, _ in due if placement.limited]
+    limited = [placement for placement, top in due if placement.limited or _is_owner_limited(term, top)]
     if not limited:
         return due
     try:
@@ -116,6 +116,11 @@ async def _written_down(
             _failed(failed, placement, error)
         return [(placement, top) for placement, top in due if placement not in failed]
     return due
+
+
+def _is_owner_limited(term: Term, top: StoredRow) -> bool:
+    """Whether it counts against its owner's limit: unlike an origin's that is none that its node has to know."""
+    return term.desk.policy.owner(top.row.owner).running is not None
 
 
 def _entry(placement: Placement) -> Entry:

@@ -4,49 +4,45 @@ Five thousand nodes mostly come in a few shapes: the same capabilities, and the 
 for. Whether a node could take a class of tasks is decided for its shape; and all classes share the order of its nodes.
 """
 
-from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from coordinator.filters import has_bandwidth
+from msgspec import Struct
+
+from coordinator.filters import fits_disk, fits_line
 from coordinator.lazyheap import Key, LazyHeap
-from coordinator.snapshot import NodeFacts, NodeState, Wanted
-from coordinator.speeds import Speeds
-from coordinator.strategies import Strategy
+from coordinator.snapshot import NodeState, Wanted
 
 if TYPE_CHECKING:
-    from coordinator.candidates import Candidates, Order
+    from coordinator.candidates import Candidates
+    from coordinator.orders import Order
+    from coordinator.roster import Roster
 
 RANKINGS_MAX = 64
 """Of one shape: more are made anew when they are needed."""
-SIZE_STEP_BITS = 3
-"""Sizes are told apart by factors of 8: a task looks in vain only at nodes whose disk is nearly large enough."""
 
 
-def size_class(size: int) -> int:
-    """Sizes of one class have lower bounds alike; 0 is for unknown ones."""
-    return (size.bit_length() + SIZE_STEP_BITS - 1) // SIZE_STEP_BITS
-
-
-def size_floor(size_class: int) -> int:
-    """The smallest size of a class, in bytes."""
-    return 0 if size_class == 0 else 1 << (SIZE_STEP_BITS * (size_class - 1))
-
-
-class By(NamedTuple):
+class By(Struct, frozen=True, cache_hash=True):
     """What makes one order of nodes differ from another."""
 
-    floor: int
-    """Bytes of disk that a node must have left."""
     wanted: Wanted
-    """Without tags, unless the strategy looks at them."""
+    """As far as the strategy looks at it."""
     origin: str
+    """By which scores differ; empty where they don't."""
+    floor: int = 0
+    """Bytes of disk that a node must have left above its low mark."""
+    bandwidth: int = 0
+    """Bytes a second of its line that a node must have left."""
+
+    def has_room(self, node: NodeState) -> bool:
+        """Whether a node has a slot or a place in line, disk, and line left."""
+        return node.facts.limit > node.assigned and fits_disk(node, self.floor) and fits_line(node, self.bandwidth)
 
 
 class Shape:
     """Nodes that are alike to all tasks, in several orders."""
 
     def __init__(
-        self, fleet: "Fleet", number: int, tags: frozenset[str], capabilities: frozenset[str], group: str
+        self, roster: "Roster", number: int, tags: frozenset[str], capabilities: frozenset[str], group: str
     ) -> None:
         self.number = number
         """The order in which they came up."""
@@ -56,7 +52,7 @@ class Shape:
         self.group = group
         """The value of the strategy's tag."""
         self.nodes: set[str] = set()
-        self._fleet = fleet
+        self._roster = roster
         self.version = 0
         """Counts whatever may change the order."""
         self._rankings: dict[By, _Ranking] = {}
@@ -87,29 +83,29 @@ class Shape:
         for ranking in self._rankings.values():
             ranking.nodes.drop(name)
 
-    def first(self, by: By) -> tuple[Key, str] | None:
-        """The best node that has room, and its key; it stays where it is."""
+    def first(self, by: By) -> Key | None:
+        """The key of the best node that has room; it stays where it is."""
         ranking = self._rankings.get(by)
         if ranking is None:
             if len(self._rankings) >= RANKINGS_MAX:
                 self.forget()
             ranking = self._rankings[by] = _Ranking(set(self.nodes))
-        if ranking.version != self.version or ranking.changed:
+        if ranking.version != self.version:
             ranking.best = self._find_first(ranking, by)
             ranking.version = self.version
         return ranking.best
 
-    def _find_first(self, ranking: "_Ranking", by: By) -> tuple[Key, str] | None:
-        nodes, key = self._fleet.nodes, self._fleet.key
+    def _find_first(self, ranking: "_Ranking", by: By) -> Key | None:
+        nodes, key = self._roster.nodes, self._roster.key
 
         def true_key(name: str) -> Key | None:
             node = nodes[name]
-            return key(node, by) if has_room_for(node, by.floor, by.wanted.bandwidth) else None
+            return key(node, by) if by.has_room(node) else None
 
         if ranking.changed:
             for name in ranking.changed & self.nodes:
                 if (found := true_key(name)) is not None:
-                    ranking.nodes.offer(name, found)
+                    ranking.nodes.offer(found)
             ranking.changed.clear()
         return ranking.nodes.first(true_key)
 
@@ -134,96 +130,4 @@ class _Ranking:
         """Those that may be better than they stand here."""
         self.version = -1
         """Of the shape when `best` was found."""
-        self.best: tuple[Key, str] | None = None
-
-
-class Fleet:
-    """The nodes as the planner knows them, by their shapes."""
-
-    def __init__(self, strategy: Strategy, speeds: Speeds) -> None:
-        self.nodes: dict[str, NodeState] = {}
-        self.shapes: dict[tuple[frozenset[str], frozenset[str], str], Shape] = {}
-        self.strategy = strategy
-        self.speeds = speeds
-        self.in_group: Counter[str] = Counter()
-        """Tasks at the nodes with each value of the strategy's tag."""
-        self.changes = 0
-        """Counts nodes that came to a shape or left one."""
-        self._made = 0
-        """Shapes so far."""
-        self._shape_of: dict[str, Shape] = {}
-        self._mentioned: set[str] = set()
-        """Tags that any task asked for."""
-
-    def __repr__(self) -> str:
-        return f"<Fleet {len(self.nodes)} nodes of {len(self.shapes)} shapes, {self.strategy.name}>"
-
-    def shape_of(self, name: str) -> Shape | None:
-        """None for a node that takes no tasks."""
-        return self._shape_of.get(name)
-
-    def group_of(self, facts: NodeFacts) -> str:
-        tag = self.strategy.spread_tag
-        return facts.tag_value(tag) if tag else ""
-
-    def mention(self, tags: frozenset[str]) -> list[Shape]:
-        """A task asks for these tags; the shapes that are new by that."""
-        if tags <= self._mentioned:
-            return []
-        news = tags - self._mentioned
-        self._mentioned |= news
-        found = [self.settle(name) for name, node in tuple(self.nodes.items()) if not news.isdisjoint(node.facts.tags)]
-        return [shape for shape in dict.fromkeys(found) if shape is not None]
-
-    def settle(self, name: str) -> Shape | None:
-        """Find the shape of a node as it is now; None for one that takes no tasks."""
-        facts = self.nodes[name].facts
-        before = self._shape_of.get(name)
-        if facts.excluded:
-            self.unsettle(name)
-            return None
-        key = (facts.tags & self._mentioned, facts.capabilities, self.group_of(facts))
-        shape = self.shapes.get(key)
-        if shape is None:
-            self._made += 1
-            shape = self.shapes[key] = Shape(self, self._made, *key)
-        if shape is not before:
-            self.unsettle(name)
-            shape.nodes.add(name)
-            self._shape_of[name] = shape
-            self.changes += 1
-        return shape
-
-    def unsettle(self, name: str) -> None:
-        shape = self._shape_of.pop(name, None)
-        if shape is not None:
-            shape.leave(name)
-            self.changes += 1
-            if not shape.nodes:
-                del self.shapes[shape.tags, shape.capabilities, shape.group]
-
-    def follow(self, strategy: Strategy) -> None:
-        """Order nodes otherwise from now on."""
-        self.strategy = strategy
-        self.in_group.clear()
-        self._shape_of.clear()
-        self.shapes.clear()
-        self.changes += 1
-        for name, node in self.nodes.items():
-            self.in_group[self.group_of(node.facts)] += node.assigned
-            self.settle(name)
-
-    def key(self, node: NodeState, by: By) -> Key:
-        """Sorts first what is chosen first: a free slot before a place in line, then the score."""
-        facts = node.facts
-        return (node.assigned >= facts.slots, *self.strategy.score(node, by.wanted, by.origin), facts.node)
-
-
-def has_room_for(node: NodeState, floor: int, bandwidth: int) -> bool:
-    """Whether a node has a slot or a place in line, disk, and line left."""
-    facts = node.facts
-    return (
-        facts.limit > node.assigned
-        and node.disk_left - floor >= facts.disk_low
-        and (not bandwidth or has_bandwidth(node, Wanted("", bandwidth=bandwidth), 0) is None)
-    )
+        self.best: Key | None = None

@@ -1,7 +1,5 @@
 """What a placing decision looks at: plain values, taken at one moment."""
 
-from typing import NamedTuple
-
 from msgspec import Struct
 
 
@@ -94,7 +92,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """Nodes on which it failed."""
 
 
-class Stand(NamedTuple):
+class Stand(Struct, frozen=True, gc=False):
     """What a task takes up while it stands at a node or is on its way there."""
 
     node: str
@@ -103,7 +101,7 @@ class Stand(NamedTuple):
     bandwidth: int
 
 
-class Placement(NamedTuple):
+class Placement(Struct, frozen=True, gc=False):
     task: str
     sequence: int
     """Of the row the decision was made on."""

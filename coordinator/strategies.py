@@ -95,7 +95,7 @@ def built_in(policy: Policy, speeds: Speeds) -> dict[str, Strategy]:
         Strategy("round-robin", round_robin, worsens=True, says="the next in turn"),
         Strategy("bin-pack", bin_pack(weights.bandwidth, weights.disk), says="the fullest"),
         Strategy("spread", spread, worsens=True, spread_tag=policy.spread_tag, says="the one with the fewest tasks"),
-        Strategy("fastest-origin", fastest_origin(speeds), by_origin=True, says="the fastest from there"),
+        Strategy("fastest-origin", fastest_origin(speeds), worsens=True, by_origin=True, says="the fastest from there"),
     )
     return {strategy.name: strategy for strategy in found}
 

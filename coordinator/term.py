@@ -267,11 +267,15 @@ class Term:
                 await self.table.hint(place, task, by)
 
     def _let_stop(self, rows: Sequence[TaskRow], holders: Mapping[str, str]) -> None:
-        """Their tasks ended elsewhere: until their nodes have heard it, their origins' limits are used up."""
+        """Their tasks ended elsewhere: until their nodes have heard it, their origins' limits are used up.
+
+        A row that is `ending` was won from a node that had reported it, or had lost its lock: nothing of it runs.
+        """
         for row in rows:
-            if row.limited and row.request and row.task in holders and row.place != holders[row.task]:
+            ended_elsewhere = row.task in holders and row.place != holders[row.task] and row.state is State.ASSIGNED
+            if row.limited and row.request and ended_elsewhere:
                 for origin in origins_of(row.request):
-                    self.desk.cool(origin, self.connection.clock.now() + STOPS_WITHIN_S)
+                    self.desk.let_stop(origin, self.connection.clock.now() + STOPS_WITHIN_S)
 
     def _outcome_event(self, row: TaskRow) -> Finished:
         about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)

@@ -41,7 +41,8 @@ class Turns:
     def served(self, owner: str) -> None:
         """A task of it was placed."""
         clock = self.of(owner)
-        self._now = max(self._now, clock)
+        if clock > self._now:
+            self._now = clock
         self._clocks[owner] = clock + 1.0 / self.policy.owner(owner).weight
         if len(self._clocks) > FORGET_ABOVE + 2 * len(self._waiting):
             self._clocks = {name: at for name, at in self._clocks.items() if at > self._now or name in self._waiting}

@@ -82,7 +82,10 @@ def _held_up(planner: Planner, task: Task, now: float) -> Iterator[str]:
         yield f"{task.owner} has {planner.running[task.owner]} of the {limit} tasks at nodes that the policy allows"
     for origin in dict.fromkeys(task.origins):
         if (until := planner.origins.cooling_until(origin)) is not None:
-            yield f"{origin} asked to be left alone: for {max(0.0, until - now):.0f} s more nothing is begun from there"
+            why = f"{origin} asked to be left alone"
+            if planner.origins.is_stopping(origin):
+                why = f"{origin} may still be asked by the node of a task that ended elsewhere, and has a limit"
+            yield f"{why}: for {max(0.0, until - now):.0f} s more nothing is begun from there"
         most, running = planner.origins.limit(origin), planner.origins.running(origin)
         if most is not None and running >= most:
             yield f"{origin} has {running} of the {most} tasks at nodes that the policy allows"

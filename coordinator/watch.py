@@ -14,7 +14,7 @@ from coordinator.term import Term
 from coordinator.views import RUNNING_PHASES, Holdings
 from schemas import subjects as s
 from schemas.lifecycle import Desired, State
-from schemas.task import ORIGIN_COOLS, StoredRow, TaskRow
+from schemas.task import UNLESS_BEGUN, StoredRow, TaskRow
 
 log = structlog.get_logger()
 
@@ -131,7 +131,7 @@ class Watch:
             return _rescue
         if self._is_missing(top, now):
             return _write_again
-        if row.code == ORIGIN_COOLS and self._has_begun(top):
+        if row.code in UNLESS_BEGUN and self._has_begun(top):
             return _goes_on
         return None if top.sequence in term.book.vouched else _check
 

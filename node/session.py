@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from schemas.errors import IllegalTransition
 from schemas.lifecycle import Desired
-from schemas.task import ORIGIN_COOLS, TaskRow
+from schemas.task import UNLESS_BEGUN, TaskRow
 
 CUTS_MAX = 2
 """As aria2 itself would go on, but with a look at the origin's file in between."""
@@ -213,6 +213,6 @@ def has_begun(session: Session) -> bool:
 def rewished(session: Session, row: TaskRow, sequence: int) -> Session:
     """The same attempt under a newer row."""
     wanted = session.wanted if session.wanted is Wanted.DROP else wanted_of(row)
-    if wanted is Wanted.GIVE_BACK and row.code == ORIGIN_COOLS and has_begun(session):
+    if wanted is Wanted.GIVE_BACK and row.code in UNLESS_BEGUN and has_begun(session):
         wanted = Wanted.RUN  # asked back lest it begin
     return replace(session, row=row, sequence=sequence, wanted=wanted)

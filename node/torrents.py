@@ -20,7 +20,7 @@ from node.asking import Asker
 from node.failures import Verdict
 from node.files import Placed, Store
 from node.hands import Hands
-from node.placing_many import StagedFile, place_again, place_all
+from node.placing_many import StagedFile, place_all
 from node.torrentfile import TORRENT_BYTES_MAX, Torrent, TorrentInvalid, read_magnet, read_torrent
 from node.trackers import Trackers
 from node.trees import safe_name, safe_paths
@@ -65,14 +65,12 @@ class Torrents:
     def __repr__(self) -> str:
         return f"<Torrents {len(self._known)} known>"
 
-    async def look(self, task: str, request: Request) -> Verdict | Placed | int:
-        """Find an earlier process's files, else get the torrent: the bytes to come, 0 while unknown. Raises OSError."""
+    async def look(self, task: str, request: Request) -> Verdict | int:
+        """Get the torrent: the bytes to come, 0 while unknown. Raises OSError."""
         if not self._store.is_fresh(task):
-            found = await self._hands.do(partial(self._find, task))
-            if isinstance(found, Placed):
-                return found
-            if found is not None:
-                return self._take_on(task, request, found)
+            staged = await self._hands.do(partial(self._staged, task))
+            if staged is not None:
+                return self._take_on(task, request, staged)
         if request.torrent is None and is_magnet(request.uris[0]):
             return await self._look_at_magnet(task, request)
         content = await self._content(request)
@@ -232,10 +230,8 @@ class Torrents:
         self._known[task] = replace(torrent, info=b"")
         return size
 
-    def _find(self, task: str) -> Placed | Torrent | None:
-        """What an earlier process left of a task."""
-        if (placed := place_again(self._store, task)) is not None:
-            return placed
+    def _staged(self, task: str) -> Torrent | None:
+        """The torrent as an earlier process, or attempt, kept it."""
         try:
             return read_torrent(_read_at_most(self._store.staging(task) / TORRENT_NAME, TORRENT_BYTES_MAX))
         except (OSError, TorrentInvalid):

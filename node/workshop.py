@@ -113,13 +113,13 @@ class Workshop:
             return Looked(placed=NOTHING)
         if wiping := self._wiping.get(session.task):
             await wiping.wait()
-        if request.payload is Kind.TORRENT:
-            return await self._look_at_torrent(session, request)
         is_fresh = self._store.is_fresh(session.task)
         if not is_fresh:
             before = await self._find(session.task)
             if before is not None:
                 return before
+        if request.payload is Kind.TORRENT:
+            return await self._look_at_torrent(session, request)
         if request.payload is Kind.METALINK:
             return await self._look_at_metalink(session, request)
         size, found = request.size_bytes, {}
@@ -175,11 +175,7 @@ class Workshop:
             return Looked(verdict=Verdict(FailureClass.NODE, "disk", SILENT))
         except OSError as error:
             return Looked(verdict=disk_trouble(error))
-        if isinstance(found, Verdict):
-            return Looked(verdict=found)
-        if isinstance(found, Placed):
-            return Looked(placed=found)
-        return Looked(lane=Lane.TORRENT, size=found)
+        return Looked(verdict=found) if isinstance(found, Verdict) else Looked(lane=Lane.TORRENT, size=found)
 
     def has_more(self, session: Session) -> bool:
         """Whether what is whole now is a part of the task: then `go_on` finds out what the next one is."""

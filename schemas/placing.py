@@ -22,6 +22,6 @@ class PlacingRecord(Struct, frozen=True, omit_defaults=True, kw_only=True):
     write: int = 0
     """Counts that term's writes: each is another text, so that a writer knows its own again."""
     unsettled: tuple[Entry, ...] = ()
-    """Rows of origins with a limit whose placing may be under way: written here before it is sent."""
+    """Rows of origins or owners with a limit whose placing may be under way: written here before it is sent."""
     cooling: dict[str, float] = {}
     """Origins (`host:port`) from which nothing is begun before a moment of broker time, Unix seconds."""

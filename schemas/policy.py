@@ -21,13 +21,15 @@ ENTRIES_MAX = 1000
 WINDOWS_MAX = 100
 RUNNING_MAX = 100_000
 QUEUED_MAX = 100_000_000
+PORT_MAX = 65_535
+"""Of TCP (RFC 9293)."""
 
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]
 Amount = int | str
 """Bytes; written with K, M, G or T of 1024 where people type, stored as a number."""
 Running = Annotated[int, Meta(ge=1, le=RUNNING_MAX)]
 
-_ORIGIN = re.compile(r"(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")
+_ORIGIN = re.compile(r"(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?\Z")
 
 
 class BinPackWeights(Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,13 +103,8 @@ def checked(policy: Policy) -> Policy:
     for owner in policy.owners:
         if owner != OTHERS and not is_owner(owner):
             raise PolicyInvalid(f"owners.{owner}", "is not an owner: use a-z, 0-9, '-' and '_', or '*' for all others")
-    origins = {}
-    for pattern, limits in policy.origins.items():
-        if pattern != OTHERS and not _ORIGIN.match(pattern.lower()):
-            said = "write a host, host:port, *.suffix, or '*' for all others"
-            raise PolicyInvalid(f"origins.{pattern}", said)
-        origins[pattern.lower()] = _with_number(f"origins.{pattern}.bytes_per_s", limits)
-    if policy.spread_tag and not msgspec_ok(policy.spread_tag, Tag):
+    origins = _checked_origins(policy.origins)
+    if policy.spread_tag and ("=" in policy.spread_tag or not msgspec_ok(policy.spread_tag, Tag)):
         raise PolicyInvalid("spread_tag", "write the part of a tag before its '=', such as zone")
     for index, text in enumerate(policy.bandwidth):
         try:
@@ -120,6 +117,22 @@ def checked(policy: Policy) -> Policy:
         said = f"there is no time zone {policy.time_zone!r}; write one such as Europe/Berlin or UTC"
         raise PolicyInvalid("time_zone", said) from error
     return replace(policy, origins=origins)
+
+
+def _checked_origins(entries: dict[str, OriginPolicy]) -> dict[str, OriginPolicy]:
+    """By names in small letters. Raises PolicyInvalid."""
+    origins: dict[str, OriginPolicy] = {}
+    for pattern, limits in entries.items():
+        where, name = f"origins.{pattern}", pattern.lower()
+        found = _ORIGIN.match(name)
+        if name != OTHERS and found is None:
+            raise PolicyInvalid(where, "write a host, host:port, *.suffix, or '*' for all others")
+        if found is not None and (port := found["port"]) and not (port[0] != "0" and int(port) <= PORT_MAX):
+            raise PolicyInvalid(where, f"{port} is no port: write 1 to {PORT_MAX}, without leading zeros")
+        if name in origins:
+            raise PolicyInvalid(where, f"there is another entry for {name}: write both as one")
+        origins[name] = _with_number(f"{where}.bytes_per_s", limits)
+    return origins
 
 
 _FIELDS: dict[str, type[Struct]] = {

@@ -15,7 +15,11 @@ HISTORY_MAX = 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ORIGIN_COOLS = "origin-cools"
-"""The code of a row that is asked back because its origin wants to be left alone: what has begun goes on."""
+"""The code of a row that is asked back because its origin wants to be left alone."""
+SLOT_FREE = "slot-free"
+"""The code of a row that is asked back from where it waits in line because another node has a free slot."""
+UNLESS_BEGUN = frozenset({ORIGIN_COOLS, SLOT_FREE})
+"""Codes of rows that are asked back lest they begin where they stand: what has begun goes on."""
 
 
 class FailureClass(StrEnum):

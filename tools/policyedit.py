@@ -118,7 +118,7 @@ def _unset(values: Values, path: str) -> None:
         name, _, field = rest.rpartition(".")
         if rest in part:
             del part[rest]
-        elif field in part.get(name, {}):
+        elif isinstance(part.get(name), dict) and field in part[name]:
             del part[name][field]
             if not part[name]:
                 del part[name]

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL
@@ -34,15 +34,17 @@ class Tracker:
     def __init__(self) -> None:
         self.port = 0
         self.announces: list[Announce] = []
+        self.hangs_on: frozenset[str] = frozenset()
+        """Events that are never answered."""
         self._peers: dict[str, dict[tuple[str, int], int]] = {}
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/announce"
 
-    def peers(self, info_hash: str) -> list[int]:
-        """The ports of those who have a part of it."""
-        return [port for _, port in self._peers.get(info_hash, {})]
+    def seeders(self, info_hash: str) -> int:
+        """How many have all of it."""
+        return sum(left == 0 for left in self._peers.get(info_hash, {}).values())
 
     async def answer(self, request: web.Request) -> web.Response:
         raw = dict(pair.split("=", 1) for pair in request.rel_url.raw_query_string.split("&") if "=" in pair)
@@ -50,6 +52,8 @@ class Tracker:
             unquote_to_bytes(raw["info_hash"]).hex(), int(raw["port"]), raw.get("event", ""), int(raw.get("left", 0))
         )
         self.announces.append(found)
+        if found.event in self.hangs_on:
+            await anyio.sleep_forever()
         swarm = self._peers.setdefault(found.info_hash, {})
         me = (request.remote or "127.0.0.1", found.port)
         if found.event == "stopped":
@@ -99,7 +103,9 @@ def _sha1(content: bytes) -> "hashlib._Hash":
     return hashlib.sha1(content, usedforsecurity=False)
 
 
-def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more: Any) -> Made:
+def make(
+    name: str, content: bytes | Mapping[str, bytes], *trackers: str, web_seeds: Sequence[str] = (), **more: Any
+) -> Made:
     """A torrent of one file, or of a folder of several. `more`: fields of its info dictionary."""
     files = content if isinstance(content, Mapping) else {name: content}
     whole = b"".join(files.values())
@@ -114,23 +120,28 @@ def make(name: str, content: bytes | Mapping[str, bytes], *trackers: str, **more
         info[b"length"] = len(whole)
     info |= {key.encode(): value for key, value in more.items()}
     head: dict[bytes, Any] = {b"info": info}
+    if web_seeds:
+        head[b"url-list"] = [one.encode() for one in web_seeds]
     if trackers:
         head[b"announce-list"] = [[one.encode()] for one in trackers]
     return Made(bencode2.bencode(head), _sha1(bencode2.bencode(info)).hexdigest(), name, files)
 
 
 @asynccontextmanager
-async def seeding(folder: Path, made: Made, tracker: Tracker, *, bytes_per_s: int = 0) -> AsyncIterator[None]:
-    """An aria2c that has every file of the torrent, known to its tracker before the block begins."""
+async def seeding(folder: Path, tracker: Tracker, *torrents: Made, bytes_per_s: int = 0) -> AsyncIterator[None]:
+    """An aria2c that has every file of these torrents, known to their tracker before the block begins."""
     shutil.rmtree(folder, ignore_errors=True)
-    top = folder / made.name if list(made.files) != [made.name] else folder
-    for path, body in made.files.items():
-        (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_bytes(body)
-    (folder / "seed.torrent").write_bytes(made.torrent)
+    for made in torrents:
+        top = folder / made.name if list(made.files) != [made.name] else folder
+        for path, body in made.files.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_bytes(body)
+        (folder / f"{made.info_hash}.torrent").write_bytes(made.torrent)
+    (folder / "list").write_text("".join(f"{folder / made.info_hash}.torrent\n" for made in torrents))
     options = {
         "no-conf": "true",
         "dir": str(folder),
+        "input-file": str(folder / "list"),
         "check-integrity": "true",
         "seed-ratio": "0",
         "seed-time": "1000",
@@ -143,22 +154,16 @@ async def seeding(folder: Path, made: Made, tracker: Tracker, *, bytes_per_s: in
         "quiet": "true",
     }
     process = await anyio.open_process(
-        [
-            str(find_aria2c("")),
-            *(f"--{name}={value}" for name, value in options.items()),
-            str(folder / "seed.torrent"),
-        ],
+        [str(find_aria2c("")), *(f"--{name}={value}" for name, value in options.items())],
         stdin=DEVNULL,
         stdout=DEVNULL,
         stderr=DEVNULL,
         start_new_session=True,
     )
     try:
-
-        def has_come() -> bool:
-            return any(one.info_hash == made.info_hash and one.left == 0 for one in tracker.announces)
-
-        await eventually(has_come, within_s=20, what="the seeder at the tracker")
+        await eventually(
+            lambda: all(tracker.seeders(made.info_hash) for made in torrents), within_s=20, what="the seeder"
+        )
         yield
     finally:
         process.kill()

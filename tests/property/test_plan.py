@@ -145,7 +145,7 @@ class PlannerAndPlainOne(RuleBasedStateMachine):
         self.now += passed_s
         before = {name: self.plain.node(name) for name in self.plain.facts}
         waited = dict(self.plain.tasks)
-        found = [one._replace(why="") for one in self.quick.plan(limit, self.now).placements]
+        found = [replace(one, why="") for one in self.quick.plan(limit, self.now).placements]
         assert found == self.plain.plan(limit, self.now)
         for placement in found:
             task, node = waited[placement.task], before[placement.node]

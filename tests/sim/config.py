@@ -171,7 +171,7 @@ CONFIGS: dict[str, Config] = {
         trouble=0.0,
         seconds=40.0,
         requests_s=32.0,
-        downloads_s=(1.0, 3.0, 3.0, 6.0),
+        downloads_s=(1.0, 3.0, 3.0, 6.0, 25.0),
     ),
     "burst": Config(
         said="many tasks at once over slow links", tasks=14, nodes=2, crashes=1, trouble=0.1, delay_s=(0.001, 0.1)

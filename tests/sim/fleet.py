@@ -3,11 +3,11 @@
 Like the judge it goes by what the broker stores and carries: never by what a leader believes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from schemas import codec
-from schemas.heartbeat import Heartbeat
+from schemas.heartbeat import Heartbeat, Held
 from schemas.lifecycle import Desired, State
 from schemas.nodes import NodeWishes
 from schemas.task import TaskRow
@@ -41,7 +41,7 @@ class Decided(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """A task in the queue that is due."""
+    """A task in the queue that is due, or one that stands at a node."""
 
     task: str
     row: TaskRow
@@ -63,6 +63,8 @@ class FleetJudge:
         self._term = 0
         self._able_since: dict[str, float] = {}
         self._waits_since: dict[str, float] = {}
+        self._idles_since: dict[str, float] = {}
+        """Since when each task waits, be it in the queue or in line at a node."""
 
     def led(self, epoch: int) -> None:
         """A term has begun: somebody holds the lease."""
@@ -120,25 +122,41 @@ class FleetJudge:
         """Nothing can be placed just now: waiting counts afresh."""
         self._able_since.clear()
         self._waits_since.clear()
+        self._idles_since.clear()
 
-    def look(self, waiting: Iterable[Waits], at_nodes: Iterable[str]) -> None:
-        """While one leader works: what waits, and the nodes at which tasks stand, one for each."""
+    def look(self, waiting: Sequence[Waits], at_nodes: Sequence[Waits]) -> None:
+        """While one leader works: what is due in the queue, and what stands at nodes."""
         now = self._now()
         free = {node: self._now_has(node) for node in self._own}
-        for node in at_nodes:
-            free[node] -= 1
-        due = {one.task: one.row for one in waiting}
+        for _, row in at_nodes:
+            free[row.place] -= 1
+        in_line = [one for one in at_nodes if free[one.row.place] < 0 and self._says_waits(*one)]
         self._able_since = {node: self._able_since.get(node, now) for node, left in free.items() if left > 0}
-        self._waits_since = {task: self._waits_since.get(task, now) for task in due}
-        for task, since in self._waits_since.items():
-            if now - since < IDLE_MAX_S:
-                continue
-            for node, able_since in self._able_since.items():
-                able_s = now - max(able_since, self._decided[node][-1].at, self._heard[node][1])
-                tags = self._tags(node, self._decided[node][-1].wishes)
-                is_idle = able_s >= IDLE_MAX_S and node not in due[task].avoid and self._fits(due[task], tags)
-                told = (task, "waits for", round(now - since, 1), "s and", node, "has room for", round(able_s, 1), "s")
-                self._check("no_room_is_left_unused", not is_idle, *told)
+        self._waits_since = {one.task: self._waits_since.get(one.task, now) for one in waiting}
+        self._idles_since = {one.task: self._idles_since.get(one.task, now) for one in (*waiting, *in_line)}
+        for one in waiting:
+            self._looked_after("no_room_is_left_unused", one, self._waits_since)
+        for one in in_line:
+            self._looked_after("no_slot_is_free_beside_a_line", one, self._idles_since)
+
+    def _looked_after(self, invariant: str, one: Waits, waits_since: dict[str, float]) -> None:
+        """It does not wait while a node could have it."""
+        now, waits_s = self._now(), self._now() - waits_since[one.task]
+        if waits_s < IDLE_MAX_S:
+            return
+        for node, able_since in self._able_since.items():
+            able_s = now - max(able_since, self._decided[node][-1].at, self._heard[node][1])
+            tags = self._tags(node, self._decided[node][-1].wishes)
+            is_idle = able_s >= IDLE_MAX_S and node not in one.row.avoid and self._fits(one.row, tags)
+            told = (one.task, "waits for", round(waits_s, 1), "s and", node, "has room for", round(able_s, 1), "s")
+            self._check(invariant, not is_idle, *told)
+
+    def _says_waits(self, task: str, row: TaskRow) -> bool:
+        """Whether its node was heard to say so a moment ago."""
+        beat = self._beats.get(row.place)
+        if beat is None or self._now() - self._heard[row.place][0] >= HEARTBEATS_APART_S:
+            return False
+        return Held(task, row.attempt, "waiting") in beat.held
 
     def _now_has(self, node: str) -> int:
         """Slots for new tasks; 0 where it is closed, or not heard."""

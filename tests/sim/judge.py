@@ -193,14 +193,14 @@ class Judge:
         self.outcomes[task] = Ended(event, parsed.writer, self._now())
 
     def look_at_fleet(self) -> None:
-        """While one leader works: nothing that is due waits beside a free slot for long."""
+        """While one leader works: nothing waits beside a free slot for long, in the queue or in line."""
         now, tops = self._now(), [(task, top) for task in self.rows if (top := self.top(task)) is not None]
         waiting = [
             Waits(task, top.row)
             for task, top in tops
             if is_waiting(top.row) and task not in self.outcomes and top.at + top.row.delay_s <= now
         ]
-        self.fleet.look(waiting, [top.row.place for _, top in tops if top.row.state is State.ASSIGNED])
+        self.fleet.look(waiting, [Waits(task, top.row) for task, top in tops if top.row.state is State.ASSIGNED])
 
     def heartbeat(self, beat: Heartbeat) -> None:
         if not self.fleet.heartbeat(beat):

@@ -13,7 +13,7 @@ from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.eventlog import EventLog
 from broker.exchange import Ask
 from broker.pull import ACK, Delivery, Pull
-from coordinator import claim, desk, follow, intake, moves, wants
+from coordinator import claim, desk, follow, idleslots, intake, moves, wants
 from coordinator.fleet import Fleet, Seen
 from coordinator.plan import Planner
 from coordinator.snapshot import NodeFacts, Placement, Wanted
@@ -221,6 +221,11 @@ def new_room_unnoticed() -> None:
     Planner.set_node = set_node  # type: ignore[method-assign]
 
 
+def lines_left_alone() -> None:
+    """Placing: what waits in line at a node goes where a slot stays free."""
+    idleslots.lasting = lambda free, before: {}
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     plant.__name__: plant
     for plant in (
@@ -242,5 +247,6 @@ PLANTS: dict[str, Callable[[], None]] = {
         avoided_tags_forgotten,
         overtaken_heartbeat_believed,
         new_room_unnoticed,
+        lines_left_alone,
     )
 }

@@ -32,6 +32,7 @@ NAMED = [
     ("avoided_tags_forgotten", "fleets", "tags_are_kept"),
     ("overtaken_heartbeat_believed", "fleets", "none_to_one_that_left"),
     ("new_room_unnoticed", "fleets", "no_room_is_left_unused"),
+    ("lines_left_alone", "fleets", "no_slot_is_free_beside_a_line"),
 ]
 
 

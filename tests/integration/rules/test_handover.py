@@ -18,8 +18,9 @@ from coordinator.term import Term
 from schemas import codec
 from schemas import subjects as s
 from schemas.lifecycle import State
+from schemas.origins import OTHERS
 from schemas.placing import Entry, PlacingRecord
-from schemas.policy import OriginPolicy, Policy
+from schemas.policy import OriginPolicy, OwnerPolicy, Policy
 from tests.harness.broker import QUICK, Broker
 from tests.harness.leader import bare_term
 from tests.harness.link import Link, linked
@@ -27,6 +28,8 @@ from tests.harness.waiting import eventually
 from tests.integration.rules.test_rule_02_places import a_row
 
 ONE_AT_ONCE = Policy(origins={"origin.invalid": OriginPolicy(running=1)})
+ONE_AN_OWNER = Policy(owners={OTHERS: OwnerPolicy(running=1)})
+BOTH_LIMITS = pytest.mark.parametrize("policy", [ONE_AT_ONCE, ONE_AN_OWNER], ids=["of its origin", "of its owner"])
 FIRST, SECOND = "00000000000000a1", "00000000000000a2"
 
 
@@ -39,9 +42,9 @@ async def distant_term(broker: Broker, link: Link, epoch: int) -> AsyncIterator[
         yield Term(connection, "old", epoch, QUICK, random.Random(1))
 
 
-async def begin(term: Term) -> None:
+async def begin(term: Term, policy: Policy = ONE_AT_ONCE) -> None:
     """Take over, with the policy in force."""
-    term.desk.policy_changed(ONE_AT_ONCE)
+    term.desk.policy_changed(policy)
     await lead.take_over(term)
 
 
@@ -67,10 +70,10 @@ async def standing(term: Term, *tasks: str) -> set[str]:
     return {task for task, top in tops.items() if top is not None and top.row.state is State.ASSIGNED}
 
 
-async def place_what_fits(term: Term, task: str, node: str) -> None:
-    """As the plan does: only while the origin has room by the leader's own count."""
+async def place_what_fits(term: Term, task: str, node: str, *, limited: bool = True) -> None:
+    """As the plan does: only while there is room by the leader's own count."""
     if not at_nodes(term):
-        assert await place._place_held(term, [a_placement(term, task, node)]) == []
+        assert await place._place_held(term, [a_placement(term, task, node, limited=limited)]) == []
 
 
 def silence_after(step: Callable[..., Awaitable[None]], link: Link) -> Callable[..., Awaitable[None]]:
@@ -81,21 +84,22 @@ def silence_after(step: Callable[..., Awaitable[None]], link: Link) -> Callable[
     return then_silent
 
 
-async def one_place_changes_hands(broker: Broker) -> set[str]:
+async def one_place_changes_hands(broker: Broker, policy: Policy = ONE_AT_ONCE) -> set[str]:
     """The old leader's placing is held back on its way until the new one has placed; what stands at nodes then."""
+    limited = bool(policy.origins)
     async with (
         linked(broker.server.port) as link,
         distant_term(broker, link, epoch=1) as old,
         bare_term(broker, "new", epoch=2) as new,
         anyio.create_task_group() as tasks,
     ):
-        await begin(old)
+        await begin(old, policy)
         await queue(old, FIRST, SECOND)
         old.handover.enter = silence_after(old.handover.enter, link)  # type: ignore[method-assign,assignment]
-        tasks.start_soon(place._place_held, old, [a_placement(old, FIRST, "node-a")])
+        tasks.start_soon(place._place_held, old, [a_placement(old, FIRST, "node-a", limited=limited)])
         await eventually(lambda: not link._heard.is_set(), what="the old leader's write is on its way")
-        await begin(new)
-        await place_what_fits(new, SECOND, "node-b")
+        await begin(new, policy)
+        await place_what_fits(new, SECOND, "node-b", limited=limited)
         await link.mend()
         marker = await old.table.mark()  # behind the write, over the same connection
         assert marker
@@ -104,8 +108,9 @@ async def one_place_changes_hands(broker: Broker) -> set[str]:
     return found
 
 
-async def test_a_placing_that_lands_after_the_takeover_is_never_one_too_many(broker: Broker) -> None:
-    assert await one_place_changes_hands(broker) == {SECOND}
+@BOTH_LIMITS
+async def test_a_placing_that_lands_after_the_takeover_is_never_one_too_many(broker: Broker, policy: Policy) -> None:
+    assert await one_place_changes_hands(broker, policy) == {SECOND}
 
 
 async def test_without_the_touch_there_would_be_one_too_many(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,14 +232,15 @@ async def test_nothing_limited_is_placed_while_it_is_unknown_what_the_old_leader
         assert await standing(new, FIRST) == {FIRST}
 
 
+@BOTH_LIMITS
 async def test_a_placing_whose_fate_is_unknown_counts_until_it_is_known(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was sent and answered by an error: it may land yet, so its row is touched before it is let go."""
     async with bare_term(broker, "old", epoch=1) as old:
-        await begin(old)
+        await begin(old, policy)
         await queue(old, FIRST)
-        placement = a_placement(old, FIRST, "node-a")
+        placement = a_placement(old, FIRST, "node-a", limited=bool(policy.origins))
         released: list[int] = []
 
         def release(_: Placement) -> None:

@@ -1,16 +1,22 @@
 """What counts against a limit leaves a silent node only once that node can't be downloading it."""
 
-import anyio
+from collections.abc import Awaitable, Callable
 
+import anyio
+import pytest
+
+from broker.roles import Role
 from node.lock import NodeLock
 from schemas.lifecycle import Desired
 from schemas.policy import OriginPolicy, Policy
+from schemas.task import FailureClass
 from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import bare_term, coordinator
-from tests.harness.producing import producer
+from tests.harness.producing import Producer, producer
 from tests.harness.recorder import recording
-from tests.harness.scripted import scripted_node
+from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually, stays
+from tools.client import Client, open_client
 
 LIMITED = Policy(origins={"origin.invalid": OriginPolicy(running=5)})
 
@@ -70,7 +76,7 @@ async def test_until_a_surplus_download_has_stopped_nothing_else_begins_at_its_o
         term = await leader.until_leading()
         term.desk.policy_changed(LIMITED)
         cooled: list[str] = []
-        term.desk.cool = lambda origin, until: cooled.append(origin)  # type: ignore[method-assign]
+        term.desk.let_stop = lambda origin, until: cooled.append(origin)  # type: ignore[method-assign]
         plain = await ann.submit()
         await one.complete(await one.gets(plain))
         await seen.outcome(plain)
@@ -83,6 +89,40 @@ async def test_until_a_surplus_download_has_stopped_nothing_else_begins_at_its_o
             await two.complete(first)
             await eventually(lambda: task not in term.book)
         assert cooled == ["origin.invalid:80"]
+
+
+async def failed(ann: Producer, node: ScriptedNode, client: Client) -> str:
+    task = await ann.submit()
+    await node.fail(await node.gets(task), FailureClass.PERMANENT, code="http-404")
+    return task
+
+
+async def cancelled(ann: Producer, node: ScriptedNode, client: Client) -> str:
+    task = await ann.submit()
+    row = await node.gets(task)
+    await client.steer("cancel", (task,))
+    await node.release(row)
+    return task
+
+
+@pytest.mark.parametrize("ended", [failed, cancelled])
+async def test_what_its_own_node_reported_as_over_holds_nothing_back(
+    broker: Broker, ended: Callable[[Producer, ScriptedNode, Client], Awaitable[str]]
+) -> None:
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker, settings=STEADY) as leader,
+        open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
+    ):
+        term = await leader.until_leading()
+        term.desk.policy_changed(LIMITED)
+        task = await ended(ann, node, client)
+        await seen.outcome(task)
+        await eventually(lambda: task not in term.book)
+        assert not term.desk.planner.origins.cooling()
+        await node.gets(await ann.submit())
 
 
 async def test_the_lock_of_a_node_that_never_was_is_free(broker: Broker) -> None:

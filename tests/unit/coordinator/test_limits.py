@@ -34,6 +34,15 @@ def test_an_entry_without_a_limit_of_its_own_is_an_exception_from_a_wider_one() 
     assert (share.of("a.org:80"), share.of("free.org:80")) == (5, None)
 
 
+def test_an_exception_holds_for_the_port_that_a_wider_entry_names_too() -> None:
+    policy = policy_of(
+        {"origins": {"a.free.org": {"running": 2}, "*.b.free.org": {}, "*.free.org:443": {"bytes_per_s": 9}}}
+    )
+    limits = limits_at(policy, datetime.now(UTC))
+    expected = {"a.free.org:443": None, "c.b.free.org:443": None, "c.free.org:443": 9, "c.free.org:80": None}
+    assert {origin: limits.of(origin) for origin in expected} == expected
+
+
 def test_entries_that_limit_nothing_are_not_told_to_nodes() -> None:
     policy = policy_of({"origins": {"a.org": {"running": 3}, "b.org": {"bytes_per_s": 7}}})
     assert limits_at(policy, datetime.now(UTC)).origins == {"b.org": 7}

@@ -55,6 +55,22 @@ def test_an_origin_that_cools_down_is_named_with_the_time_it_takes() -> None:
     assert explain(one, a_waiting(1, origins=(X,)), 10.0).waits_for == (said,)
 
 
+def test_an_origin_of_which_something_has_to_stop_is_not_said_to_have_asked_for_it() -> None:
+    one = planner(a_node())
+
+    def said(now: float) -> str:
+        return explain(one, a_waiting(1, origins=(X,)), now).waits_for[0]
+
+    one.origins.let_stop(X, 20.0)
+    why = "x.org:443 may still be asked by the node of a task that ended elsewhere, and has a limit"
+    assert said(10.0) == f"{why}: for 10 s more nothing is begun from there"
+    one.cool(X, 30.0)
+    assert said(10.0).startswith("x.org:443 asked to be left alone")
+    one.plan(1, 31.0)
+    one.origins.let_stop(X, 40.0)
+    assert said(31.0).startswith(why)
+
+
 def test_what_waits_for_its_turn_says_how_many_go_before() -> None:
     one = planner(a_node())
     for number in (1, 2, 3):

@@ -19,6 +19,8 @@ WRONG: list[tuple[Any, str]] = [
         "bin_pack_weights.cpu: there is no such field; there are: bandwidth, disk",
     ),
     ({"spread_tag": "a zone"}, "spread_tag: write the part of a tag before its '=', such as zone"),
+    ({"spread_tag": "zone="}, "spread_tag: write the part of a tag before its '=', such as zone"),
+    ({"spread_tag": "zone=eu"}, "spread_tag: write the part of a tag before its '=', such as zone"),
     ({"owners": [1]}, "owners: expected object, got array"),
     ({"owners": {"alice": {"weight": 0}}}, "owners.alice.weight: expected float >= 0.01"),
     ({"owners": {"bob": {}, "alice": {"queued": 1.5}}}, "owners.alice.queued: expected int | null, got float"),
@@ -43,6 +45,13 @@ WRONG: list[tuple[Any, str]] = [
         {"origins": {"http://example.org/": {}}},
         "origins.http://example.org/: write a host, host:port, *.suffix, or '*' for all others",
     ),
+    (
+        {"origins": {"Foo.example": {"running": 3}, "foo.example": {"bytes_per_s": "5M"}}},
+        "origins.foo.example: there is another entry for foo.example: write both as one",
+    ),
+    ({"origins": {"host:99999": {}}}, "origins.host:99999: 99999 is no port: write 1 to 65535, without leading zeros"),
+    ({"origins": {"*.a:0443": {}}}, "origins.*.a:0443: 0443 is no port: write 1 to 65535, without leading zeros"),
+    ({"origins": {"[::1]:0": {}}}, "origins.[::1]:0: 0 is no port: write 1 to 65535, without leading zeros"),
     ({"bandwidth": "20M"}, "bandwidth: expected array, got str"),
     (
         {"bandwidth": ["20M", "Mon 25:00-26:00 5M"]},
@@ -74,6 +83,14 @@ def test_an_empty_policy_is_the_default_one() -> None:
 def test_sizes_and_host_names_have_one_stored_form() -> None:
     policy = policy_of({"origins": {"Example.ORG": {"bytes_per_s": "20M"}}})
     assert policy.origins == {"example.org": OriginPolicy(bytes_per_s=20 << 20)}
+
+
+def test_every_port_that_there_is_may_be_named() -> None:
+    assert policy_of({"origins": {"a:1": {}, "a:65535": {}, "[::1]:443": {}}}).origins.keys() == {
+        "a:1",
+        "a:65535",
+        "[::1]:443",
+    }
 
 
 def test_an_owner_without_an_entry_is_one_of_all_others() -> None:

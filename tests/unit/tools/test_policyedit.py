@@ -98,13 +98,14 @@ WRONG: list[tuple[Edits, str]] = [
     (Edits(unset=["bandwidth.4"]), "bandwidth.4: there are windows 1 to 3, as `downdraft policy show` counts them"),
     (Edits(unset=["strategy.x"]), "strategy.x: is not set: there is nothing to unset"),
     (Edits(unset=["strategy.s"]), "strategy.s: is not set: there is nothing to unset"),
+    (Edits(unset=["bin_pack_weights.disk.x"]), "bin_pack_weights.disk.x: is not set: there is nothing to unset"),
 ]
 
 
 @pytest.mark.parametrize(("edits", "said"), WRONG)
 def test_what_can_not_be_changed_is_named_with_what_to_do(edits: Edits, said: str) -> None:
     with pytest.raises(PolicyInvalid) as refusal:
-        edited(STANDS, edits)
+        edited(STANDS | {"bin_pack_weights": {"disk": 0.3}}, edits)
     assert str(refusal.value) == said
 
 
