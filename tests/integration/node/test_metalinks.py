@@ -97,9 +97,10 @@ async def test_what_can_not_be_used_fails_for_good_and_says_why(node: Rig, origi
         told = await failed(node, uri)
         assert told.failure is FailureClass.PERMANENT
         assert said in told.reason
-    inside = inline(meta4(Entry("x", ["http://169.254.169.254/latest/meta-data"])))
-    refused = await failed(node, metalink=inside)
-    assert (refused.failure, refused.code) == (FailureClass.PERMANENT, "address-refused")
+    for scheme in ("http", "ftp"):
+        inside = inline(meta4(Entry("x", [f"{scheme}://169.254.169.254/latest/meta-data"])))
+        refused = await failed(node, metalink=inside)
+        assert (refused.failure, refused.code) == (FailureClass.PERMANENT, "address-refused")
     picked = await failed(node, metalink=inside, options={"select-file": "7"})
     assert "select-file: '7' picks none of its 1 files" in picked.reason
 

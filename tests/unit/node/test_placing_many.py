@@ -206,6 +206,13 @@ def test_unplacing_deletes_all_files_and_their_folder_and_no_other(store: Store)
     assert not store.unplace(TASK)
 
 
+def test_unplacing_leaves_a_file_that_somebody_changed(store: Store) -> None:
+    final = store.downloads / place(store).path
+    (final / "a.iso").write_bytes(b"mine")
+    assert store.unplace(TASK)
+    assert visible(store) == {"images/suite/a.iso": b"mine"}
+
+
 def test_unplacing_that_was_interrupted_is_finished_the_next_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
