@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-all bench lock clean
+.PHONY: help install demo lint style types test quick test-all bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,20 +35,31 @@ NAME_ONE := name one, as in make install PYTHON=python3.12
 demo: $(INSTALLED) ## Show the main job: two nodes download 24 real files and one that is missing
 	@$(BIN)/downdraft demo
 
-lint: $(INSTALLED) ## Check style, types and which way imports run
+lint: style types ## Check style, types and which way imports run
+
+style: $(INSTALLED)
 	$(call timed,$(BIN)/ruff check)
 	$(call timed,$(BIN)/ruff format --check)
-	$(call timed,$(BIN)/mypy)
 	$(call timed,$(BIN)/lint-imports)
 
-test: lint ## Check everything that needs minutes at most
+types: $(INSTALLED)
+	$(call timed,$(BIN)/mypy)
+
+# Types are checked while the tests wait.
+test: style ## Check everything that needs minutes at most
+	@$(MAKE) --no-print-directory -j2 types quick
+
+quick: $(INSTALLED)
 	$(BIN)/pytest -m 'not slow and not compose' $(BESIDE) --durations=10
 
 test-all: lint ## … and what needs long, gigabytes or a Docker engine
 	$(BIN)/pytest $(BESIDE) --durations=20
 
-# Tests mostly wait for processes: three files at a time keep two cores busy.
-BESIDE := -n 3 --dist loadfile
+# Tests mostly wait for processes: four files at a time keep two cores busy, the longest first (tests/conftest.py).
+BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
+
+# They start thousands of processes: none must compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about twenty minutes on two idle cores
 	@$(BIN)/python -m benchmarks

@@ -8,13 +8,15 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import anyio
 import structlog
+from msgspec import Struct
 from nats.aio.msg import Msg
 
+from broker.client import ACK, Handed, at_once
 from broker.connection import API, Connection
 from broker.errors import CONSUMER_NOT_FOUND, ApiRefused, ConsumerGone, Unanswered
 
@@ -22,9 +24,11 @@ log = structlog.get_logger()
 
 PULL_EXPIRES_S = 2.0
 PULL_GRACE_S = 1.5
-SNAPSHOT_BATCH = 1000
+SNAPSHOT_BATCH = 4000
+"""Asked for at once. Each costs a round trip: the server refuses a further one (408) while it serves one that does
+not wait."""
 SNAPSHOT_BYTES = 16 << 20
-"""Read ahead at most: a thousand of the largest rows would be more than the client holds for one reader."""
+"""Of a batch at most: a thousand of the largest rows would be half a gigabyte."""
 SNAPSHOT_PATIENCE_S = 10.0
 """For an answer: a crowded server takes seconds to begin with a million rows, and to begin anew helps nobody.
 Where the connection was lost meanwhile, or the consumer is gone, that is known at once."""
@@ -35,7 +39,6 @@ EPHEMERAL_FOR_S = 30
 NS = 10**9
 
 _STATUS = "Status"
-ACK = "$JS.ACK."
 NOTHING_MORE = "404"
 ALL_SENT = "batch completed"
 """Said, of a request that counts bytes, after its last message: that one was counted already."""
@@ -43,7 +46,7 @@ TOO_MANY_BYTES = "exceeds maxbytes"
 """Said where the next message does not fit what was asked for: ask again."""
 
 
-class Delivery(NamedTuple):
+class Delivery(Struct, frozen=True, gc=False):
     """One stored message as delivered to a consumer."""
 
     subject: str
@@ -65,13 +68,13 @@ class Delivery(NamedTuple):
         return self.stored_ns / NS
 
 
-def parse_delivery(msg: Msg) -> Delivery:
+def parse_delivery(msg: Msg | Handed) -> Delivery:
     """Read the ack subject: `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<seq>.<…>`."""
     tokens = msg.reply.split(".")
     if len(tokens) >= 11:
         tokens = [*tokens[:2], *tokens[4:]]
     delivered, sequence, number, stored_ns, pending = map(int, tokens[4:9])
-    headers = msg.headers or {}
+    headers = {} if msg.headers is None else msg.headers
     return Delivery(msg.subject, msg.data, headers, msg.reply, sequence, stored_ns, delivered, pending, number)
 
 
@@ -89,10 +92,11 @@ class Pull:
         self._inbox = inbox
         self._left = 0
         # Bounded by what was asked for: a batch, its status lines and those of an overtaken request.
-        self._received: deque[Msg | None] = deque()
+        self._received: deque[Msg | Handed | None] = deque()
         self._arrived = anyio.Event()
 
-    async def take(self, msg: Msg) -> None:
+    @at_once
+    async def take(self, msg: Msg | Handed) -> None:
         self._received.append(msg)
         self._arrived.set()
 
@@ -121,7 +125,7 @@ class Pull:
                 if no_wait:
                     raise Unanswered(f"{self._where}: the reading was interrupted")
                 return None
-            if msg.reply.startswith(ACK):  # only a stored message has one; its own headers say nothing
+            if msg.reply.startswith(ACK):  # its own headers say nothing
                 self._left -= 1
                 return parse_delivery(msg)
             if self._is_over(msg, no_wait):
@@ -138,7 +142,7 @@ class Pull:
             found.append(parse_delivery(msg))
         return found
 
-    def _is_over(self, msg: Msg, no_wait: bool) -> bool:
+    def _is_over(self, msg: Msg | Handed, no_wait: bool) -> bool:
         """Whether a status line ends the open request. Raises ConsumerGone, Unanswered."""
         status = msg.headers.get(_STATUS) if msg.headers else None
         description = str((msg.headers or {}).get("Description", ""))

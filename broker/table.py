@@ -29,6 +29,7 @@ DELETES_IN_FLIGHT = 64
 """Deletes share the server's API queue with everyone's reads."""
 
 _deleted = msgspec.json.Decoder(Answer)
+_read_row = msgspec.json.Decoder(TaskRow).decode
 
 
 class Table:
@@ -175,7 +176,7 @@ def decode_row(delivery: Delivery) -> StoredRow | None:
     if delivery.subject.endswith(MARKER):
         return None
     try:
-        row = codec.decode(delivery.data, TaskRow)
+        row = _read_row(delivery.data)
     except msgspec.MsgspecError as error:
         log.error("a row can't be read", subject=delivery.subject, sequence=delivery.sequence, problem=str(error))
         return None

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import anyio
@@ -18,8 +18,8 @@ from coordinator.rowbook import RowBook
 from coordinator.snapshot import NodeFacts, Placement
 from coordinator.strategies import LEAST_LOADED, strategy_of
 from coordinator.turnover import Turnover
-from coordinator.verdicts import Explanation, explain
-from coordinator.wants import size_of, stand_of, task_of
+from coordinator.verdicts import Explanation, explain, span
+from coordinator.wants import is_overdue, size_of, stand_of, task_of
 from schemas.control import NodeVerdict
 from schemas.errors import PolicyInvalid
 from schemas.lifecycle import Desired, State
@@ -86,8 +86,22 @@ class Desk:
             planner.withdraw(task)
             heapq.heappush(self._delayed, (due, task, top.sequence))
             return
+        elif is_overdue(top.row, self._clock.now()):
+            planner.withdraw(task)  # the watch ends it
         else:
             planner.add(task_of(top))
+        self.wake()
+
+    def rows_came(self, rows: Sequence[StoredRow]) -> None:
+        """The book learned of tasks of which nothing was known: the same as `row_changed` for each."""
+        now = self._clock.now()
+        for stored in rows:
+            row = stored.row
+            is_waiting = row.state is State.QUEUED and row.desired is Desired.RUN and due_at(stored) <= now
+            if is_waiting and row.task not in self._placing:
+                self.planner.add(task_of(stored))
+            else:
+                self.row_changed(row.task)
         self.wake()
 
     def heard(self, node: str) -> None:
@@ -189,9 +203,11 @@ class Desk:
         if stored.row.desired is Desired.PAUSE:
             before.append("it is paused until somebody resumes it")
         if (due_s := self.due_in_s(stored)) > 0 and stored.row.state is State.QUEUED:
-            before.append(f"it is not due for another {due_s:.0f} s")
-        found = explain(self.planner, task_of(stored), self._clock.now(), before=tuple(before))
+            before.append(f"it is not due {span(due_s, self._clock.now())}")
+        if is_overdue(stored.row, self._clock.now()):
+            before.append("its deadline has passed: it is about to fail")
         away = [seen for seen in self._fleet if seen.heartbeat.node not in self._online]
+        found = explain(self.planner, task_of(stored), self._clock.now(), before=tuple(before), away=len(away))
         offline = (
             NodeVerdict(
                 node=seen.heartbeat.node,

@@ -9,7 +9,6 @@ from broker.errors import BrokerError
 from coordinator import moves
 from coordinator.term import Term
 from schemas.heartbeat import Held
-from schemas.lifecycle import Desired
 from schemas.nodes import NodeWishes
 from schemas.task import TaskRow
 
@@ -58,7 +57,7 @@ def is_asked_back(wishes: NodeWishes, held: Held, row: TaskRow) -> bool:
     """Whether a draining node is to give back what it holds of a row."""
     if held.attempt != row.attempt or held.phase not in (NOT_BEGUN | BEGUN if wishes.now else NOT_BEGUN):
         return False
-    return isinstance(moves.wished(row, Desired.RELEASE), TaskRow)
+    return moves.emptied(row, "") is not None
 
 
 async def _ask_back(term: Term, node: str, task: str, limiter: anyio.CapacityLimiter) -> None:
@@ -67,8 +66,8 @@ async def _ask_back(term: Term, node: str, task: str, limiter: anyio.CapacityLim
             top = term.book.top(task)
             if top is None or top.row.place != node or not term.decisions.of(node).draining or await term.is_over(top):
                 return
-            change = moves.wished(top.row, Desired.RELEASE)
-            if isinstance(change, TaskRow):
+            change = moves.emptied(top.row, term.decisions.of(node).reason)
+            if change is not None:
                 await term.cas(change, top.sequence)  # where it is lost, the next round sees what stands now
     except BrokerError as error:
         log.warning("a task could not be asked back, trying again", task=task, node=node, problem=str(error))

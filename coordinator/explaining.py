@@ -14,7 +14,7 @@ from schemas.event import Assigned, Event, Finished
 from schemas.ids import TASK_ID
 from schemas.lifecycle import State
 from schemas.task import StoredRow
-from schemas.view import TaskView, ended
+from schemas.view import TaskView, asks_for, ended
 
 PLACED_MAX = 20
 """Times of being placed that are told: as many attempts as a row remembers."""
@@ -69,5 +69,7 @@ def _told(view: TaskView, events: Iterable[Event]) -> ExplainReply:
         node=node,
         why=next((one.why for one in reversed(placed) if one.node == node), ""),
         reason=view.reason,
+        desired=view.desired,
+        asks_for=tuple(asks_for(view)),
         placed=tuple(placed[-PLACED_MAX:]),
     )

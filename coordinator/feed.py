@@ -1,6 +1,6 @@
 """The leader reads its own table: whole at takeover, live afterwards, whole again every few minutes (rule 11)."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -16,6 +16,7 @@ from coordinator.rowbook import Audit, TableReading
 from coordinator.term import Term
 from schemas import subjects as s
 from schemas.oddity import Oddity
+from schemas.task import StoredRow
 
 log = structlog.get_logger()
 
@@ -60,14 +61,14 @@ async def _read(term: Term, marker: int) -> int:
     audit, unreadable, set_aside = term.book.audit(), 0, len(term.book)
     async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as found:
         async for batch in found.batches():
-            unreadable += sum(not _took(audit, delivery) for delivery in batch)
+            unreadable += _take(audit, batch)
             if len(term.book) - set_aside >= collecting.LARGE:
                 collecting.set_aside()
                 set_aside = len(term.book)
             await anyio.lowlevel.checkpoint()
     if found.at_least >= marker:
-        async for _ in unhurried(audit.finish(found.at_least)):
-            pass
+        for _ in audit.finish(found.at_least):
+            await anyio.lowlevel.checkpoint()
         term.book.feed_passed(found.at_least)
         if len(term.book) >= collecting.LARGE:
             collecting.set_aside()
@@ -75,15 +76,20 @@ async def _read(term: Term, marker: int) -> int:
     return found.at_least
 
 
-def _took(audit: Audit, delivery: Delivery) -> bool:
-    """Whether a row could be taken; most of those that are read again are known."""
-    task = s.parse_task(delivery.subject).task
-    if task == MARKER or audit.knows(task, delivery.sequence, delivery.stored_at):
-        return True
-    if (stored := decode_row(delivery)) is None:
-        return False
-    audit.take(stored)
-    return True
+def _take(audit: Audit, batch: Sequence[Delivery]) -> int:
+    """Take the rows of a batch; most of those that are read again are known. How many can't be read."""
+    news: list[tuple[StoredRow, bytes]] = []
+    unreadable = 0
+    for delivery in batch:
+        task = s.task_in(delivery.subject)
+        if task == MARKER or audit.knows(task, delivery.sequence, delivery.stored_at):
+            continue
+        if (stored := decode_row(delivery)) is None:
+            unreadable += 1
+        else:
+            news.append((stored, delivery.data))
+    audit.take(news)
+    return unreadable
 
 
 async def _latest(term: Term) -> int:

@@ -78,6 +78,13 @@ LOAD_FILTERS: tuple[Filter, ...] = (has_room, has_bandwidth)
 FILTERS: tuple[Filter, ...] = (*CLASS_FILTERS, *LOAD_FILTERS, has_disk)
 
 
+def exclusions(node: NodeState, wanted: Wanted, size: int) -> list[tuple[Filter, str]]:
+    """Everything that excludes a node, by filter; how full it is only where it could have such a task at all."""
+    found = [(check, reason) for check in CLASS_FILTERS if (reason := check(node, wanted, size)) is not None]
+    loads = (*LOAD_FILTERS, has_disk)
+    return found or [(check, reason) for check in loads if (reason := check(node, wanted, size)) is not None]
+
+
 def excluded_by(node: NodeState, wanted: Wanted, size: int) -> str | None:
     """The first reason why a node can't take such a task now; None where it can."""
     for check in FILTERS:

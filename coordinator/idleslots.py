@@ -33,8 +33,12 @@ class _Alike(NamedTuple):
 
 def free_slots(nodes: Iterable[NodeState]) -> dict[str, int]:
     """Slots for which nothing stands there or is on its way, by node; only of nodes that take tasks."""
-    left = {node.node: min(node.slots, node.facts.limit) - node.assigned for node in nodes if not node.facts.excluded}
-    return {node: slots for node, slots in left.items() if slots > 0}
+    found = {}
+    for node in nodes:
+        facts = node.facts
+        if (left := min(facts.slots, facts.limit) - node.assigned) > 0 and not facts.excluded:
+            found[facts.node] = left
+    return found
 
 
 def lasting(free: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

@@ -11,15 +11,7 @@ from msgspec.structs import replace
 from coordinator import retries
 from schemas.event import QUEUE_LIMIT, AttemptFailed
 from schemas.ids import QUEUED
-from schemas.lifecycle import (
-    Desired,
-    Outcome,
-    State,
-    Step,
-    advance,
-    after_leaving,
-    wish,
-)
+from schemas.lifecycle import Desired, Outcome, State, Step, advance, after_leaving, wish
 from schemas.request import URIS_MAX, Request
 from schemas.settings import CoordinatorSettings
 from schemas.task import (
@@ -255,6 +247,15 @@ def asked_back(row: TaskRow, code: str = ORIGIN_COOLS) -> TaskRow | None:
     change = wished(row, Desired.RELEASE)
     assert isinstance(change, TaskRow)
     return replace(change, code=code, reason=ASKED_BACK[code])
+
+
+def emptied(row: TaskRow, reason: str) -> TaskRow | None:
+    """Its node is being drained, for an operator's `reason`: it is to give the task back. None: nothing to ask."""
+    change = wished(row, Desired.RELEASE)
+    if not isinstance(change, TaskRow):
+        return None
+    said = f"{row.place} is being drained{f': {reason}' if reason else ''}"
+    return replace(change, reason=said[:REASON_CHARS_MAX])
 
 
 def called_in(row: TaskRow) -> TaskRow | None:

@@ -121,7 +121,7 @@ class Ordering:
     async def _one(self, node: str, asked: NodeOrder, change: Change) -> Ordered:
         term, key = self._term, s.node_settings_key(node)
         if term.fleet.get(node) is None and node not in term.decisions and not asked.force:
-            said = "no such node was heard; if it is to come yet, say so with force"
+            said = "no such node was heard; if it is to come yet, say so with --force"
             return Ordered(node, False, said)
         for _ in range(TRIES):
             found = await keys.read(term.connection, key)
@@ -135,13 +135,16 @@ class Ordering:
             if isinstance(changed, str):
                 return Ordered(node, False, changed)
             if changed == wishes and (found is not None or changed == NOTHING):
-                return Ordered(node, True, f"{told(changed)} already")
+                return Ordered(node, True, f"{told(changed)} already{self._unheard(node)}")
             body = b"" if changed == NOTHING else codec.encode(changed)
             revision = await keys.write(term.connection, key, body, expected=found.revision if found else 0)
             if revision is not None:
                 term.decisions.take({key: Found(body, revision) if body else None})
-                return Ordered(node, True, told(changed))
+                return Ordered(node, True, f"{told(changed)}{self._unheard(node)}")
         return Ordered(node, False, "others keep deciding about it: look, then ask again")
+
+    def _unheard(self, node: str) -> str:
+        return "; it is not heard" if self._term.fleet.get(node) is None else ""
 
 
 async def read(term: Term) -> None:
@@ -200,6 +203,6 @@ def told(wishes: NodeWishes) -> str:
     """What is wished of a node, in words."""
     now = " at once" if wishes.now else ""
     closed = f"draining{now}" if wishes.draining else "cordoned" if wishes.cordoned else ""
-    slots = f"{wishes.slots} slots" if wishes.slots is not None else ""
+    slots = "" if wishes.slots is None else "1 slot" if wishes.slots == 1 else f"{wishes.slots} slots"
     tags = "" if wishes.tags is None else f"tags {','.join(wishes.tags)}" if wishes.tags else "no tags"
     return ", ".join(filter(None, (closed or "takes tasks", slots, tags)))

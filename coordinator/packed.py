@@ -37,8 +37,8 @@ class Outline(NamedTuple):
     """Unix seconds."""
 
 
-def kept(stored: StoredRow, about: Outline) -> Entry:
-    """A row as the book keeps it; `about` is its outline."""
+def kept(stored: StoredRow, about: Outline, body: bytes = b"") -> Entry:
+    """A row as the book keeps it; `about` is its outline, `body` its JSON where that is at hand."""
     if about.place != QUEUED:
         return stored
     head = _HEAD.pack(
@@ -49,7 +49,7 @@ def kept(stored: StoredRow, about: Outline) -> Entry:
         _WISH_NUMBERS[about.wish],
         about.deadline is not None,
     )
-    return head + codec.encode(stored.row)
+    return head + (body or codec.encode(stored.row))
 
 
 def unpacked(entry: Entry) -> StoredRow:

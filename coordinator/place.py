@@ -10,6 +10,7 @@ from broker.pace import Pace
 from coordinator import fence, moves
 from coordinator.snapshot import Placement
 from coordinator.term import Term
+from coordinator.wants import is_overdue
 from schemas.event import Assigned
 from schemas.placing import Entry
 from schemas.task import StoredRow
@@ -82,7 +83,7 @@ async def _place_held(term: Term, placements: Sequence[Placement], *, all_counte
                 due.append((placement, top))
         except BrokerError as error:
             _failed(failed, placement, error)
-    due = await _written_down(term, due, failed, all_counted=all_counted)
+    due = _in_time(term, await _written_down(term, due, failed, all_counted=all_counted))
     changes = [(moves.placed(top.row, one.node, one.instance, limited=one.limited), top.sequence) for one, top in due]
     placed = []
     for (placement, _), fate in zip(due, await term.cas_all(changes), strict=True):
@@ -121,6 +122,15 @@ async def _written_down(
 def _is_owner_limited(term: Term, top: StoredRow) -> bool:
     """Whether it counts against its owner's limit: unlike an origin's that is none that its node has to know."""
     return term.desk.policy.owner(top.row.owner).running is not None
+
+
+def _in_time(term: Term, due: list[tuple[Placement, StoredRow]]) -> list[tuple[Placement, StoredRow]]:
+    """Those whose deadline has not passed; the others are the watch's. Asked right before the write: to wait for a lock
+    or for a slow broker may have taken long."""
+    now = term.connection.clock.now()
+    late = {placement for placement, top in due if is_overdue(top.row, now)}
+    term.handover.settled(term.handover.unsettled.intersection(map(_entry, late)))
+    return [(placement, top) for placement, top in due if placement not in late] if late else due
 
 
 def _entry(placement: Placement) -> Entry:

@@ -10,6 +10,9 @@ from coordinator.sequences import Sequences
 from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow
 
+FINISHED_IN_A_STEP = 500
+"""Tasks: about a millisecond."""
+
 
 class RowBook:
     """Rows by task and sequence, kept from own writes, the live feed and audits.
@@ -20,7 +23,15 @@ class RowBook:
     Rows in the queue, of which there may be a million, are kept packed and made whole when they are asked for.
     """
 
-    def __init__(self, changed: Callable[[str], None] = lambda task: None) -> None:
+    def __init__(
+        self,
+        changed: Callable[[str], None] = lambda task: None,
+        came: Callable[[Sequence[StoredRow]], None] | None = None,
+    ) -> None:
+        """`changed` is told of a task whose rows changed; `came` of many of which nothing was known, each with its row.
+
+        Without `came`, `changed` is told of those, too.
+        """
         self._tops: dict[str, Entry] = {}
         self._lower: dict[str, Sequence[Entry]] = {}
         """The other rows of tasks that have more than one, lowest first."""
@@ -28,6 +39,7 @@ class RowBook:
         self._gone: dict[str, int] = {}
         self._gone_order: deque[tuple[int, str]] = deque()
         self._changed = changed
+        self._came = came or self._each_changed
         self._looked_at: tuple[Entry, StoredRow] | None = None
         """What was learned or unpacked last: who is told of a row asks for it at once."""
         self.vouched = Sequences()
@@ -99,12 +111,10 @@ class RowBook:
         task, place, sequence = stored.row.task, stored.row.place, stored.sequence
         if self.stored(task, sequence, stored.stored_at):
             return
-        about = outline(stored)
-        entry = kept(stored, about)
-        if task not in self._tops:  # a million times at a takeover
-            self._tops[task] = entry
-            self._index.add(task, about)
+        if task not in self._tops:
+            entry = self._begin(stored)
         else:
+            entry = kept(stored, outline(stored))
             rows = self._entries(task)
             same_place = [sequence_of(other) for other in rows if place_of(other) == place]
             if any(known > sequence for known in same_place):
@@ -115,6 +125,33 @@ class RowBook:
             self._put(task, sorted((*others, entry), key=sequence_of))
         self._looked_at = entry, stored
         self._changed(task)
+
+    def learn_all(self, rows: Iterable[tuple[StoredRow, bytes]]) -> None:
+        """`learn` each, given with its JSON. Of tasks of which nothing was known, a million at a takeover, it is told
+        together.
+        """
+        fresh: list[StoredRow] = []
+        for stored, body in rows:
+            task = stored.row.task
+            if task not in self._tops and task not in self._gone:
+                self._begin(stored, body)
+                fresh.append(stored)
+                continue
+            self._came(fresh)  # before what came after it
+            fresh = []
+            self.learn(stored)
+        self._came(fresh)
+
+    def _each_changed(self, rows: Sequence[StoredRow]) -> None:
+        for stored in rows:
+            self._changed(stored.row.task)
+
+    def _begin(self, stored: StoredRow, body: bytes = b"") -> Entry:
+        """Take the first row of a task."""
+        about = outline(stored)
+        entry = self._tops[stored.row.task] = kept(stored, about, body)
+        self._index.add(stored.row.task, about)
+        return entry
 
     def stored(self, task: str, sequence: int, stored_at: float) -> bool:
         """Take the store time of a row that is known, or known to be gone; False for one that is news."""
@@ -162,11 +199,12 @@ class RowBook:
             if self._gone.get(task) == gone:
                 del self._gone[task]
 
-    def drop_unless(self, standing: Sequences, task: str, seen_to: int) -> None:
-        """Drop those rows of a task that a reading up to `seen_to` should have seen and did not."""
-        for entry in self._entries(task):
-            if (sequence := sequence_of(entry)) <= seen_to and sequence not in standing:
-                self._drop(task, sequence)
+    def drop_unless(self, standing: Sequences, tasks: Iterable[str], seen_to: int) -> None:
+        """Drop those rows of these tasks that a reading up to `seen_to` should have seen and did not."""
+        for task in tasks:
+            for entry in self._entries(task):
+                if (sequence := sequence_of(entry)) <= seen_to and sequence not in standing:
+                    self._drop(task, sequence)
 
     def _drop(self, task: str, sequence: int) -> None:
         self.vouched.discard(sequence)
@@ -227,18 +265,20 @@ class Audit:
         self._standing.add(sequence)
         return True
 
-    def take(self, stored: StoredRow) -> None:
-        """This row was read."""
-        self._standing.add(stored.sequence)
-        self._book.learn(stored)
+    def take(self, rows: Sequence[tuple[StoredRow, bytes]]) -> None:
+        """These rows were read, each with its JSON, and not known."""
+        for stored, _ in rows:
+            self._standing.add(stored.sequence)
+        self._book.learn_all(rows)
 
     def finish(self, seen_to: int) -> Iterator[None]:
         """Everything was read, and it includes everything up to sequence `seen_to`: drop what does not stand.
 
-        A step a task: who drives it may let others work in between.
+        In small steps: who drives it may let others work in between.
         """
-        for task in self._book.tasks():
-            self._book.drop_unless(self._standing, task, seen_to)
+        tasks = tuple(self._book.tasks())
+        for start in range(0, len(tasks), FINISHED_IN_A_STEP):
+            self._book.drop_unless(self._standing, tasks[start : start + FINISHED_IN_A_STEP], seen_to)
             yield
 
 

@@ -20,10 +20,10 @@ from broker.connection import Connection
 from broker.errors import BrokerError, Deposed, StoreFull
 from broker.eventlog import EventLog
 from broker.table import Table
-from coordinator import moves
 from coordinator.aside import Conduct
 from coordinator.decisions import Decisions
 from coordinator.desk import Desk
+from coordinator.endings import outcome_event, said_of
 from coordinator.fleet import Fleet
 from coordinator.handover import Handover
 from coordinator.moves import End, Requeue
@@ -34,16 +34,14 @@ from coordinator.rowbook import RowBook, TableReading
 from coordinator.tasklocks import TaskLocks
 from coordinator.wants import origins_of
 from schemas import subjects as s
-from schemas.event import QUEUE_LIMIT, Cancelled, Failed, Finished, Rejected, Retrying
-from schemas.lifecycle import Outcome, State
+from schemas.event import Retrying
+from schemas.lifecycle import State
 from schemas.oddity import Oddity
 from schemas.policy import Policy
-from schemas.redact import told_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()
-
 
 STOPS_WITHIN_S = 10.0
 """A node that was not told stops by then: it hears it again, or its lock has run out."""
@@ -76,7 +74,7 @@ class Term:
         self.table = Table(connection)
         self.events = EventLog(connection, name)
         self.fleet = Fleet(anyio.current_time())
-        self.book = RowBook(self._row_changed)
+        self.book = RowBook(self._row_changed, self._rows_came)
         self.desk = Desk(self.book, self.fleet, connection.clock, lost_after_s=settings.node_lost_after_s)
         self.policies = PolicyBook(self.desk.policy_changed)
         self.owners = Owners()
@@ -205,7 +203,7 @@ class Term:
         if top is None or top.row.state is not State.ENDING or top.row.outcome is None:
             return
         try:
-            was_first = await self.events.finish_now(self._outcome_event(top.row))
+            was_first = await self.events.finish_now(outcome_event(top.row, self.about(top.row)))
         except StoreFull:
             self.note_refused(s.EVENTS_STREAM)
             raise
@@ -245,14 +243,7 @@ class Term:
 
     def about(self, row: TaskRow) -> dict[str, Any]:
         """What every event says of its task."""
-        return {
-            "task": row.task,
-            "owner": row.owner,
-            "time": self.now(),
-            "attempt": row.attempt,
-            "name": row.request.title if row.request else "",
-            "labels": row.request.labels if row.request else {},
-        }
+        return said_of(row, self.now())
 
     async def _erase(
         self, superseded: Sequence[tuple[StoredRow, int]], holders: Mapping[str, str] = MappingProxyType({})
@@ -277,16 +268,6 @@ class Term:
                 for origin in origins_of(row.request):
                     self.desk.let_stop(origin, self.connection.clock.now() + STOPS_WITHIN_S)
 
-    def _outcome_event(self, row: TaskRow) -> Finished:
-        about = self.about(row) | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
-        if row.outcome is Outcome.FAILED:
-            about |= {"history": row.history, "history_cut": moves.cut(row), "mirrors": row.mirrors}
-            return Failed(**about, reason=row.reason, code=row.code)
-        if row.outcome is Outcome.CANCELLED:
-            return Cancelled(**about, reason=row.reason)
-        submitted = row.submitted if row.code == QUEUE_LIMIT else None
-        return Rejected(**about, reason=row.reason, where=row.code, submitted=submitted)
-
     def _cool(self, origin: str, until: float) -> None:
         self.desk.cool(origin, until)
         self.recalls.cool(origin, anyio.current_time())
@@ -302,6 +283,13 @@ class Term:
             self._changed.add(task)
         else:
             self.desk.row_changed(task)
+
+    def _rows_came(self, rows: Sequence[StoredRow]) -> None:
+        """Of tasks of which nothing was known: the same as `_row_changed` for each."""
+        for stored in rows:
+            self.owners.row_changed(stored.row.task, stored)
+        self._changed.update(stored.row.task for stored in rows if stored.row.task in self.locks)
+        self.desk.rows_came([stored for stored in rows if stored.row.task not in self.locks])
 
     def _freed(self, task: str) -> None:
         if task in self._changed:

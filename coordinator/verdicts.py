@@ -1,16 +1,20 @@
 """Why a task waits, and what placing thinks of each node for it, by the planner's own filters and scores. Pure."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from math import isfinite
 from typing import NamedTuple
 
-from coordinator.filters import excluded_by
+from coordinator.filters import exclusions
 from coordinator.plan import Planner
+from coordinator.shortfall import shortfall
 from coordinator.snapshot import NodeState, Task
 from schemas.control import NodeVerdict
 
 AHEAD_MAX = 100_000
 """Tasks of one owner among which a place in the queue is counted out: some 30 ms."""
+
+MINUTES_FROM_S, HOUR_S, DAY_S = 120, 3_600, 86_400
 
 
 class Explanation(NamedTuple):
@@ -20,18 +24,20 @@ class Explanation(NamedTuple):
     waits_for: tuple[str, ...]
     """What matters most first; each a sentence without its full stop."""
     ahead: int | None
-    """Tasks of its owner that go before it; None where there are too many to count."""
+    """Tasks of its owner that go before it; None where there are too many to count, or it is not in line yet."""
     nodes: tuple[NodeVerdict, ...]
     """The best first."""
 
 
-def explain(planner: Planner, task: Task, now: float, *, before: tuple[str, ...] = ()) -> Explanation:
-    """What the planner would make of a task. `now`: broker time; `before`: what keeps it from being looked at."""
+def explain(planner: Planner, task: Task, now: float, *, before: tuple[str, ...] = (), away: int = 0) -> Explanation:
+    """What the planner would make of a task. `now`: broker time; `before`: what keeps it from being looked at;
+    `away`: nodes that are not online."""
     verdicts = tuple(judge(planner, task))
-    ahead = tasks_ahead(planner, task)
-    waits_for = (*before, *_held_up(planner, task, now), *_lacks(verdicts))
-    if not waits_for:
-        waits_for = (f"its turn: {ahead or 'others'} of its owner go before it",) if ahead else ()
+    ahead = None if before else tasks_ahead(planner, task)
+    lacks = shortfall(tuple(planner.nodes), task, away=away)
+    waits_for = (*before, *_held_up(planner, task, now), *filter(None, (lacks,)))
+    if not waits_for and ahead:
+        waits_for = (f"its turn: {ahead:,} of {task.owner}'s {'goes' if ahead == 1 else 'go'} before it",)
     return Explanation(planner.strategy.name, waits_for, ahead, verdicts)
 
 
@@ -41,7 +47,8 @@ def judge(planner: Planner, task: Task) -> Iterator[NodeVerdict]:
     excluded: list[NodeVerdict] = []
     origin = task.origins[0] if task.origins and planner.speeds.knows(task.origins[0]) else ""
     for node in sorted(planner.nodes, key=lambda one: one.node):
-        if (why := excluded_by(node, task.wanted, task.size)) is not None:
+        if found := exclusions(node, task.wanted, task.size):
+            why = "; ".join(reason for _, reason in found)
             excluded.append(NodeVerdict(node=node.node, online=True, excluded=why))
             continue
         score = planner.strategy.score(node, task.wanted, origin)
@@ -79,30 +86,27 @@ def _held_up(planner: Planner, task: Task, now: float) -> Iterator[str]:
     """What holds it up whatever nodes there are."""
     limit = planner.policy.owner(task.owner).running
     if limit is not None and planner.running[task.owner] >= limit:
-        yield f"{task.owner} has {planner.running[task.owner]} of the {limit} tasks at nodes that the policy allows"
+        yield f"{task.owner} has {_tasks(planner.running[task.owner])} at nodes, and the policy allows {limit:,}"
     for origin in dict.fromkeys(task.origins):
         if (until := planner.origins.cooling_until(origin)) is not None:
             why = f"{origin} asked to be left alone"
             if planner.origins.is_stopping(origin):
                 why = f"{origin} may still be asked by the node of a task that ended elsewhere, and has a limit"
-            yield f"{why}: for {max(0.0, until - now):.0f} s more nothing is begun from there"
+            yield f"{why}: nothing is begun from there {span(max(0.0, until - now), now)}"
         most, running = planner.origins.limit(origin), planner.origins.running(origin)
         if most is not None and running >= most:
-            yield f"{origin} has {running} of the {most} tasks at nodes that the policy allows"
+            yield f"{origin} has {_tasks(running)} at nodes, and the policy allows {most:,}"
 
 
-def _lacks(verdicts: tuple[NodeVerdict, ...]) -> Iterator[str]:
-    if not verdicts:
-        yield "no node is online"
-    elif all(verdict.rank is None for verdict in verdicts):
-        reasons = dict.fromkeys(verdict.excluded for verdict in verdicts)
-        if len(reasons) == 1:
-            each = "the only node" if len(verdicts) == 1 else f"each of the {len(verdicts)} nodes"
-            yield f"{each} {_as_verb(next(iter(reasons)))}"
-        else:
-            yield f"none of the {len(verdicts)} nodes can have it now"
+def _tasks(count: int) -> str:
+    return f"{count:,} task{'' if count == 1 else 's'}"
 
 
-def _as_verb(reason: str) -> str:
-    """A reason as it follows a subject."""
-    return f"takes nothing more: {reason}" if reason.startswith(("all ", "its ")) else reason
+def span(seconds: float, now: float) -> str:
+    """How long from `now` (broker time): for a while, or until when."""
+    if seconds < MINUTES_FROM_S:
+        return f"for another {seconds:.0f} s"
+    if seconds < HOUR_S:
+        return f"for another {seconds / 60:.0f} min"
+    left = f"{seconds / HOUR_S:.0f} h" if seconds < 2 * DAY_S else f"{seconds / DAY_S:,.0f} d"
+    return f"until {datetime.fromtimestamp(now + seconds, UTC):%Y-%m-%d %H:%M} UTC ({left})"

@@ -36,6 +36,11 @@ def stand_of(row: TaskRow) -> Stand:
     return Stand(row.place, row.owner, origins_of(request), bandwidth)
 
 
+def is_overdue(row: TaskRow, now: float) -> bool:
+    """Whether its deadline has passed. `now`: broker time, Unix seconds."""
+    return row.request is not None and row.request.deadline is not None and row.request.deadline.timestamp() <= now
+
+
 def size_of(row: TaskRow) -> int:
     """Bytes its file will take: as asked for, else as a node found out; 0 while unknown."""
     request = row.request

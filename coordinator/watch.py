@@ -12,6 +12,7 @@ from coordinator import moves
 from coordinator.feed import unhurried
 from coordinator.term import Term
 from coordinator.views import RUNNING_PHASES, Holdings
+from coordinator.wants import is_overdue
 from schemas import subjects as s
 from schemas.lifecycle import Desired, State
 from schemas.task import UNLESS_BEGUN, StoredRow, TaskRow
@@ -208,7 +209,7 @@ class Watch:
 
 def _is_overdue(row: TaskRow, term: Term) -> bool:
     """Past its deadline, and not called back from its node already."""
-    if row.request is None or row.request.deadline is None or row.request.deadline > term.now():
+    if not is_overdue(row, term.connection.clock.now()):
         return False
     return row.state is State.QUEUED or row.desired is not Desired.CANCEL
 

@@ -77,8 +77,10 @@ class Closer:
             await self._workshop.wipe(session.task)
         if leaving:
             said = f"{self._node} is leaving"
+        elif desired is Desired.RELEASE:
+            said = session.row.reason or f"{self._node} was asked to give it back"
         elif desired is not Desired.RUN:
-            said = f"{self._node} was asked to {desired}"
+            said = f"{self._node} was asked to {desired} it"
         else:
             said = f"{self._node}: {reason or self._disk.room.trouble}"
         await self._reporter.released(session, said, size)

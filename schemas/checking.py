@@ -50,11 +50,11 @@ _WHOLLY = {
     "deadline": _MOMENT,
 }
 """What to say of a field, whatever was wrong with it."""
-_TAG = "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit"
+TAG_FORM = "a tag is 1 to 64 letters, digits and any of _.:/=- and begins with a letter or digit"
 _PATTERNS = {
-    "tags": _TAG,
-    "avoid_tags": _TAG,
-    "prefer_tags": _TAG,
+    "tags": TAG_FORM,
+    "avoid_tags": TAG_FORM,
+    "prefer_tags": TAG_FORM,
     "labels": "a label's name is 1 to 64 letters, digits and any of _./- and begins with a letter or digit",
     "headers": "a header's name is made of letters, digits and !#$%&'*+.^_|~- and its value is one line",
 }
@@ -96,6 +96,8 @@ def normalise(request: Request) -> Request:
         raise RequestInvalid("avoid_tags", f"{min(contrary)!r} is among the tags that a node must have, too")
     if sum(len(name.encode()) + len(value.encode()) for name, value in request.labels.items()) > LABELS_BYTES_MAX:
         raise RequestInvalid("labels", f"more than {LABELS_BYTES_MAX} bytes in all; keep notes of that size elsewhere")
+    if request.deadline is not None and request.not_before is not None and request.deadline <= request.not_before:
+        raise RequestInvalid("deadline", "must come after not_before: nothing can be finished before it may begin")
     _check_path("out", request.out)
     _check_path("dir", request.dir)
     _check_checksum(request.checksum)

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from schemas.event import AnyEvent
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
-from schemas.lifecycle import State
+from schemas.lifecycle import Desired, State
 from schemas.nodes import REASON_CHARS_MAX, NodeWishes, Slots
 from schemas.settings import NodeId, NodeTag
 from schemas.view import TaskView as TaskView
@@ -159,6 +159,10 @@ class ExplainReply(Struct, frozen=True, kw_only=True):
     """Why it was placed there."""
     reason: str = ""
     """Why it came back to the queue, or ended so."""
+    desired: Desired = Desired.RUN
+    """`pause` where it is paused."""
+    asks_for: tuple[str, ...] = ()
+    """What its request asks for, beside the file: tags, resources, when; a few words each."""
     placed: tuple[Placed, ...] = ()
     """Each time it was placed, the last of many, newest last."""
     strategy: str = ""
@@ -166,7 +170,7 @@ class ExplainReply(Struct, frozen=True, kw_only=True):
     waits_for: tuple[str, ...] = ()
     """While it is queued: what keeps it there, what matters most first; each a sentence without its full stop."""
     ahead: int | None = None
-    """How many tasks go before it; None where it is not queued, or nobody has counted."""
+    """How many tasks of its owner go before it; None where it is not in line, or nobody has counted."""
     nodes: tuple[NodeVerdict, ...] = ()
     """Every node that was heard."""
 

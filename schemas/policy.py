@@ -14,6 +14,7 @@ from schemas.ids import is_owner
 from schemas.origins import OTHERS
 from schemas.request import Tag
 from schemas.sizes import parse_size
+from schemas.windows import EXAMPLE as WINDOW_EXAMPLE
 from schemas.windows import Window, parse_window
 
 ENTRIES_MAX = 1000
@@ -106,11 +107,13 @@ def checked(policy: Policy) -> Policy:
     origins = _checked_origins(policy.origins)
     if policy.spread_tag and ("=" in policy.spread_tag or not msgspec_ok(policy.spread_tag, Tag)):
         raise PolicyInvalid("spread_tag", "write the part of a tag before its '=', such as zone")
-    for index, text in enumerate(policy.bandwidth):
+    if not (policy.bin_pack_weights.bandwidth or policy.bin_pack_weights.disk):
+        raise PolicyInvalid("bin_pack_weights", "bandwidth and disk can't both be 0: nothing would count")
+    for index, text in enumerate(policy.bandwidth, 1):
         try:
             parse_window(text)
         except ValueError as error:
-            raise PolicyInvalid(f"bandwidth[{index}]", str(error)) from error
+            raise PolicyInvalid(f"bandwidth.{index}", str(error)) from error
     try:
         ZoneInfo(policy.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -154,7 +157,45 @@ def _put_into_words(body: bytes, error: msgspec.ValidationError) -> PolicyInvali
         return PolicyInvalid(f"{where}.{name}".lstrip("."), f"there is no such field; there are: {known}")
     if where == "strategy" and "regex" in what:
         return PolicyInvalid(where, "is no name of a strategy: those are of a-z, 0-9 and '-'")
-    return PolicyInvalid(where, what[:1].lower() + what[1:])
+    if " of length " in what:
+        return PolicyInvalid(where, f"is too long: {what.rpartition(' ')[2]} are the most")
+    where = re.sub(r"^bandwidth\[(\d+)\]", lambda found: f"bandwidth.{int(found[1]) + 1}", where)
+    return PolicyInvalid(where, f"must be {_MUST_BE[_field(where)]}")
+
+
+_LIMIT = "; leave it out for no limit"
+_MUST_BE = {
+    "": 'an object, such as {"strategy": "spread"}',
+    "strategy": "the name of a strategy, such as spread",
+    "spread_tag": "text: the part of a tag before its '=', such as zone",
+    "time_zone": "text, such as Europe/Berlin",
+    "bandwidth": f"a list of windows, such as {WINDOW_EXAMPLE!r}",
+    "bandwidth.N": f"text, such as {WINDOW_EXAMPLE!r}",
+    "owners": "an object: names of owners, each with its fields",
+    "owners.NAME": "an object with its fields, such as weight",
+    "owners.NAME.weight": "a number from 0.01 to 1000",
+    "owners.NAME.queued": f"a whole number from 0 to {QUEUED_MAX}{_LIMIT}",
+    "owners.NAME.running": f"a whole number from 1 to {RUNNING_MAX}{_LIMIT}",
+    "origins": "an object: names of origins, each with its fields",
+    "origins.NAME": "an object with its fields, such as running",
+    "origins.NAME.running": f"a whole number from 1 to {RUNNING_MAX}{_LIMIT}",
+    "origins.NAME.bytes_per_s": f"bytes a second, such as 20M{_LIMIT}",
+    "bin_pack_weights": "an object with bandwidth and disk",
+    "bin_pack_weights.bandwidth": "a number from 0 to 1",
+    "bin_pack_weights.disk": "a number from 0 to 1",
+}
+"""What may stand in each field."""
+
+
+def _field(where: str) -> str:
+    """A path with NAME for the name of an owner or origin, which may have dots of its own, and N for a number."""
+    section, _, rest = where.partition(".")
+    if section == "bandwidth":
+        return "bandwidth.N" if rest else section
+    if section not in ("owners", "origins") or not rest:
+        return where
+    field = rest.rpartition(".")[2]
+    return f"{section}.NAME.{field}" if f"{section}.NAME.{field}" in _MUST_BE else f"{section}.NAME"
 
 
 def _with_entry(body: bytes, where: str) -> str:

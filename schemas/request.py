@@ -176,7 +176,10 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     ] = None
     deadline: Annotated[
         Moment | None,
-        Meta(description="Fails if not finished by this moment.", examples=["2031-05-02T06:00:00Z"]),
+        Meta(
+            description="Fails if not finished by this moment; must come after `not_before`.",
+            examples=["2031-05-02T06:00:00Z"],
+        ),
     ] = None
     labels: Annotated[
         dict[LabelName, Label],

@@ -86,6 +86,11 @@ def parse_task(subject: str) -> TaskSubject:
     return TaskSubject(place, task)
 
 
+def task_in(subject: str) -> str:
+    """The task of a public task subject, which must be one: of a million at once this is checked by the filter."""
+    return subject[subject.rindex(".") + 1 :]
+
+
 def event_write(task: str, kind: str, writer: str) -> str:
     """`kind` is an event type, `finished.<outcome>` included."""
     return f"{ROOT}.write.events.{task}.{kind}.{writer}"

@@ -1,6 +1,6 @@
 """A task as people see it, live or ended: no secrets."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from schemas.event import Cancelled, Completed, Failed, Finished, Rejected, StoredFile
 from schemas.lifecycle import Desired, State
 from schemas.redact import redact_uri
+from schemas.request import Request, Resources
+from schemas.sizes import format_size
 from schemas.task import AttemptRecord, Mirror
 
 
@@ -20,11 +22,18 @@ class TaskView(Struct, frozen=True, kw_only=True):
     """Without users, passwords and secret query values."""
     node: str = ""
     attempt: int = 1
+    """Rises with each node it is given to."""
     failures: int = 0
+    """Attempts that failed; the others were moved at no fault of the task."""
     desired: Desired = Desired.RUN
     phase: str = ""
     """What its node does with it just now."""
     tags: tuple[str, ...] = ()
+    avoid_tags: tuple[str, ...] = ()
+    prefer_tags: tuple[str, ...] = ()
+    resources: Resources | None = None
+    not_before: datetime | None = None
+    deadline: datetime | None = None
     labels: dict[str, str] = {}
     priority: int = 0
     order: int = 0
@@ -50,6 +59,22 @@ class TaskView(Struct, frozen=True, kw_only=True):
     """Where there were several addresses."""
 
 
+def asked(view: TaskView, request: Request | None) -> TaskView:
+    """With what the request asks for."""
+    if request is None:
+        return view
+    return replace(
+        view,
+        priority=request.priority,
+        tags=request.tags,
+        avoid_tags=request.avoid_tags,
+        prefer_tags=request.prefer_tags,
+        resources=request.resources,
+        not_before=request.not_before,
+        deadline=request.deadline,
+    )
+
+
 def ended(event: Finished) -> TaskView:
     """A task that has ended, from its outcome event."""
     request = event.request
@@ -60,12 +85,12 @@ def ended(event: Finished) -> TaskView:
         name=event.name,
         uris=tuple(redact_uri(uri) for uri in request.uris) if request else event.uris,
         tags=request.tags if request else event.tags,
-        priority=request.priority if request else 0,
         attempt=event.attempt,
         labels=event.labels,
         retry_of=event.retry_of,
         finished=event.time,
     )
+    view = asked(view, request)
     match event:
         case Completed():
             return replace(
@@ -86,3 +111,26 @@ def ended(event: Finished) -> TaskView:
             return replace(view, reason=event.reason)
         case _:  # pragma: no cover - there are four outcomes
             raise AssertionError(event.kind)
+
+
+def needs(view: TaskView) -> list[str]:
+    """What it takes of its node: `10 GiB of disk`."""
+    asked = view.resources or Resources()
+    disk = f"{format_size(asked.disk_bytes)} of disk" if asked.disk_bytes else ""
+    return [*filter(None, (disk, f"{format_size(asked.bytes_per_s)}/s of bandwidth" if asked.bytes_per_s else ""))]
+
+
+def asks_for(view: TaskView) -> list[str]:
+    """What its request asks for, beside the file: each a few words."""
+    return [
+        *(f"tag {tag}" for tag in view.tags),
+        *(f"not {tag}" for tag in view.avoid_tags),
+        *(f"rather {tag}" for tag in view.prefer_tags),
+        *needs(view),
+        *([f"start from {_utc(view.not_before)}"] if view.not_before else []),
+        *([f"end by {_utc(view.deadline)}"] if view.deadline else []),
+    ]
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -71,8 +71,21 @@ def limit_at(windows: Iterable[Window], local: datetime) -> int | None:
 
 def describe(window: Window) -> str:
     """As people write it."""
-    days = ",".join(DAYS[day].capitalize() for day in sorted(window.days)) if len(window.days) < 7 else "every day"
-    return f"{days} {_clock(window.start)}-{_clock(window.end)} {format_size(window.bytes_per_s)}/s"
+    return f"{_day_names(window.days)} {_clock(window.start)}-{_clock(window.end)} {format_size(window.bytes_per_s)}/s"
+
+
+def _day_names(days: frozenset[int]) -> str:
+    """`Mon-Fri`, `Sat,Sun`, `Mon,Wed-Fri`"""
+    if len(days) == len(DAYS):
+        return "every day"
+    runs: list[list[int]] = []
+    for day in sorted(days):
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    names = [[DAYS[day].capitalize() for day in run] for run in runs]
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in names)
 
 
 def _clock(minutes: int) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from tools.commandline import App, colour
 from tools.commands import checks, cluster, drill, files, fleet, follow, look, policy, steer, submit
-from tools.postponed import postponed
+from tools.postponed import left_out, postponed
 
 EPILOG = """Exit codes:
   0    done
@@ -62,8 +62,9 @@ def main() -> None:
 
     code = None
     try:
-        # nats-py imports it, which takes a quarter of a second, but needs it for websockets only.
-        with postponed("aiohttp"):
+        # Together these take longer to load than a command runs. nats-py needs aiohttp for websockets only, and rich
+        # needs attr for what nobody here prints; structlog would colour tracebacks, and ours are plain.
+        with postponed("aiohttp", "attr"), left_out("rich.traceback"):
             app()
     except* DowndraftError as group:
         first = _first(group)

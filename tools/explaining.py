@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from schemas.control import ExplainQuery, ExplainReply, NodeVerdict, Placed
-from schemas.lifecycle import FINISHED, State
+from schemas.lifecycle import FINISHED, Desired, State
 from tools.client import Client
 from tools.looking import COLOURS, age, clock, print_json
 from tools.tables import Cell, Column, print_table, printable
@@ -16,13 +16,14 @@ NODES = (
     Column("rank", right=True),
     Column("node"),
     Column("score", drop=2),
-    Column("why not", drop=1, may_cut=True),
+    Column("notes", may_cut=True, wraps=True, least=24),
 )
+WAITS = "it waits for "
 PLACES = (
     Column("when"),
-    Column("try", drop=2, right=True),
+    Column("attempt", drop=2, right=True),
     Column("node"),
-    Column("why", drop=1, may_cut=True),
+    Column("why", may_cut=True, wraps=True, least=24),
 )
 
 
@@ -32,9 +33,11 @@ async def explain_one(client: Client, task: str, *, as_json: bool) -> None:
     if as_json:
         print_json(reply)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    console.soft_wrap = not console.is_terminal  # there sentences wrap between words
     name = f"  {escape(printable(reply.name))}" if reply.name else ""
-    console.print(f"{reply.task}  [{COLOURS[reply.state]}]{reply.state}[/]{name}")
+    state = "paused" if is_paused(reply) else str(reply.state)
+    console.print(f"{reply.task}  [{COLOURS[reply.state]}]{state}[/]{name}")
     for line in sentences(reply, datetime.now(UTC)):
         console.print(escape(printable(line)))
     if len(reply.placed) > 1:
@@ -47,29 +50,38 @@ async def explain_one(client: Client, task: str, *, as_json: bool) -> None:
         console.print("no nodes have been heard")
 
 
+def is_paused(reply: ExplainReply) -> bool:
+    return reply.desired is Desired.PAUSE and reply.state not in (*FINISHED, State.ENDING)
+
+
 def sentences(reply: ExplainReply, now: datetime) -> list[str]:
     """What is told above the table. Pure."""
+    asks = [f"asks for: {', '.join(reply.asks_for)}"] if reply.asks_for else []
     if reply.state is State.QUEUED:
-        return _waiting(reply, now)
-    because = f": {reply.why}" if reply.why else ""
+        return [*_waiting(reply, now), *asks]
+    placed = [f"chosen as {reply.why}"] if reply.node and reply.why else []
     if reply.state in FINISHED:
-        where = f" on {reply.node}{because}" if reply.node else ", never placed"
-        why = f" ({reply.reason})" if reply.reason else ""
-        return [f"{reply.state}{why}{where}"]
+        where = f" on {reply.node}" if reply.node else ", never placed"
+        why = f": {reply.reason}" if reply.reason else ""
+        return [f"{reply.state}{where}{why}", *placed, *asks]
     if reply.state is State.ENDING:
-        return [f"ending: {reply.reason}"]
+        return [f"ending: {reply.reason}", *asks]
     since = next((one for one in reversed(reply.placed) if one.node == reply.node), None)
     when = f" since {clock(since.time)} ({age((now - since.time).total_seconds())})" if since else ""
-    return [f"{'runs' if reply.state is State.ACTIVE else 'is'} on {reply.node}{when}{because}"]
+    return [f"{'runs' if reply.state is State.ACTIVE else 'is'} on {reply.node}{when}", *placed, *asks]
 
 
 def _waiting(reply: ExplainReply, now: datetime) -> list[str]:
-    lines = [f"waits: {what}" for what in reply.waits_for] or ["waits for nothing: it is placed with the next look"]
+    lines = [what.removeprefix("it ") if what.startswith(WAITS) else f"waits: {what}" for what in reply.waits_for]
+    lines = lines or ["waits for nothing: it is placed with the next look"]
     if reply.reason:
         lines.append(f"came back to the queue: {reply.reason}")
     queue = [f"priority {reply.priority:+d}"] if reply.priority else []
-    if reply.ahead is not None:
-        queue.append(f"{reply.ahead:,} go before it" if reply.ahead else "nothing goes before it")
+    if reply.ahead is not None and not is_paused(reply):
+        goes = "goes" if reply.ahead == 1 else "go"
+        queue.append(
+            f"{reply.ahead:,} of {reply.owner}'s {goes} before it" if reply.ahead else f"{reply.owner}'s first"
+        )
     if reply.submitted:
         queue.append(f"submitted {age((now - reply.submitted).total_seconds())} ago")
     return [*lines, ", ".join(queue)] if queue else lines

@@ -15,6 +15,7 @@ from schemas.checking import decode_request
 from schemas.errors import DowndraftError, RequestInvalid
 from schemas.options import ALLOWED, SECRET
 from schemas.request import REQUEST_BYTES_MAX, Request
+from tools.moments import parse_date
 
 LINE_BYTES_MAX = REQUEST_BYTES_MAX
 """A longer line could not become a request."""
@@ -184,7 +185,11 @@ def _put(fields: dict[str, Any], option: Option) -> str:
         fields[TEXTS[name]] = value
         return TEXTS[name]
     if name in MOMENTS:
-        fields[MOMENTS[name]] = value
+        try:
+            fields[MOMENTS[name]] = parse_date(value)
+        except ValueError as error:
+            told = f"{name} must be a date such as 2031-05-01T22:00:00Z (local time without a zone)"
+            raise LineInvalid(line, f"{told}, not {value[:40]!r}") from error
         return MOMENTS[name]
     if name in NUMBERS:
         try:

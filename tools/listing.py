@@ -11,7 +11,7 @@ from schemas.sizes import format_size
 from schemas.view import TaskView
 from tools.client import Client
 from tools.finding import ended_tasks, live_tasks, moment_of
-from tools.looking import age, print_json, state_cell
+from tools.looking import age, due_in, print_json, state_cell, tries
 from tools.tables import Cell, Column, print_table
 
 FINISHED_SHOWN = 20
@@ -92,14 +92,14 @@ def print_tasks(views: Iterable[TaskView]) -> None:
 
 def _row(view: TaskView, now: datetime) -> tuple[Cell, ...]:
     moment = moment_of(view)
-    due = f"in {age(view.due_in_s)}" if view.due_in_s else ""
+    due = due_in(view.due_in_s, now) if view.due_in_s else ""
     notes = "; ".join(filter(None, (due, view.reason or view.path)))
     return (
         Cell(view.task),
         state_cell(view),
         Cell(view.name),
         Cell(view.node),
-        Cell(str(view.attempt)),
+        Cell(str(tries(view))),
         Cell(age((now - moment).total_seconds()) if moment else ""),
         Cell(format_size(view.bytes) if view.bytes else ""),
         Cell(f"{view.priority:+d}" if view.priority else ""),

@@ -22,7 +22,10 @@ def configure(settings: LogSettings, **bound: str) -> None:
     # Open for the life of the process; each line is flushed, so that a kill loses none.
     out: TextIO = Path(settings.file).open("a", buffering=1) if settings.file else sys.stderr  # noqa: SIM115
     readable = not settings.file and out.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer(pad_event_to=36) if readable else structlog.processors.JSONRenderer()
+    renderer: Any = structlog.processors.JSONRenderer()
+    if readable:
+        # A plain traceback: a coloured one shows what local variables hold, secrets too.
+        renderer = structlog.dev.ConsoleRenderer(pad_event_to=36, exception_formatter=structlog.dev.plain_traceback)
     tracebacks = [] if readable else [structlog.processors.format_exc_info]
     structlog.configure(
         processors=[

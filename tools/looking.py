@@ -1,6 +1,6 @@
 """What printing commands share: colours, ages, one line an event; tables for people, JSON lines for scripts."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ from rich.markup import escape
 from schemas import codec
 from schemas.event import Event, Finished
 from schemas.filter import Standing, stands
-from schemas.lifecycle import State
+from schemas.lifecycle import FINISHED, State
 from schemas.view import TaskView
 from tools.tables import Cell, printable
 
@@ -43,6 +43,8 @@ PASSED_OVER = frozenset(
 )
 """Fields of an event that are no news in its line: shown elsewhere, or too long."""
 DAY_S = 86_400
+PARTIALS_TOLD_FROM_BYTES = 1 << 20
+"""Less is what a failed task or two leave behind: nothing to act on."""
 
 
 def print_json(value: Any) -> None:
@@ -82,6 +84,27 @@ def age(seconds: float) -> str:
         if seconds < below:
             return f"{int(seconds // length)}{unit}"
     return f"{int(seconds // DAY_S)}d"
+
+
+def due_in(seconds: float, now: datetime) -> str:
+    """When something is due: `in 45s`, `in 3h`; from two days on the date, `on 2099-01-01`."""
+    if seconds < 2 * DAY_S:
+        return f"in {age(seconds)}"
+    return f"on {(now + timedelta(seconds=seconds)).astimezone():%Y-%m-%d}"
+
+
+def tries(view: TaskView) -> int:
+    """Which try it is, or was: what was moved at no fault of its own is still the same one."""
+    if view.state not in FINISHED:
+        return view.failures + 1
+    if view.state is not State.FAILED:
+        return view.attempt  # its outcome does not tell which of them failed
+    return 1 + sum(past.failure is not None and past.attempt < view.attempt for past in view.history)
+
+
+def moment(when: datetime | None) -> str:
+    """A date and time here, with its zone."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").strip() if when else ""
 
 
 def state_cell(view: TaskView) -> Cell:

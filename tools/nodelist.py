@@ -10,22 +10,22 @@ from schemas.control import NodesReply, NodeStanding, NodeView, Steer, UnheardNo
 from schemas.heartbeat import Heartbeat
 from schemas.sizes import format_size
 from tools.client import Client
-from tools.looking import age, print_json
+from tools.looking import PARTIALS_TOLD_FROM_BYTES, age, print_json
 from tools.tables import Cell, Column, print_table
 
 NODES = (
     Column("node"),
     Column("status"),
     Column("running", right=True),
-    Column("speed", drop=1, right=True),
-    Column("disk free", drop=2, right=True),
+    Column("speed", drop=2, right=True),
+    Column("disk free", drop=3, right=True),
     Column("cpu", drop=4, right=True),
     Column("memory", drop=5, right=True),
     Column("placed", drop=6, right=True),
     Column("version", drop=8),
     Column("can", drop=7, may_cut=True),
-    Column("tags", drop=3, may_cut=True),
-    Column("notes", may_cut=True, least=24),
+    Column("tags", may_cut=True),
+    Column("notes", drop=1, may_cut=True, least=24),
 )
 
 COLOURS = {
@@ -103,7 +103,8 @@ def _notes(view: NodeView) -> str:
     closed = "draining" if wishes.draining else "cordoned" if wishes.cordoned else ""
     is_said = standing_of(view) in (NodeStanding.DRAINING, NodeStanding.DRAINED, NodeStanding.CORDONED)
     tried = "given one task at a time: " if view.set_aside and not view.set_aside_s else ""
-    partials = f"{format_size(beat.partial_bytes)} in partial files without a task" if beat.partial_bytes else ""
+    left = beat.partial_bytes >= PARTIALS_TOLD_FROM_BYTES
+    partials = f"{format_size(beat.partial_bytes)} in partial files without a task" if left else ""
     told = (wishes.reason, "" if is_said else closed, beat.trouble, tried + view.set_aside, partials)
     return "; ".join(filter(None, told))
 

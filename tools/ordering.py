@@ -31,12 +31,13 @@ async def order(client: Client, verb: str, asked: NodeOrder, *, as_json: bool) -
 
 def tell(results: Sequence[Ordered], *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
+    width = max((len(result.node) for result in results), default=0)
     for result in results:
         if as_json:
             print_json(result)
         else:
             mark = "[green]✓[/green]" if result.ok else "[red]✗[/red]"
-            console.print(f"{mark} {result.node}  {escape(result.said)}")
+            console.print(f"{mark} {result.node:<{width}}  {escape(result.said)}")
 
 
 async def drain(client: Client, asked: NodeOrder, *, wait: bool, as_json: bool) -> bool:
@@ -58,10 +59,10 @@ async def _until_empty(client: Client, nodes: Sequence[str], *, as_json: bool) -
         shown = bar.add_task("draining", total=None) if bar else None
         say = _saying(console, as_json=as_json)
         while True:
-            left = await _look(client, nodes)
+            left, unheard = await _look(client, nodes)
             empty, empty_before = {node for node in nodes if left[node] == 0}, empty
             over = [node for node in nodes if node in waiting and (left[node] is None or node in empty & empty_before)]
-            tell([_ended(node, left[node]) for node in over], as_json=as_json)
+            tell([_ended(node, left[node], unheard=node in unheard) for node in over], as_json=as_json)
             waiting -= set(over)
             is_done = is_done and all(left[node] is not None for node in over)
             if not waiting:
@@ -75,10 +76,10 @@ async def _until_empty(client: Client, nodes: Sequence[str], *, as_json: bool) -
             await anyio.sleep(LOOK_EVERY_S)
 
 
-def _ended(node: str, left: int | None) -> Ordered:
+def _ended(node: str, left: int | None, *, unheard: bool) -> Ordered:
     if left is None:
         return Ordered(node, False, "is not being drained any more: somebody decided otherwise")
-    return Ordered(node, True, "drained")
+    return Ordered(node, True, "was not heard: there is nothing to wait for" if unheard else "drained")
 
 
 def _saying(console: Console, *, as_json: bool) -> Callable[[int, int], None]:
@@ -87,7 +88,8 @@ def _saying(console: Console, *, as_json: bool) -> Callable[[int, int], None]:
 
     def say(count: int, nodes: int) -> None:
         nonlocal last_at, last
-        line = f"{count:,} tasks left on {nodes:,} nodes" if nodes > 1 else f"{count:,} tasks left"
+        tasks = "1 task" if count == 1 else f"{count:,} tasks"
+        line = f"{tasks} left on {nodes:,} nodes" if nodes > 1 else f"{tasks} left"
         if count and not as_json and line != last and anyio.current_time() - last_at >= LINE_EVERY_S:
             last_at, last = anyio.current_time(), line
             console.print(line, soft_wrap=True)
@@ -95,8 +97,11 @@ def _saying(console: Console, *, as_json: bool) -> Callable[[int, int], None]:
     return say
 
 
-async def _look(client: Client, nodes: Sequence[str]) -> dict[str, int | None]:
-    """How many tasks are left on each node, at least one until it is drained; None: it is not drained any more."""
+async def _look(client: Client, nodes: Sequence[str]) -> tuple[dict[str, int | None], set[str]]:
+    """How many tasks are left on each node, at least one until it is drained; None: it is not drained any more.
+
+    And which of them were not heard.
+    """
     until = anyio.current_time() + PATIENCE_S
     while True:
         try:
@@ -114,7 +119,7 @@ async def _look(client: Client, nodes: Sequence[str]) -> dict[str, int | None]:
     for unheard in reply.unheard:
         if unheard.node in left and unheard.wishes.draining:
             left[unheard.node] = unheard.assigned
-    return left
+    return left, {unheard.node for unheard in reply.unheard}
 
 
 def _bar(console: Console) -> Progress:

@@ -133,17 +133,39 @@ def _unset(values: Values, path: str) -> None:
 
 
 def differences(before: Values, after: Values) -> list[tuple[str, str, str]]:
-    """Each field that differs: its path, what it was and what it is."""
+    """Each field that differs: its path, what it was and what it is; then windows that came or went."""
     was, now = _flat(before), _flat(after)
-    return [
-        (path, was.get(path, NOT_SET), now.get(path, NOT_SET))
+    fields = [
+        (path, was.get(path) or _default(path), now.get(path) or _default(path))
         for path in sorted(was.keys() | now.keys())
         if was.get(path) != now.get(path)
     ]
+    windows_were, windows_are = _windows(before), _windows(after)
+    gone = [(WINDOWS, window, "taken away") for window in windows_were if window not in windows_are]
+    return [*fields, *gone, *((WINDOWS, NOT_SET, window) for window in windows_are if window not in windows_were)]
+
+
+_DEFAULTS = {
+    "strategy": Policy().strategy,
+    "time_zone": Policy().time_zone,
+    f"{WEIGHTS}.bandwidth": f"{Policy().bin_pack_weights.bandwidth:g}",
+    f"{WEIGHTS}.disk": f"{Policy().bin_pack_weights.disk:g}",
+}
+
+
+def _default(path: str) -> str:
+    """What holds where a field is not set."""
+    is_weight = path.startswith("owners.") and path.endswith(".weight")
+    default = f"{OwnerPolicy().weight:g}" if is_weight else _DEFAULTS.get(path)
+    return f"{default} (default)" if default else NOT_SET
+
+
+def _windows(values: Values) -> list[str]:
+    return [describe(parse_window(text)) for text in values.get(WINDOWS, ())]
 
 
 def _flat(values: Values) -> dict[str, str]:
-    """Every field that is set, by its path, as people read it; a window is a field of its own."""
+    """Every field that is set, by its path, as people read it; windows apart."""
     flat = {path: str(values[path]) for path in TEXTS if path in values}
     flat |= {f"{WEIGHTS}.{name}": f"{weight:g}" for name, weight in values.get(WEIGHTS, {}).items()}
     for section in ENTRIES:
@@ -151,7 +173,7 @@ def _flat(values: Values) -> dict[str, str]:
             flat |= {f"{section}.{name}.{field}": said(field, value) for field, value in entry.items()}
             if not entry:
                 flat[f"{section}.{name}"] = "nothing of its own"
-    return flat | {f"{WINDOWS}: {describe(parse_window(text))}": "set" for text in values.get(WINDOWS, ())}
+    return flat
 
 
 def said(field: str, value: Any) -> str:

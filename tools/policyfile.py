@@ -30,6 +30,8 @@ def read_file(name: str) -> Read:
 
 def _parsed(text: str, where: str) -> Read:
     try:
+        if _is_list(text):
+            raise PolicyInvalid(where, 'is a list; a policy is an object, such as {"strategy": "spread"}')
         if text.lstrip().startswith("{"):
             values = msgspec.json.decode(text, type=dict[str, Any])
         else:
@@ -40,6 +42,14 @@ def _parsed(text: str, where: str) -> Read:
         revision = values.get("revision")
         return Read(values["policy"], revision if isinstance(revision, int) else None)
     return Read(values, None)
+
+
+def _is_list(text: str) -> bool:
+    """Whether it is a list of JSON; `[owners.alice]` begins a table of TOML."""
+    try:
+        return isinstance(msgspec.json.decode(text), list)
+    except msgspec.MsgspecError:
+        return False
 
 
 def as_toml(values: dict[str, Any], revision: int) -> str:

@@ -1,28 +1,28 @@
 """`show`: one task, its attempts, and everything that happened to it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from schemas.event import AnyEvent, StoredFile
+from schemas.event import AnyEvent, AttemptFailed, StoredFile
 from schemas.sizes import format_size
 from schemas.task import Mirror
-from schemas.view import TaskView
+from schemas.view import TaskView, needs
 from tools.client import Client
-from tools.looking import age, colour_of, details, print_json, state_cell
+from tools.looking import age, colour_of, details, due_in, moment, print_json, state_cell
 from tools.tables import Cell, Column, print_table, printable
 
 TIMELINE = (
     Column("when"),
     Column("after", drop=2, right=True),
-    Column("try", drop=3, right=True),
+    Column("attempt", drop=3, right=True),
     Column("what"),
     Column("details", drop=1, may_cut=True),
 )
 ATTEMPTS = (
-    Column("try", right=True),
+    Column("attempt", right=True),
     Column("node"),
     Column("failure", drop=2),
     Column("code", drop=3),
@@ -50,7 +50,7 @@ async def show_one(client: Client, task: str, *, as_json: bool) -> bool:
     if reply.task is None:
         console.print(f"no task {task}", style="red")
         return False
-    _print_facts(reply.task, console)
+    _print_facts(reply.task, reply.events, console)
     if reply.task.history:
         console.print("\nattempts that ended", style="bold")
         rows = [
@@ -72,7 +72,7 @@ async def show_one(client: Client, task: str, *, as_json: bool) -> bool:
     return True
 
 
-def _print_facts(view: TaskView, console: Console) -> None:
+def _print_facts(view: TaskView, events: Sequence[AnyEvent], console: Console) -> None:
     state = state_cell(view)
     took = f" in {view.seconds:.1f} s" if view.seconds else ""
     facts = {
@@ -82,13 +82,18 @@ def _print_facts(view: TaskView, console: Console) -> None:
         "owner": view.owner,
         "addresses": "\n".join(map(printable, view.uris)),
         "node": view.node,
-        "attempt": f"{view.attempt}" + (f" ({view.failures} failed)" if view.failures else ""),
+        "attempt": _attempt(view, events),
         "priority": f"{view.priority:+d}" if view.priority else "",
         "tags": ", ".join(view.tags),
+        "avoids": ", ".join(view.avoid_tags),
+        "prefers": ", ".join(view.prefer_tags),
+        "needs": ", ".join(needs(view)),
+        "not before": moment(view.not_before),
+        "deadline": moment(view.deadline),
         "labels": ", ".join(f"{name}={value}" for name, value in view.labels.items()),
-        "submitted": _moment(view.submitted),
-        "finished": _moment(view.finished),
-        "due in": age(view.due_in_s) if view.due_in_s else "",
+        "submitted": moment(view.submitted),
+        "finished": moment(view.finished),
+        "due": due_in(view.due_in_s, datetime.now(UTC)) if view.due_in_s else "",
         "retry of": view.retry_of,
         "reason": view.reason,
         "path": view.path,
@@ -117,6 +122,17 @@ def _mirrors(mirrors: Sequence[Mirror]) -> list[tuple[Cell, ...]]:
     ]
 
 
+def _attempt(view: TaskView, events: Sequence[AnyEvent]) -> str:
+    """`3 (1 failed, moved once)`"""
+    told = {event.attempt for event in events if isinstance(event, AttemptFailed)}
+    failed = max(view.failures, len(told))
+    last = view.attempt in told or any(past.failure and past.attempt == view.attempt for past in view.history)
+    moved = view.attempt - 1 - (failed - last)
+    times = "once" if moved == 1 else f"{moved} times"
+    said = ", ".join(filter(None, (f"{failed} failed" if failed else "", f"moved {times}" if moved > 0 else "")))
+    return f"{view.attempt} ({said})" if said else f"{view.attempt}"
+
+
 def _timeline(events: Sequence[AnyEvent]) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     day = before = None
@@ -133,7 +149,3 @@ def _timeline(events: Sequence[AnyEvent]) -> list[tuple[Cell, ...]]:
 
 def _span(seconds: float) -> str:
     return f"{max(0.0, seconds):.1f}s" if seconds < 100 else age(seconds)
-
-
-def _moment(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").strip() if moment else ""

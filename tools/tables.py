@@ -1,4 +1,4 @@
-"""Tables that fit: on a terminal each row is one line, whatever its width; in a pipe nothing is cut."""
+"""Tables that fit: on a terminal a row is one line, unless a column of it wraps; in a pipe nothing is cut."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,6 +22,8 @@ class Column(NamedTuple):
     right: bool = False
     least: int = LEAST
     """Characters it keeps at least where it may be cut."""
+    wraps: bool = False
+    """Where there is no room its text goes on below instead of being cut: for what was asked for. Only the last one."""
 
 
 class Cell(NamedTuple):
@@ -52,9 +54,8 @@ def print_table(
     for line in lines:
         cells = [place for place in zip(line, widths, columns, strict=True) if place[1]]
         if console.is_terminal:
-            text = Text(GAP).join(_styled(*place) for place in cells)
-            text.rstrip()
-            console.print(text, soft_wrap=True)
+            for text in _wrapped(cells, console):
+                console.print(text, soft_wrap=True)
         else:  # a hundred thousand rows are no trouble this way
             console.file.write(GAP.join(_plain(*place) for place in cells).rstrip() + "\n")
 
@@ -86,6 +87,20 @@ def fit(widths: Sequence[int], columns: Sequence[Column], room: int) -> list[int
 
 def _needed(widths: Sequence[int], shown: Sequence[int]) -> int:
     return sum(widths[at] for at in shown) + len(GAP) * max(0, len(shown) - 1)
+
+
+def _wrapped(cells: Sequence[tuple[Cell, int, Column]], console: Console) -> list[Text]:
+    """A row as lines: its first, and what goes on below its last column."""
+    *_, (last, width, column) = cells
+    parts = list(Text(last.text, last.style).wrap(console, width)) if column.wraps else []
+    first = [_styled(*place) for place in cells]
+    if len(parts) > 1:
+        first[-1] = parts[0]
+    indent = sum(width for _, width, _ in cells[:-1]) + len(GAP) * (len(cells) - 1)
+    lines = [Text(GAP).join(first), *(Text(" " * indent) + part for part in parts[1:])]
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _styled(cell: Cell, width: int, column: Column) -> Text:

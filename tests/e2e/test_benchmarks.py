@@ -12,7 +12,7 @@ from tests.harness.processes import environment
 
 CHECKOUT = Path(__file__).parent.parent.parent
 FIELDS = {"bench", "case", "value", "unit", "peer", "peer_value", "ratio"}
-QUICK = {"latency", "noop"}
+QUICK = {"latency"}
 REST = (BENCHES.keys() | ALONE.keys()) - QUICK
 
 

@@ -22,6 +22,7 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.settings import BrokerSettings
 from tests.examples import TASK, a_heartbeat
+from tests.harness import forked
 from tests.harness.broker import Broker, running_broker
 from tests.harness.leader import RunningCoordinator, coordinator
 from tests.harness.processes import COMMAND, Up, environment, running_up
@@ -60,15 +61,8 @@ async def examine(folder: Path, *arguments: str, **settings: str) -> Examined:
     """Run `downdraft doctor` in `folder`, as a user would."""
 
     def run() -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, "doctor", "--json", *arguments],
-            cwd=folder,
-            env=environment() | settings,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        command = ["doctor", "--json", *arguments]
+        return forked.run(command, cwd=folder, environment=environment() | settings, timeout_s=90)
 
     return Examined(await anyio.to_thread.run_sync(run))
 

@@ -167,7 +167,7 @@ async def test_a_killed_drill_takes_all_its_processes_with_it(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not has_tmux() and not required("tmux"), reason="there is no tmux here")
-@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.slow)])
 async def test_the_live_view_fits_its_window_and_gives_way_to_the_report(columns: int, tmp_path: Path) -> None:
     command = [*COMMAND, "drill", "--tasks", "60", "--seconds", "8", "--seed", "3"]
     shell = settings(tmp_path, TERM="xterm-256color")

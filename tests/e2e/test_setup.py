@@ -10,19 +10,12 @@ import jsonschema
 from schemas.asyncapi import document
 from schemas.contract import json_schema
 from schemas.settings import names
-from tests.harness.processes import COMMAND, environment
+from tests.harness import forked
+from tests.harness.processes import environment
 
 
 def run(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=environment() | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run(arguments, cwd=folder, environment=environment() | settings, timeout_s=60)
 
 
 def settings_of(done: "subprocess.CompletedProcess[str]") -> dict[str, dict[str, Any]]:

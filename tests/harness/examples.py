@@ -16,6 +16,7 @@ import typer
 from anyio.abc import ByteReceiveStream, Process
 
 from broker.binaries import find_nats_server
+from tests.harness import forked
 from tests.harness.processes import COMMAND, environment
 from tools.cli import app
 
@@ -52,6 +53,8 @@ class Rule(NamedTuple):
     """Arguments to add, so that it can run beside others."""
     swap: Mapping[str, str] = {}
     """Further words to replace."""
+    slow: bool = False
+    """It takes long, and what it shows another example shows as well."""
 
 
 class Ran(NamedTuple):
@@ -104,15 +107,27 @@ def command_line(line: str, swap: Mapping[str, str], adds: str = "") -> list[str
     return [*programs[program], *arguments]
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of what runs in `folder`, which is its home too."""
+    return environment() | {"HOME": str(folder), "COLUMNS": "160", "LINES": "40"}
+
+
+async def beside(arguments: str, folder: Path) -> None:
+    """Run what is no example itself: it need not start as they do."""
+    words = shlex.split(arguments)
+    await anyio.to_thread.run_sync(
+        lambda: forked.run(words, cwd=folder, environment=surroundings(folder), timeout_s=ENDS_WITHIN_S)
+    )
+
+
 async def run(command: list[str], folder: Path, rule: Rule) -> Ran:
     """Run it in `folder`, which is its home too."""
-    settings = environment() | {"HOME": str(folder), "COLUMNS": "160", "LINES": "40"}
     master, slave = pty.openpty() if rule.terminal else (-1, -1)
     try:
         async with await anyio.open_process(
             command,
             cwd=folder,
-            env=settings,
+            env=surroundings(folder),
             stdin=subprocess.DEVNULL,
             stdout=slave if rule.terminal else subprocess.PIPE,
             start_new_session=True,

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from broker.errors import NotConnected
+from tests.harness import forked
 from tests.harness.waiting import eventually
 from tools.client import Refused, open_client
 
@@ -63,15 +64,7 @@ class Up:
 
     def run(self, *arguments: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
         """A command in the folder above the cluster's data, as a user would type it."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        return forked.run(arguments, cwd=self.folder, environment=environment(), timeout_s=timeout_s)
 
     async def arun(self, *arguments: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
         """`run` without holding up the test's own origin."""

@@ -1,5 +1,6 @@
 """Who cools down, and for how long: bounded, never beyond what was asked, and of the task's own origins only."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from coordinator.retries import MOVES_MAX, RETRY_AFTER_MAX_S
 from coordinator.wants import origins_of
 from schemas.lifecycle import Desired, State
 from schemas.placing import Entry, PlacingRecord
-from schemas.task import TaskRow
+from schemas.task import UNLESS_BEGUN, TaskRow
 from tests.examples import a_failure, a_request, a_row, an_assigned_row
 
 hosts = st.sampled_from(["a.example", "b.example", "c.example"])
@@ -64,10 +65,12 @@ def test_a_record_is_taken_over_by_later_terms_only_and_with_all_that_is_unsettl
         assert taken == PlacingRecord(epoch=takes, term="ours", unsettled=unsettled)
 
 
-@given(st.integers(0, 500), st.sampled_from(Desired))
-def test_being_asked_back_for_its_origin_is_no_move_and_nothing_to_remember(times: int, desired: Desired) -> None:
+@given(st.integers(0, 500), st.sampled_from(Desired), st.sampled_from(sorted(UNLESS_BEGUN)))
+def test_being_asked_back_lest_it_begin_is_no_move_and_nothing_to_remember(
+    times: int, desired: Desired, code: str
+) -> None:
     row: TaskRow = an_assigned_row(desired=desired)
-    change = moves.asked_back(row)
+    change = moves.asked_back(row, code)
     assert (change is None) == (desired is not Desired.RUN)
     if change is None:
         return
@@ -78,13 +81,14 @@ def test_being_asked_back_for_its_origin_is_no_move_and_nothing_to_remember(time
         assert (back.row.state, back.row.desired, back.row.delay_s) == (State.QUEUED, Desired.RUN, 0.0)
         assert back.row.attempt == row.attempt + 1
         assert (moves.moved(back.row), back.row.history, back.counted) == (0, (), False)
-        again = moves.asked_back(moves.placed(back.row, "node-b", "i"))
+        again = moves.asked_back(moves.placed(back.row, "node-b", "i"), code)
         assert again is not None
         row = again
 
 
-def test_one_that_had_begun_is_told_to_go_on() -> None:
-    asked = moves.asked_back(an_assigned_row())
+@pytest.mark.parametrize("code", sorted(UNLESS_BEGUN))
+def test_one_that_had_begun_is_told_to_go_on(code: str) -> None:
+    asked = moves.asked_back(an_assigned_row(), code)
     assert asked is not None
     assert moves.goes_on(asked) == an_assigned_row()
     paused = moves.wished(asked, Desired.PAUSE)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from coordinator.rowbook import Audit, RowBook
+from schemas import codec
 from schemas.ids import QUEUED
 from schemas.lifecycle import Desired, Outcome, State
 from schemas.task import StoredRow
@@ -155,7 +156,7 @@ class TableAndBook(RuleBasedStateMachine):
         self.seen_to = stored.sequence
         self.shown.add(stored.sequence)
         if not self.reading.knows(stored.row.task, stored.sequence, stored.stored_at):
-            self.reading.take(stored)
+            self.reading.take([(stored, codec.encode(stored.row))])
         self.plain.learn(stored)
 
     @precondition(lambda self: self.reading is not None)
@@ -175,7 +176,7 @@ class TableAndBook(RuleBasedStateMachine):
     def an_audit(self) -> None:
         audit = self.book.audit()
         for stored in self.table.values():
-            audit.take(stored)
+            audit.take([(stored, codec.encode(stored.row))])
             self.plain.learn(stored)
         list(audit.finish(self.written))
         self.plain.finish_reading({stored.sequence for stored in self.table.values()}, self.written)

@@ -1,6 +1,7 @@
 """A node's session: whatever happens in whatever order, it never gets stuck."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from node.session import (
 )
 from schemas.errors import IllegalTransition
 from schemas.lifecycle import Desired
+from schemas.task import UNLESS_BEGUN
 from tests.examples import a_session, an_assigned_row
 
 SIGNALS = {phase: [signal for before, signal in TABLE if before is phase] for phase in Phase}
@@ -147,6 +149,22 @@ def test_a_newer_row_changes_the_wish_and_not_the_phase(session: Session, desire
     row = an_assigned_row(desired=desired)
     changed = rewished(session, row, 9)
     assert (changed.wanted, changed.phase, changed.sequence) == (wanted_of(row), session.phase, 9)
+
+
+@pytest.mark.parametrize("code", sorted(UNLESS_BEGUN))
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({}, Wanted.GIVE_BACK),
+        ({"phase": Phase.ACTIVE}, Wanted.GIVE_BACK),
+        ({"phase": Phase.ACTIVE, "started_at": 1.0}, Wanted.RUN),
+        ({"phase": Phase.VERIFYING}, Wanted.RUN),
+    ],
+)
+def test_what_is_asked_back_lest_it_begin_goes_on_if_it_has(code: str, fields: dict[str, Any], wanted: Wanted) -> None:
+    row = an_assigned_row(desired=Desired.RELEASE, code=code)
+    assert rewished(a_session(**fields), row, 9).wanted is wanted
+    assert rewished(a_session(**fields), replace(row, code=""), 9).wanted is Wanted.GIVE_BACK
 
 
 @pytest.mark.parametrize("step", Step)

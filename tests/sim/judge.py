@@ -15,10 +15,13 @@ from schemas.lifecycle import State
 from schemas.redact import origin_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import TaskRow
+from tests.sim.broker.clock import EPOCH_NS, NS
 from tests.sim.fleet import FleetJudge, Own, Waits, is_waiting
 
 GRACE_S = 8.0
 """How long a leader may go on with a task that ended a moment ago: it may not have heard yet."""
+LATE_S = 3.0
+"""How long after its deadline a placement may be stored: it was under way, and clocks follow the broker's roughly."""
 HEARTBEATS_APART_S = 8.0
 """Less than the loss time-out: who is heard so often is not lost."""
 HEARD_LONG_S = 3.0
@@ -148,6 +151,9 @@ class Judge:
         if ended is not None and top is not None and top.at > ended.at:
             told = (task, "ended", round(self._now() - ended.at, 1), "s ago, was queued again and is placed")
             self.check("no_second_life", self._now() - ended.at < GRACE_S, *told)
+        if row.request is not None and row.request.deadline is not None:
+            late_s = self._now() + EPOCH_NS / NS - row.request.deadline.timestamp()
+            self.check("no_start_too_late", late_s < LATE_S, task, "is placed", round(late_s, 1), "s past its deadline")
         tops = [top.row for other in self.rows if (top := self.top(other)) is not None and other != task]
         there = sum(one.place == row.place and one.epoch == row.epoch and one.state is State.ASSIGNED for one in tops)
         room = self.fleet.slots(row.place, row.epoch) + PREFETCH

@@ -9,11 +9,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from broker.client import ACK
 from broker.errors import BrokerError, StoreFull, Unreadable
 from broker.eventlog import EventLog
 from broker.exchange import Ask
-from broker.pull import ACK, Delivery, Pull
-from coordinator import claim, desk, follow, idleslots, intake, moves, wants
+from broker.pull import Delivery, Pull
+from coordinator import claim, desk, follow, idleslots, intake, moves, place, wants
+from coordinator.endings import outcome_event
 from coordinator.fleet import Fleet, Seen
 from coordinator.plan import Planner
 from coordinator.snapshot import NodeFacts, Placement, Wanted
@@ -62,7 +64,7 @@ def ending_without_winning_the_row() -> None:
 
     async def apply(self: Term, top: StoredRow, change: moves.Requeue | moves.End) -> bool:
         if isinstance(change, moves.End):
-            await self.events.finish(self._outcome_event(change.row))
+            await self.events.finish(outcome_event(change.row, self.about(change.row)))
             await self.clear(top.row.task)
             return True
         return await right(self, top, change)
@@ -226,6 +228,12 @@ def lines_left_alone() -> None:
     idleslots.lasting = lambda free, before: {}
 
 
+def deadlines_left_to_the_watch() -> None:
+    """What is too late is not begun, however soon the watch comes round."""
+    desk.is_overdue = lambda row, now: False  # type: ignore[attr-defined]
+    place._in_time = lambda term, due: due
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     plant.__name__: plant
     for plant in (
@@ -248,5 +256,6 @@ PLANTS: dict[str, Callable[[], None]] = {
         overtaken_heartbeat_believed,
         new_room_unnoticed,
         lines_left_alone,
+        deadlines_left_to_the_watch,
     )
 }

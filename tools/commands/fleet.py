@@ -30,6 +30,9 @@ TYPED_AS = {
 }
 
 
+NODE_ID_FORM = "a node id is 1 to 63 of a-z, 0-9 and '-'"
+
+
 def register(app: typer.Typer) -> None:
     for command in (cordon, uncordon, drain):
         app.command(rich_help_panel="Nodes")(command)
@@ -130,6 +133,10 @@ def node_set(
     """
     if not (slots is not None or own_slots or tag or untag or own_tags):
         raise typer.BadParameter("say what to set: --slots, --tag, --untag, --own-slots, --own-tags")
+    if slots is not None and own_slots:
+        raise typer.BadParameter("they exclude each other", param_hint="--slots, --own-slots")
+    if both := sorted({*(tag or ())} & {*(untag or ())}):
+        raise typer.BadParameter(f"can't be both added and taken away: {', '.join(both)}", param_hint="--tag, --untag")
     wanted = {
         "nodes": nodes,
         "with_tag": with_tag,
@@ -156,6 +163,7 @@ def _asked(wanted: dict[str, Any], *, changes: bool = False) -> "NodeOrder":
     import msgspec
 
     from schemas import codec
+    from schemas.checking import TAG_FORM
     from schemas.control import NodeChange, NodeOrder
 
     if not wanted["nodes"] and not wanted["with_tag"]:
@@ -165,4 +173,7 @@ def _asked(wanted: dict[str, Any], *, changes: bool = False) -> "NodeOrder":
         return msgspec.convert(given, NodeChange if changes else NodeOrder)
     except msgspec.ValidationError as error:
         where, what = codec.explain(error)
-        raise typer.BadParameter(what, param_hint=TYPED_AS.get(where.partition("[")[0], where)) from error
+        field = where.partition("[")[0]
+        if "regex" in what:
+            what = NODE_ID_FORM if field == "nodes" else TAG_FORM
+        raise typer.BadParameter(what, param_hint=TYPED_AS.get(field, where)) from error

@@ -1,6 +1,5 @@
 """`downdraft submit`: one file from one or more addresses, or many from an input file."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +7,8 @@ import typer
 from tools.commands.common import Creds, Json, Server, with_client
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tools.client import Client
 
 
@@ -41,8 +42,10 @@ def submit(
     ] = None,
     option: Annotated[list[str] | None, typer.Option("--option", help="aria2 option name=value. Repeatable.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="Your own name=value. Repeatable.")] = None,
-    not_before: Annotated[datetime | None, typer.Option(help="Don't start earlier (local time).")] = None,
-    deadline: Annotated[datetime | None, typer.Option(help="Fail if not finished by then (local time).")] = None,
+    not_before: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Don't start earlier: in 2h, or a date; local without a zone.")
+    ] = None,
+    deadline: Annotated[str | None, typer.Option(metavar="WHEN", help="Fail if not finished by then.")] = None,
     own_id: Annotated[str | None, typer.Option("--id", help="Your id: submitting it again is the same task.")] = None,
     id_prefix: Annotated[
         str | None, typer.Option(help="With --input-file: ids that make a repeat of the same file the same tasks.")
@@ -91,8 +94,8 @@ def submit(
         "headers": _pairs(header, ":", "--header"),
         "options": _pairs(option, "=", "--option"),
         "labels": _pairs(label, "=", "--label"),
-        "not_before": _zoned(not_before),
-        "deadline": _zoned(deadline),
+        "not_before": _coming(not_before, "--not-before", id_prefix),
+        "deadline": _coming(deadline, "--deadline", id_prefix),
         "id": own_id,
         "name": name,
         "max_attempts": max_attempts,
@@ -172,6 +175,22 @@ def _pairs(texts: list[str] | None, separator: str, flag: str) -> dict[str, Any]
     return pairs
 
 
-def _zoned(moment: datetime | None) -> datetime | None:
-    """A moment as typed is local time."""
-    return moment.astimezone() if moment is not None else None
+def _coming(text: str | None, flag: str, id_prefix: str | None) -> "datetime | None":
+    """A moment as typed. Raises typer.BadParameter where it is none, or a deadline that has passed."""
+    if text is None:
+        return None
+    from datetime import UTC, datetime
+
+    from tools.moments import is_span, parse_coming
+
+    if id_prefix is not None and is_span(text):
+        told = "with --id-prefix write a date: a span is another moment, and so other tasks, with each run"
+        raise typer.BadParameter(told, param_hint=flag)
+    now = datetime.now(UTC)
+    try:
+        moment = parse_coming(text, now)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from error
+    if flag == "--deadline" and moment <= now:
+        raise typer.BadParameter(f"{text!r} has passed already: the task would fail at once", param_hint=flag)
+    return moment

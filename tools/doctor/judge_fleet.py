@@ -13,7 +13,7 @@ from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 from tools.doctor.facts import Cluster, Known, Missing, QueueSeen, StatsSeen, Trouble
 from tools.doctor.findings import Finding, listed, many, ok, problem, unchecked, warning
-from tools.looking import age
+from tools.looking import PARTIALS_TOLD_FROM_BYTES, age
 
 ANSWER_SLOW_S = 2.0
 DISK_HIGH_BYTES = NodeSettings().disk_high
@@ -170,7 +170,8 @@ def _judge_disks(online: list[NodeView]) -> Finding:
     low = [_free(beat) for beat in beats if beat.disk_free_bytes < max(_low_mark(beat), _high_mark(beat))]
     remedy = "delete or move finished files there (`downdraft rm --files`), or add disk"
     partials = sum(beat.partial_bytes for beat in beats)
-    kept = f"; {format_size(partials)} in partial files without a task" if partials else ""
+    is_much = partials >= PARTIALS_TOLD_FROM_BYTES
+    kept = f"; {format_size(partials)} in partial files without a task" if is_much else ""
     if troubled:
         otherwise = "where it can't be written, mend it; where aria2c does not start, look into that node's log"
         return problem(check, f"given no tasks: {listed(troubled)}{kept}", f"{remedy}; {otherwise}")

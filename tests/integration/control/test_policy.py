@@ -128,7 +128,7 @@ async def test_a_whole_policy_is_not_set_over_a_change_that_came_between(broker:
 @pytest.mark.parametrize(
     ("values", "where", "said"),
     [
-        ({"owners": {"alice": {"weight": 0}}}, "owners.alice.weight", "expected float >= 0.01"),
+        ({"owners": {"alice": {"weight": 0}}}, "owners.alice.weight", "must be a number from 0.01 to 1000"),
         ({"stratgy": "spread"}, "stratgy", "there is no such field"),
         ({"strategy": "ours"}, "strategy", "there is no strategy 'ours' on this coordinator; there are least-"),
     ],

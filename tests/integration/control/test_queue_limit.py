@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+from msgspec.structs import replace
 
 from broker.roles import Role
 from broker.standing import Found
@@ -159,5 +160,5 @@ async def test_a_refusal_whose_ack_was_lost_stays_one_even_where_there_is_room_b
         assert isinstance(refused, Rejected)
         assert refused.reason.startswith("ann has none waiting, and the policy allows no more")
         term.policies.take(None)
-        assert await claim.claim(term, [delivery._replace(delivered=2)]) == [None]
+        assert await claim.claim(term, [replace(delivery, delivered=2)]) == [None]
         assert len(term.book) == 0

@@ -64,4 +64,4 @@ async def test_what_has_begun_or_can_go_nowhere_else_is_left_where_it_is(broker:
         coordinator(broker, settings=STEADY),
     ):
         running, waiting = await one_and_a_line(ann, one, tags=["a"])
-        await stays(lambda: not (is_asked_back(one, running) or is_asked_back(one, waiting)), for_s=2)
+        await stays(lambda: not (is_asked_back(one, running) or is_asked_back(one, waiting)), for_s=1.5)

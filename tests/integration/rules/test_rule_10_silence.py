@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
-from coordinator import watch
+from coordinator import place, watch
+from coordinator.snapshot import Placement
 from schemas.event import Retrying
 from tests.harness.broker import QUICK, Broker
 from tests.harness.leader import coordinator
@@ -115,3 +117,39 @@ async def test_a_leaving_node_is_given_nothing_more(broker: Broker) -> None:
             task = await ann.submit()
             await two.gets(task)
         assert not one.every_row
+
+
+async def test_a_task_that_comes_after_its_deadline_never_starts(broker: Broker) -> None:
+    async with producer(broker) as ann, recording(broker) as seen, scripted_node(broker) as node:
+        gone = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+        while_none_leads = await ann.submit(deadline=gone)
+        async with coordinator(broker) as leader:
+            await leader.until_leading()
+            others = [await ann.submit(deadline=gone), while_none_leads]
+            for task in others:
+                outcome = await seen.outcome(task)
+                assert (outcome.kind, outcome.code) == ("finished.failed", "deadline")  # type: ignore[union-attr]
+                assert outcome.reason == "the deadline has passed"  # type: ignore[union-attr]
+                assert task not in [row.task for row in node.every_row]
+                assert "assigned" not in seen.kinds(task)
+
+
+async def test_a_deadline_that_passes_while_a_busy_leader_places_is_kept(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        recording(broker) as seen,
+        scripted_node(broker) as node,
+        coordinator(broker) as one,
+    ):
+        term = await one.until_leading()
+        deadline = datetime.now(UTC) + timedelta(seconds=2)
+        task = await ann.submit(tags=["nobody"], deadline=deadline.isoformat())
+        await eventually(lambda: task in term.book)
+        top = term.book.top(task)
+        assert top is not None
+        async with anyio.create_task_group() as tasks, term.only(task):
+            tasks.start_soon(place._place_all, term, [Placement(task, top.sequence, node.name, "", "")])
+            await eventually(lambda: term.now() > deadline)
+        outcome = await seen.outcome(task)
+        assert (outcome.kind, outcome.code) == ("finished.failed", "deadline")  # type: ignore[union-attr]
+        assert not node.every_row

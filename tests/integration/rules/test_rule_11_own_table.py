@@ -1,12 +1,12 @@
 """Rule 11: a leader places nothing that it did not vouch for without asking how it ended."""
 
 from collections.abc import AsyncIterator
-from functools import partial
 
 import anyio
 import pytest
 
 from broker import pull
+from broker.client import Handed, at_once
 from broker.errors import ConsumerGone, Unanswered
 from broker.roles import Role
 from coordinator import feed
@@ -112,12 +112,19 @@ async def test_a_reading_of_which_something_was_lost_on_the_way_is_not_taken_for
         for index in range(400):
             await term.connection.publish(s.task_write("queued", f"{index + 1:016x}"), bytes(200))
         await term.table.mark()
-        # The client drops what it has no room for, and still takes the small last message.
-        with pytest.MonkeyPatch.context() as small:
-            client = term.connection.client
-            small.setattr(client, "subscribe", partial(client.subscribe, pending_bytes_limit=2_000))
+        take, lost = pull.Pull.take, 200
+
+        @at_once
+        async def take_all_but_one(reader: pull.Pull, msg: Handed) -> None:
+            nonlocal lost
+            lost -= 1
+            if lost:
+                await take(reader, msg)
+
+        with pytest.MonkeyPatch.context() as line:
+            line.setattr(pull.Pull, "take", take_all_but_one)
             async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as found:
-                with pytest.raises(Unanswered):
+                with pytest.raises(Unanswered, match="lost on the way"):
                     await found.all()
         assert not found.is_whole
 

@@ -37,7 +37,7 @@ def test_a_request_without_an_id_is_named_by_its_place_and_time_in_the_inbox() -
 
 def test_a_redelivery_is_the_same_task() -> None:
     first = a_delivery(GOOD)
-    assert first_row(first) == first_row(first._replace(delivered=2, pending=9, reply="x"))
+    assert first_row(first) == first_row(replace(first, delivered=2, pending=9, reply="x"))
 
 
 def test_a_salt_makes_another_id_for_the_same_source() -> None:

@@ -226,3 +226,14 @@ def test_a_deadline_that_ends_a_running_task_is_in_its_history() -> None:
     assert isinstance(called_back, TaskRow)
     [record] = moves.given_back(called_back, "released").row.history
     assert (record.attempt, record.node, record.reason) == (3, "node-a", "the deadline has passed")
+
+
+def test_a_task_of_a_drained_node_leaves_with_the_operators_reason() -> None:
+    row = moves.placed(a_row(), "node-a", "i1")
+    asked = moves.emptied(row, "new disks")
+    assert asked is not None
+    assert (asked.desired, asked.reason) == (Desired.RELEASE, "node-a is being drained: new disks")
+    assert moves.emptied(asked, "new disks") is None
+    plain = moves.emptied(row, "")
+    assert plain is not None
+    assert plain.reason == "node-a is being drained"

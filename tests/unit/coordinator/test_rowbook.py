@@ -8,6 +8,7 @@ import msgspec
 
 from benchmarks.book import Taken
 from coordinator.rowbook import RowBook
+from schemas import codec
 from schemas.ids import QUEUED
 from schemas.task import StoredRow
 from tests.examples import TASK, a_row, a_stored, an_assigned_row
@@ -32,7 +33,7 @@ def read_whole(book: RowBook, *found: StoredRow, seen_to: int) -> None:
     """Take a reading of the table that includes everything up to `seen_to`."""
     audit = book.audit()
     for stored in found:
-        audit.take(stored)
+        audit.take([(stored, codec.encode(stored.row))])
     list(audit.finish(seen_to))
 
 
@@ -137,7 +138,7 @@ def test_a_task_in_the_queue_takes_at_most_600_bytes() -> None:
 def test_an_audit_that_is_given_up_drops_nothing() -> None:
     book = a_book_after_a_move()
     audit = book.audit()
-    audit.take(a_stored(3, an_assigned_row(THERE)))
+    audit.take([(stored := a_stored(3, an_assigned_row(THERE)), codec.encode(stored.row))])
     del audit
     assert sequences(book) == [1, 2, 3]
 

@@ -235,3 +235,10 @@ def test_labels_may_not_be_used_as_a_store() -> None:
     body = json.dumps({"uris": ["http://x/"], "labels": {f"n{n}": "x" * 200 for n in range(100)}}).encode()
     with pytest.raises(RequestInvalid, match=r"^labels: more than 16384 bytes in all"):
         decode_request(body)
+
+
+@pytest.mark.parametrize("deadline", ["2031-05-01T22:00:00Z", "2031-05-01T23:00:00+02:00"])
+def test_what_may_not_begin_before_its_deadline_is_refused(deadline: str) -> None:
+    body = {"uris": ["https://a.example/f"], "not_before": "2031-05-01T22:00:00Z", "deadline": deadline}
+    said = "deadline: must come after not_before: nothing can be finished before it may begin"
+    assert refusal(json.dumps(body).encode()) == said

@@ -119,5 +119,6 @@ def test_the_clock_of_the_zone_counts_also_on_the_days_on_which_it_is_changed() 
 
 
 def test_people_are_told_when_it_holds_and_how_much_it_is() -> None:
-    assert describe(parse_window("Mon-Wed 8:00-24:00 1536K")) == "Mon,Tue,Wed 08:00-24:00 1.5 MiB/s"
+    assert describe(parse_window("Mon-Wed 8:00-24:00 1536K")) == "Mon-Wed 08:00-24:00 1.5 MiB/s"
+    assert describe(parse_window("Sat,Sun,Mon,Wed 20M")) == "Mon,Wed,Sat,Sun 00:00-24:00 20 MiB/s"
     assert describe(parse_window("2M")) == "every day 00:00-24:00 2 MiB/s"

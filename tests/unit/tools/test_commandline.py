@@ -2,13 +2,13 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from tests.harness import forked
 from tests.harness.examples import commands
 from tests.harness.processes import environment
 from tools.cli import app
@@ -16,8 +16,6 @@ from tools.commandline import ALIASES
 
 CHECKOUT = Path(__file__).parent.parent.parent.parent
 GROUP: Any = typer.main.get_command(app)
-DOWNDRAFT = [sys.executable, "-P", "-c", "import sys; sys.argv[0] = 'downdraft'; from tools.cli import main; main()"]
-"""As the installed script starts it: the completion's environment variable is called after the program."""
 
 
 def help_of(name: str = "") -> str:
@@ -29,15 +27,7 @@ def help_of(name: str = "") -> str:
 
 
 def downdraft(*arguments: str, folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*DOWNDRAFT, *arguments],
-        cwd=folder,
-        env=environment() | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run(arguments, cwd=folder, environment=environment() | settings, timeout_s=60)
 
 
 @pytest.mark.parametrize(("other", "name"), ALIASES.items())
@@ -92,11 +82,13 @@ def test_the_shell_completes_commands(shell: str, typed: dict[str, str], tmp_pat
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_shown_and_installed(shell: str, tmp_path: Path) -> None:
-    shown = downdraft("--show-completion", shell, folder=tmp_path)
+    # Which shell it is typed into is seen in who started it; here it is named, as nobody may have.
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
+    shown = downdraft("--show-completion", shell, folder=tmp_path, **named)
     assert "_DOWNDRAFT_COMPLETE" in shown.stdout
-    done = downdraft("--install-completion", shell, folder=tmp_path, HOME=str(tmp_path))
+    done = downdraft("--install-completion", shell, folder=tmp_path, **named)
     assert done.returncode == 0, done.stderr
-    assert "completion installed in" in done.stdout
+    assert f"{shell} completion installed in" in done.stdout
     installed = [file for file in tmp_path.rglob("*") if file.is_file() and "_DOWNDRAFT_COMPLETE" in file.read_text()]
     assert len(installed) == 1
 

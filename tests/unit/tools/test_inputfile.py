@@ -1,5 +1,7 @@
 """The input file, as aria2c(1) describes it, with Downdraft's own fields."""
 
+from datetime import datetime
+
 import pytest
 
 from schemas.request import Request
@@ -44,6 +46,13 @@ def test_own_fields_may_stand_there_too() -> None:
     assert request.not_before is not None
     assert request.deadline is not None
     assert request.headers == {"X-One": "1", "X-Two": "2"}
+
+
+def test_a_date_of_an_input_file_is_local_where_it_has_no_zone() -> None:
+    request = one("https://a.example/f\n deadline=2031-05-02 06:00\n")
+    assert request.deadline == datetime(2031, 5, 2, 6).astimezone()
+    with pytest.raises(LineInvalid, match="line 2: deadline must be a date such as 2031-05-01T22:00:00Z"):
+        one("https://a.example/f\n deadline=2h\n")
 
 
 def test_an_entrys_own_options_win_over_the_defaults_and_lists_add_up() -> None:

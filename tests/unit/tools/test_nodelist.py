@@ -8,6 +8,7 @@ from schemas.control import NodeStanding, NodeView, UnheardNode
 from schemas.nodes import NodeWishes
 from tests.examples import a_heartbeat
 from tools.nodelist import NODES, _heard, _unheard, standing_of
+from tools.tables import fit
 
 NAMES = [column.name for column in NODES]
 
@@ -83,3 +84,12 @@ def test_what_a_coordinator_of_an_older_version_does_not_say_is_found_out(
 ) -> None:
     view = NodeView(node="a", online=online, heard_ago_s=0, assigned=0, heartbeat=a_heartbeat("a", **beat))
     assert standing_of(view) is expected
+
+
+def test_tags_are_shown_before_notes_and_scraps_are_no_note() -> None:
+    room = fit([10, 12, 7, 8, 9, 5, 8, 6, 7, 20, 30, 60], NODES, 80)
+    assert room[NAMES.index("tags")] > 0
+    assert room[NAMES.index("version")] == 0
+    assert fit([10, 12, 7, 8, 9, 5, 8, 6, 7, 20, 30, 60], NODES, 45)[NAMES.index("notes")] == 0
+    assert row(beat={"partial_bytes": 4096})["notes"] == ""
+    assert row(beat={"partial_bytes": 2 << 20})["notes"] == "2 MiB in partial files without a task"

@@ -111,7 +111,7 @@ def test_what_can_not_be_changed_is_named_with_what_to_do(edits: Edits, said: st
 
 @pytest.mark.parametrize("text", ["nan", "inf", "1e9", "0x10", "ten", ""])
 def test_a_value_that_is_no_number_is_left_to_the_policy_to_refuse(text: str) -> None:
-    with pytest.raises(PolicyInvalid, match=r"owners.alice.weight: expected float, got str"):
+    with pytest.raises(PolicyInvalid, match=r"owners.alice.weight: must be a number from 0.01"):
         policy_of(edited({}, Edits([f"owners.alice.weight={text}"])))
 
 
@@ -132,9 +132,15 @@ def test_differences_are_told_field_by_field_for_people() -> None:
         ),
     )
     assert differences(STANDS, after) == [
-        ("bandwidth: Sat,Sun 00:00-24:00 50 MiB/s", "set", "not set"),
         ("origins.*.example.org.bytes_per_s", "not set", "2 MiB/s"),
         ("owners.alice.queued", "5", "1,000"),
         ("strategy", "spread", "bin-pack"),
+        ("bandwidth", "Sat,Sun 00:00-24:00 50 MiB/s", "taken away"),
+    ]
+    fresh = edited({}, Edits(["strategy=spread", "owners.bob.weight=2"], windows=["Mon-Fri 08:00-18:00 20M"]))
+    assert differences({}, fresh) == [
+        ("owners.bob.weight", "1 (default)", "2"),
+        ("strategy", "least-loaded (default)", "spread"),
+        ("bandwidth", "not set", "Mon-Fri 08:00-18:00 20 MiB/s"),
     ]
     assert differences(STANDS, STANDS) == []

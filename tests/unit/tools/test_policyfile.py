@@ -34,7 +34,11 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{damaged", "is neither JSON nor TOML"), ("strategy: spread", "is neither JSON nor TOML")],
+    [
+        ("{damaged", "is neither JSON nor TOML"),
+        ("strategy: spread", "is neither JSON nor TOML"),
+        ("[1]", "is a list; a policy is an object"),
+    ],
 )
 def test_what_is_no_policy_is_said_with_its_file(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(PolicyInvalid, match=said) as refusal:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.postponed import postponed
+from tools.postponed import left_out, postponed
 
 
 @pytest.fixture
@@ -35,3 +35,11 @@ def test_outside_the_block_it_is_loaded_at_once(module: str, tmp_path: Path) -> 
 def test_a_module_that_is_not_there_is_still_missing() -> None:
     with postponed("no_such_module"), pytest.raises(ModuleNotFoundError):
         __import__("no_such_module")
+
+
+def test_what_is_left_out_is_missing_in_the_block_alone(module: str, tmp_path: Path) -> None:
+    with left_out(module), pytest.raises(ModuleNotFoundError):
+        __import__(module)
+    assert not (tmp_path / "loaded").exists()
+    __import__(module)
+    assert (tmp_path / "loaded").exists()

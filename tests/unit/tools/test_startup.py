@@ -63,4 +63,4 @@ def test_asking_for_the_version_or_for_help_loads_none_of_it(tmp_path: Path) -> 
 def test_a_command_that_talks_to_the_cluster_loads_neither_websockets_nor_what_only_nodes_need(tmp_path: Path) -> None:
     modules = loaded("ls", "--json", folder=tmp_path)  # ends where it finds no cluster, with everything loaded
     assert "nats.aio.client" in modules
-    assert {"aiohttp.client", "aria2p", "psutil", "pydantic", "requests"} & modules == set()
+    assert {"aiohttp.client", "aria2p", "attr._make", "psutil", "pydantic", "pygments", "requests"} & modules == set()

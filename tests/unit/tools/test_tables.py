@@ -72,3 +72,15 @@ def test_widths_fit_wherever_that_is_possible(widths: list[int], room: int) -> N
         assert column.drop or width >= (min(natural, LEAST) if column.may_cut else natural)
     kept = sum(width for width, column in zip(fitted, COLUMNS, strict=True) if column.drop)
     assert sum(shown) + len(GAP) * max(0, len(shown) - 1) <= room or not kept
+
+
+def test_what_was_asked_for_goes_on_below_instead_of_being_cut() -> None:
+    columns = (Column("node"), Column("notes", may_cut=True, wraps=True))
+    file = io.StringIO()
+    console = Console(file=file, width=40, force_terminal=True, color_system=None, highlight=False)
+    print_table(columns, [(Cell("attic"), Cell("because of this and of that and of much else"))], console)
+    assert file.getvalue().splitlines() == [
+        "node   notes",
+        "attic  because of this and of that and",
+        "       of much else",
+    ]
