@@ -72,6 +72,8 @@ class NodeFile(NamedTuple):
     task: str
     path: str
     bytes: int
+    folder: str = ""
+    """Of a task that brought several files: where they lie."""
 
 
 class _Chunk:
@@ -118,7 +120,7 @@ async def delete(connection: Connection, file: NodeFile, digest: str) -> Deleted
 
     Waits for as long as the node compares. Raises NodeAway.
     """
-    query = DeleteQuery(task=file.task, path=file.path, bytes=file.bytes, digest=digest)
+    query = DeleteQuery(task=file.task, path=file.path, bytes=file.bytes, digest=digest, folder=file.folder)
     unanswered, pause_s = 0, RETRY_S
     while True:
         try:

@@ -64,6 +64,7 @@ _NODE = Permissions(
         s.heartbeat(NAME),
         s.bucket_key(s.node_lock_key(NAME)),
         *(_value(key(NAME)) for key in (s.node_lock_key, s.node_settings_key, s.node_share_key)),
+        f"{API}.STREAM.MSG.GET.{s.PAYLOADS_STREAM}",
         _consumer("CREATE", s.TASKS_STREAM, NAME, s.node_tasks(NAME)),
         _consumer("DELETE", s.TASKS_STREAM, NAME),
         _consumer("MSG.NEXT", s.TASKS_STREAM, NAME),
@@ -81,7 +82,7 @@ _NODE = Permissions(
 DECIDED_KEYS = (s.POLICY_KEY, s.PLACING_KEY, s.node_settings_key("*"), s.node_share_key("*"))
 """What whoever leads writes into the bucket, and follows. Operators ask the coordinator for it."""
 
-_STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM)
+_STREAMS = (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM, s.PAYLOADS_STREAM)
 
 _COORDINATOR = Permissions(
     publish=(
@@ -108,6 +109,10 @@ _COORDINATOR = Permissions(
 )
 
 
+PUTS_PAYLOADS = (s.payload_chunks("*"), s.payload_meta("*"))
+"""Whoever submits may store what a request is too small for. Only nodes read it."""
+
+
 def _reads_log() -> tuple[str, ...]:
     return (
         f"{API}.CONSUMER.CREATE.{s.EVENTS_STREAM}.>",
@@ -127,14 +132,14 @@ def _looks_at_streams() -> tuple[str, ...]:
 
 PERMISSIONS: dict[Role, Permissions] = {
     Role.PRODUCER: Permissions(
-        publish=(s.requests(NAME), s.control(NAME, "*")),
+        publish=(s.requests(NAME), s.control(NAME, "*"), *PUTS_PAYLOADS),
         subscribe=(_own_inbox(Role.PRODUCER),),
     ),
     Role.VIEWER: Permissions(publish=(), subscribe=WATCH),
     Role.NODE: _NODE,
     Role.COORDINATOR: _COORDINATOR,
     Role.GATEWAY: Permissions(
-        publish=(s.REQUESTS, s.REQUESTS_ALL, f"{s.ROOT}.control.*.*", s.NODE_VERBS_ALL, *_reads_log()),
+        publish=(s.REQUESTS, s.REQUESTS_ALL, f"{s.ROOT}.control.*.*", s.NODE_VERBS_ALL, *_reads_log(), *PUTS_PAYLOADS),
         subscribe=(*WATCH, _own_inbox(Role.GATEWAY)),
     ),
     Role.OPERATOR: Permissions(
@@ -143,6 +148,7 @@ PERMISSIONS: dict[Role, Permissions] = {
             s.REQUESTS_ALL,
             s.control("admin", "*"),
             s.NODE_VERBS_ALL,
+            *PUTS_PAYLOADS,
             *_reads_log(),
             *_looks_at_streams(),
         ),

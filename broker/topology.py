@@ -22,6 +22,11 @@ CONSUMERS_MAX = 100_000
 ROW_BYTES_MAX = 768 * 1024
 """A request at its limit, with room for the row around it."""
 
+PAYLOADS_BYTES_MAX = 256 << 20
+"""Torrents and metalinks together: a thousand of those that don't fit into a request."""
+PAYLOADS_AGE_MAX_DAYS = 30
+"""As long as the log remembers the tasks that may be tried again."""
+
 
 def declared(settings: BrokerSettings) -> dict[str, dict[str, Any]]:
     """Each stream's configuration by its name."""
@@ -73,6 +78,16 @@ def declared(settings: BrokerSettings) -> dict[str, dict[str, Any]]:
             "allow_msg_ttl": True,
             "allow_rollup_hdrs": True,
             "deny_delete": True,
+            "duplicate_window": DUPLICATE_WINDOW_NS,
+        },
+        s.PAYLOADS_STREAM: common
+        | {
+            "subjects": [s.payload_chunks("*"), s.payload_meta("*")],
+            "retention": "limits",
+            "discard": "new",
+            "max_bytes": PAYLOADS_BYTES_MAX,
+            "max_age": PAYLOADS_AGE_MAX_DAYS * DAY_S * NS,
+            "allow_rollup_hdrs": True,
             "duplicate_window": DUPLICATE_WINDOW_NS,
         },
     }

@@ -26,7 +26,8 @@ def outcome_event(row: TaskRow, about: dict[str, Any]) -> Finished:
     """Of a row that is ending; `about` is what every event says of its task."""
     about = about | {"source": row.source, "retry_of": row.retry_of} | told_of(row.request)
     if row.outcome is Outcome.FAILED:
-        return Failed(**about, reason=row.reason, code=row.code, history=row.history, history_cut=moves.cut(row))
+        about |= {"history": row.history, "history_cut": moves.cut(row), "mirrors": row.mirrors}
+        return Failed(**about, reason=row.reason, code=row.code)
     if row.outcome is Outcome.CANCELLED:
         return Cancelled(**about, reason=row.reason)
     submitted = row.submitted if row.code == QUEUE_LIMIT else None

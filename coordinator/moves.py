@@ -12,9 +12,18 @@ from coordinator import retries
 from schemas.event import QUEUE_LIMIT, AttemptFailed
 from schemas.ids import QUEUED
 from schemas.lifecycle import Desired, Outcome, State, Step, advance, after_leaving, wish
-from schemas.request import Request
+from schemas.request import URIS_MAX, Request
 from schemas.settings import CoordinatorSettings
-from schemas.task import HISTORY_MAX, ORIGIN_COOLS, SLOT_FREE, UNLESS_BEGUN, AttemptRecord, FailureClass, TaskRow
+from schemas.task import (
+    HISTORY_MAX,
+    MIRROR_URI_CHARS_MAX,
+    ORIGIN_COOLS,
+    SLOT_FREE,
+    UNLESS_BEGUN,
+    AttemptRecord,
+    FailureClass,
+    TaskRow,
+)
 
 REASON_CHARS_MAX = 500
 """Of what a node says, so much is kept in the row: twenty of them must not make it too large to be written."""
@@ -161,7 +170,11 @@ def attempt_failed(row: TaskRow, fact: AttemptFailed, settings: CoordinatorSetti
     elif retries.is_used_up(fact, row.history):
         final = f"{fact.reason} (after {retries.policy_of(fact.failure, fact.code).tries_max} such tries)"
     if final:
-        kept = replace(row, failures=failures, history=_history(row, record))
+        mirrors = tuple(
+            replace(one, uri=one.uri[:MIRROR_URI_CHARS_MAX], problem=one.problem[:REASON_CHARS_MAX])
+            for one in fact.mirrors[:URIS_MAX]
+        )
+        kept = replace(row, failures=failures, history=_history(row, record), mirrors=mirrors)
         return ended(kept, Outcome.FAILED, final, fact.code)
 
     delay_s = max(0.0, retries.back_off_s(fact, row.failures, settings, dice))

@@ -99,8 +99,9 @@ class Agent:
         """Run so many at once from now on; what runs beyond is finished. Unless it `begins`, nothing more does."""
         is_less = slots < self.slots or self._begins > begins
         self.slots, self._begins = slots, begins
-        if large := self.lanes.get(Lane.LARGE):
-            large.set_slots(slots)
+        for name, lane in self.lanes.items():
+            if name != Lane.SMALL:
+                lane.set_slots(slots)
         if is_less:
             self._take_back_waiting()
         self._slots_changed = True
@@ -182,7 +183,7 @@ class Agent:
                 self._advance(replace(session, cuts=session.cuts + 1, cut_at=done), Signal.CUT)
                 continue
             if verdict is not None:
-                self.carrier.fail(task, verdict)
+                self.carrier.fail(session, verdict)
                 self._extents.keep(session)
             self._advance(session, signal)
         self._pump()
@@ -278,7 +279,7 @@ class Agent:
         if not self._workshop.is_fresh(session.task):
             return self._disk.room.is_writable  # what lies here in part may go on where nothing new begins
         # Small ones come and go too fast to be added up, and take little.
-        running = [one for one in self._sessions.values() if one.holds_slot] if session.lane == Lane.LARGE else []
+        running = [one for one in self._sessions.values() if one.holds_slot] if session.lane != Lane.SMALL else []
         return fits(
             self._disk.room, self._extents.left(session), sum(map(self._extents.left, running)), self._disk.marks
         )
@@ -301,7 +302,7 @@ class Agent:
 
     def _advance(self, session: Session, signal: Signal) -> None:
         """Take one step through the table and start what the new phase is."""
-        session = after(session, signal)
+        session = replace(after(session, signal), is_seeding=signal is Signal.SEEDS)
         if signal is Signal.ADDED:
             session = replace(session, added_at=anyio.current_time())
         if signal is Signal.STARTED and not session.started_at:

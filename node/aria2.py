@@ -47,6 +47,10 @@ _KEYS = [
     "connections",
     "errorCode",
     "errorMessage",
+    # Told of torrents alone.
+    "seeder",
+    "verifiedLength",
+    "verifyIntegrityPending",
 ]
 
 
@@ -90,6 +94,16 @@ class Transfer(Struct, frozen=True, kw_only=True):
     connections: int = 0
     error_code: str = msgspec.field(name="errorCode", default="")
     error_message: str = msgspec.field(name="errorMessage", default="")
+    seeder: bool = False
+    """A torrent that has every byte that is wanted."""
+    verified: int | None = msgspec.field(name="verifiedLength", default=None)
+    """Bytes of what lay on the disk that were compared so far; None while nothing is compared."""
+    verify_pending: bool = msgspec.field(name="verifyIntegrityPending", default=False)
+
+    @property
+    def is_verifying(self) -> bool:
+        """What lies on the disk is compared with its digests, or about to be: no byte comes meanwhile."""
+        return self.verified is not None or self.verify_pending
 
 
 class Tick(Struct, frozen=True):
@@ -115,6 +129,8 @@ class Addition(Struct, frozen=True):
     """Values are text: aria2 passes over numbers in silence."""
     size: int = 0
     """Bytes of the file, 0 while unknown: how it is held back where its origin has a limit."""
+    torrent: str = ""
+    """The torrent as base64, where it is one: `uris` are its web seeds then."""
 
 
 class Limits(NamedTuple):
@@ -255,7 +271,13 @@ class Aria2:
         return _refusals(await self._multicall(self._additions(additions)))
 
     def _additions(self, additions: Sequence[Addition]) -> list[Call]:
-        return [(self._client.ADD_URI, [list(one.uris), {**one.options, "gid": one.gid}]) for one in additions]
+        return [self._addition(one) for one in additions]
+
+    def _addition(self, one: Addition) -> Call:
+        options = {**one.options, "gid": one.gid}
+        if one.torrent:
+            return self._client.ADD_TORRENT, [one.torrent, list(one.uris), options]
+        return self._client.ADD_URI, [list(one.uris), options]
 
     def _limiting(self, limits: Limits, added: Set[str]) -> list[Call]:
         """A download that has ended meanwhile refuses, and needs no limit."""

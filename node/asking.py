@@ -9,12 +9,13 @@ import aiohttp
 import anyio
 
 from node.addresses import Network, Unresolved, check_addresses, host_and_port
+from node.payloads import Fetched, fetch_payload
 from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
 from schemas.redact import origin_of
 from schemas.request import Request
 
-ADDRESSES_MAX = 4
-"""Mirrors of one file that are asked: aria2 seldom takes bytes from more."""
+ADDRESSES_MAX = 16
+"""Mirrors of one file that are asked, all at once: aria2 takes bytes from no more at a time."""
 
 
 class Wait(NamedTuple):
@@ -39,7 +40,7 @@ class Asker:
         found: dict[str, Probed] = {}
 
         async def ask_one(uri: str) -> None:
-            headers = _headers(request)
+            headers = headers_of(request)
             found[uri] = await probe(self._http, uri, headers, self._allow_nets, time.time(), within_s=within_s)
 
         uris = _http_of(request)
@@ -54,10 +55,14 @@ class Asker:
     async def wait(self, request: Request) -> Wait | None:
         """How long an origin that refused asks to be left alone; it is asked by GET, as aria2 asked."""
         for uri in _http_of(request):
-            told = await probe_by_get(self._http, uri, _headers(request), self._allow_nets, time.time())
+            told = await probe_by_get(self._http, uri, headers_of(request), self._allow_nets, time.time())
             if told.retry_after_s is not None and not told.is_file:
                 return Wait(told.retry_after_s, origin_of(uri), told.status or 0)
         return None
+
+    async def fetch(self, request: Request, uri: str, bytes_max: int) -> Fetched:
+        """What lies at an http address of the request, or why it can't be had."""
+        return await fetch_payload(self._http, uri, headers_of(request), self._allow_nets, bytes_max=bytes_max)
 
     async def refusal(self, uri: str) -> str | None:
         """Why this node does not go to an address, of which nothing else is to be known."""
@@ -71,7 +76,7 @@ def _http_of(request: Request) -> list[str]:
     return [uri for uri in request.uris if uri.lower().startswith(("http:", "https:"))][:ADDRESSES_MAX]
 
 
-def _headers(request: Request) -> dict[str, str]:
+def headers_of(request: Request) -> dict[str, str]:
     """What aria2 would send: an origin may answer others otherwise."""
     headers = dict(request.headers)
     given = {name.lower() for name in headers}

@@ -12,11 +12,12 @@ from node.disk import Disk
 from node.extents import Extents
 from node.failures import Verdict
 from node.files import Placed
+from node.finishing import NextPart, disk_trouble
 from node.gathering import Gathering
 from node.lane import LaneDriver
 from node.reporter import Reporter
 from node.session import Phase, Session, Signal
-from node.workshop import Workshop, disk_trouble
+from node.workshop import Workshop
 
 FINISH_MAX = 16
 """Small files in one trip to the disk: their folder is synced once."""
@@ -100,9 +101,9 @@ class Carrier:
             self._unprepared.add(session.task)
             self._carry(session)
 
-    def fail(self, task: str, verdict: Verdict) -> None:
+    def fail(self, session: Session, verdict: Verdict) -> None:
         """A lane says why its attempt is over."""
-        self._results[task] = verdict
+        self._results[session.task] = self._workshop.explained(session, verdict)
 
     def reason(self, task: str, why: str) -> None:
         """Why it will be given back."""
@@ -196,6 +197,8 @@ class Carrier:
         if looked.is_fresh:
             self._fresh.add(task)
         self._extents.told(task, looked.size)
+        if looked.parts is not None:
+            self._extents.parts(task, looked.parts.done, looked.parts.total)
         if looked.lane is not None and (now := self._board.session(task)) is not None:
             self._board.put(replace(now, lane=str(looked.lane)))
         self._results[task] = looked.placed or looked.verdict
@@ -227,7 +230,7 @@ class Carrier:
     def _hand_over(self, session: Session) -> None:
         self._fresh.discard(session.task)
         addition = self._workshop.addition(session)
-        self._board.lanes[session.lane].add(replace(addition, size=self._extents.size(session)))
+        self._board.lanes[session.lane].add(replace(addition, size=addition.size or self._extents.size(session)))
 
     def _is_quickly_checked(self, session: Session) -> bool:
         """Small, and the origin need not be asked again."""
@@ -236,13 +239,31 @@ class Carrier:
     async def _finish(self, session: Session) -> None:
         """Check and place a file where that takes a while; others go on beside it."""
         await self._reporter.progress(session, self._extents.transfer(session))
+        if self._workshop.has_more(session):
+            await self._go_on(session)
+            return
         if self._workshop.has_doubts(session) and (verdict := await self._workshop.second_look(session)):
             self._finished(session, verdict)
             return
         (result,) = await self._workshop.finish([(session, anyio.current_time() - session.started_at)])
         self._finished(session, result)
 
-    def _finished(self, session: Session, result: Placed | Verdict) -> None:
+    async def _go_on(self, session: Session) -> None:
+        """A part of the task is whole: make the next one ready."""
+        found = await self._workshop.go_on(session)
+        if isinstance(found, Verdict):
+            self._finished(session, found)
+            return
+        self._extents.told(session.task, found)
+        self._board.signal(session.task, Signal.PART)
+
+    def _finished(self, session: Session, result: Placed | NextPart | Verdict) -> None:
+        if isinstance(result, NextPart):
+            self._extents.parts(session.task, result.progress.done, result.progress.total)
+            if (now := self._board.session(session.task)) is not None:
+                self._board.put(replace(now, lane=str(result.lane)))
+            self._board.signal(session.task, Signal.PART)
+            return
         if isinstance(result, Placed) and not result.is_shared:
             self._disk.placed(result.bytes)
         self._results[session.task] = result

@@ -61,13 +61,13 @@ class Closer:
             # First it is told that nothing more should come here, if the disk is to blame; then the failure.
             is_useless = (await self._disk.look()).wants_room
         if is_useless:
-            await self._workshop.wipe(session.task)
+            await self._workshop.wipe_after(session, verdict)
         asked = Wait(verdict.retry_after_s, "") if verdict.retry_after_s is not None else None
         if asked is None and verdict.code in ASKS_TO_WAIT | REFUSED:
             asked = await self._workshop.wait(session)
             if asked is not None and asked.status in HTTP_ASKS_TO_WAIT:
                 verdict = verdict._replace(code=f"http-{asked.status}")
-        await self._reporter.failed(session, verdict, asked, size)
+        await self._reporter.failed(session, verdict, asked, size, self._workshop.mirrors(session))
         self._assignments.settle(session.task, session.row.attempt)
 
     async def given_back(self, session: Session, reason: str, size: int, *, leaving: bool) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import anyio
 from anyio import CapacityLimiter
@@ -20,6 +20,7 @@ from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
 from node.aria2 import Aria2, Aria2Error, Aria2Gone
 from schemas.errors import DowndraftError
+from schemas.settings import NodeSettings
 
 START_TRIES_MAX = 5
 """Free ports to try: between finding one and aria2's listening on it another program may take it."""
@@ -42,8 +43,12 @@ class Lane(StrEnum):
     """No control files, one connection: fast for small files."""
     LARGE = "large"
     """Control files, split: resumes after a crash."""
+    TORRENT = "torrent"
+    """BitTorrent: listens for peers. Started with the first torrent."""
 
 
+TORRENT_REQUEST_BYTES_MAX = 32 << 20
+"""A torrent of 16 MiB, as base64."""
 # auto-save-interval holds for a whole daemon, and at 0 small files are 2.4 times as fast: hence two lanes.
 LANE_OPTIONS: Mapping[Lane, Mapping[str, str]] = {
     Lane.SMALL: {
@@ -59,6 +64,18 @@ LANE_OPTIONS: Mapping[Lane, Mapping[str, str]] = {
         "split": "8",
         "max-connection-per-server": "8",
         "min-split-size": "1M",
+    },
+    Lane.TORRENT: {
+        "auto-save-interval": "1",
+        "split": "4",
+        "max-connection-per-server": "4",
+        "min-split-size": "1M",
+        "rpc-max-request-size": str(TORRENT_REQUEST_BYTES_MAX),
+        # A tracker that hangs must hold up neither the next one nor the end of a whole download.
+        "bt-tracker-connect-timeout": "5",
+        "bt-tracker-timeout": "10",
+        # It resumes from what is on the disk, and never by what it believes to be there.
+        "check-integrity": "true",
     },
 }
 COMMON_OPTIONS: Mapping[str, str] = {
@@ -111,9 +128,22 @@ class Daemon:
     Inside, `start` and `stop` may alternate; each start is a new process with a new port and secret.
     """
 
-    def __init__(self, lane: Lane, binary: Path, *, state: Path, downloads: Path, slots: int) -> None:
-        """`state` is the node's own folder, where the secret lies while aria2c reads it; both folders are made."""
+    def __init__(
+        self,
+        lane: Lane,
+        binary: Path,
+        *,
+        state: Path,
+        downloads: Path,
+        slots: int,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`state` is the node's own folder, where the secret lies while aria2c reads it; both folders are made.
+
+        `options`: of aria2, on top of its lane's.
+        """
         self.lane = lane
+        self._options = options
         self.binary = binary
         self.slots = slots
         self._state = state.absolute()
@@ -279,6 +309,7 @@ class Daemon:
             **_authorities(),
             **COMMON_OPTIONS,
             **LANE_OPTIONS[self.lane],
+            **self._options,
         }
         return [f"--{name}={value}" for name, value in options.items()]
 
@@ -293,6 +324,20 @@ class Daemon:
         if rest.strip():
             self._stderr.append(_line(rest))
         drained.set()
+
+
+def torrent_options(settings: NodeSettings) -> dict[str, str]:
+    """How peers are found and let in."""
+    options = {"listen-port": settings.torrent_ports}
+    if settings.dht:
+        kept = Path(settings.state).absolute() / "dht.dat"
+        options |= {
+            "enable-dht": "true",
+            "dht-entry-point": settings.dht,
+            "dht-listen-port": settings.torrent_ports,
+            "dht-file-path": str(kept),
+        }
+    return options
 
 
 def _line(raw: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from node.aria2 import Transfer
 from node.lane import LaneDriver
 from node.session import Session
@@ -13,18 +15,28 @@ class Extents:
     def __init__(self, lanes: Mapping[str, LaneDriver]) -> None:
         self._lanes = lanes
         self._known: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+        """Of tasks of several parts: what the whole ones have."""
 
     def __repr__(self) -> str:
         return f"<Extents of {len(self._known)} tasks>"
 
     def transfer(self, session: Session) -> Transfer | None:
-        """What aria2 said of it last."""
+        """What aria2 said of it last; of several parts, of all of them together."""
         lane = self._lanes.get(session.lane)
-        return lane.transfers.get(session.task) if lane else None
+        transfer = lane.transfers.get(session.task) if lane else None
+        before = self._before.get(session.task)
+        if transfer is None or before is None:
+            return transfer
+        return replace(transfer, total=self.known(session.task), done=before + transfer.done)
 
     def told(self, task: str, size: int) -> None:
         """The origin told."""
         self._known[task] = size
+
+    def parts(self, task: str, done: int, total: int) -> None:
+        """Of several parts so much is whole; `total`: of all of them, 0 while unknown."""
+        self._before[task], self._known[task] = done, total
 
     def keep(self, session: Session) -> None:
         """Remember the size: aria2 is about to forget the download."""
@@ -43,7 +55,8 @@ class Extents:
     def left(self, session: Session) -> int:
         """Still to come."""
         transfer = self.transfer(session)
-        return max(0, self.size(session) - (transfer.done if transfer else 0))
+        return max(0, self.size(session) - (transfer.done if transfer else self._before.get(session.task, 0)))
 
     def forget(self, task: str) -> None:
         self._known.pop(task, None)
+        self._before.pop(task, None)

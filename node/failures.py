@@ -112,6 +112,11 @@ def stalled(received: int, seconds: float) -> Verdict:
     return Verdict(_TRANSIENT, "stalled", f"stalled: {received} bytes came in the last {seconds:.0f} s")
 
 
+def without_peers(seconds: float) -> Verdict:
+    """The verdict on a torrent for which nobody was found in so long a time."""
+    return Verdict(_TRANSIENT, "no-peers", f"no peers: nobody who has this torrent was found in {seconds:.0f} s")
+
+
 def _http_status(code: str, message: str) -> int | None:
     if code in NOT_FOUND:
         return HTTP_NOT_FOUND

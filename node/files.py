@@ -19,8 +19,10 @@ from msgspec import Struct
 from node import moving
 from node.moving import Modes, NameTaken, PlacementFailed, check_inside, folder_for, free_names, moved
 from node.staging import JOURNAL_NAME, Staging
+from node.trees import PlacedFile, lie_there, remove
 from schemas import codec
 from schemas.request import STAGING_NAME, IfExists
+from schemas.task import Mirror
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 SHARED_NAME = "shared"
@@ -30,20 +32,25 @@ CARRIED_NAME = "carried"
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """A task's finished file. Written before the move, so that a crash at any point leaves it to be found."""
+    """A task's finished file, or its folder of several. Written before the move: a crash leaves it to be found."""
 
     path: str
     """Relative to the download folder, with `/`."""
     bytes: int
     digest: str
-    """`sha-256=<hex>`."""
+    """`sha-256=<hex>`; empty for a folder."""
     seconds: float
     attempt: int
     inode: int
     modified_ns: int
-    """With the inode, what makes the file ours and no other; a device number may change with a reboot."""
+    """With the inode, what makes the file ours and no other; a device number may change with a reboot. A folder's
+    time is not looked at: it changes with what others put into it."""
     is_shared: bool = False
     """It lay there before: the task completed with it and never deletes it."""
+    files: tuple[PlacedFile, ...] = ()
+    """What a folder has of ours."""
+    mirrors: tuple[Mirror, ...] = ()
+    """What each of several addresses did for it."""
 
 
 class Store(Staging):
@@ -68,6 +75,7 @@ class Store(Staging):
         seconds: float,
         attempt: int,
         if_exists: IfExists = IfExists.RENAME,
+        mirrors: tuple[Mirror, ...] = (),
     ) -> Placed:
         """Move the staged file to `relative`; where a file lies there, do as `if_exists` says.
 
@@ -91,6 +99,7 @@ class Store(Staging):
                 attempt=attempt,
                 inode=found.st_ino,
                 modified_ns=found.st_mtime_ns,
+                mirrors=mirrors,
             )
             try:
                 placed = self._move(task, staged, wanted, if_exists)
@@ -143,7 +152,14 @@ class Store(Staging):
         return troubled
 
     def journal(self, task: str) -> Placed | None:
-        """The task's finished file, if one was placed and still is the very file that was."""
+        """The task's finished file or folder, if one was placed and still is, with its files, the very one that was."""
+        placed = self._placed_before(task)
+        if placed is None or not placed.files:
+            return placed
+        return placed if lie_there(self.downloads / placed.path, placed.files) else None
+
+    def _placed_before(self, task: str) -> Placed | None:
+        """As `journal`; of a folder some files may be gone or changed."""
         try:
             placed = codec.decode((self.staging(task) / JOURNAL_NAME).read_bytes(), Placed)
         except (OSError, msgspec.MsgspecError):
@@ -151,20 +167,30 @@ class Store(Staging):
         return placed if self._is_still_there(placed) else None
 
     def unplace(self, task: str) -> bool:
-        """Delete the task's finished file, as another attempt's won; whether there was one that is its own."""
+        """Delete the task's finished file or files, as another attempt's won; whether there were any of its own.
+
+        A folder in which somebody else's files are stays with those.
+        """
         with self._owning:
-            placed = self.journal(task)
+            placed = self._placed_before(task)
             is_own = placed is not None and not placed.is_shared and not (self.staging(task) / SHARED_NAME).exists()
             if placed is not None and is_own:
                 final = self.downloads / placed.path
-                final.unlink()
+                if placed.files:
+                    remove(final, placed.files)
+                else:
+                    final.unlink()
                 moving.sync(final.parent)
         self.wipe(task)
         return is_own
 
+    def folder_for(self, relative: PurePosixPath) -> Path:
+        """The folder that is to hold `relative`, made if need be. Raises PlacementFailed for one outside."""
+        return folder_for(self.downloads, relative, self._modes.folder)
+
     def _move(self, task: str, staged: Path, wanted: Placed, if_exists: IfExists) -> Placed:
         """Move to the path wanted, by a copy where that is on another file system; what became of it."""
-        folder = folder_for(self.downloads, PurePosixPath(wanted.path), self._modes.folder)
+        folder = self.folder_for(PurePosixPath(wanted.path))
         try:
             return self._settle(task, staged, wanted, folder, if_exists)
         except OSError as error:
@@ -231,6 +257,8 @@ class Store(Staging):
             found = (self.downloads / placed.path).lstat()
         except OSError:
             return False
+        if placed.files:
+            return placed.inode == found.st_ino
         return (placed.bytes, placed.inode, placed.modified_ns) == (found.st_size, found.st_ino, found.st_mtime_ns)
 
     def _carried_name(self, task: str) -> str:

@@ -72,6 +72,17 @@ class Finished:
             folder, descriptor = self._open(path, size, stack)
             return Deletion(path, folder, descriptor, digest, stack.pop_all())
 
+    def tidy(self, path: str, folder: str) -> None:
+        """Delete the folders from that of `path` up to `folder`, as far as they are empty. Raises FileRefused."""
+        inner, outer = inner_path(path).parent, inner_path(folder)
+        while inner.parts[: len(outer.parts)] == outer.parts:
+            try:
+                with ExitStack() as stack:
+                    os.rmdir(inner.name, dir_fd=self._open_folder(inner.parent, stack))
+            except (OSError, FileRefused):
+                return  # something else is in it, or it is gone
+            inner = inner.parent
+
     def _open(self, path: str, size: int, stack: ExitStack) -> tuple[int, int]:
         """Descriptors of the file's folder and of the file, closed with `stack`."""
         relative = inner_path(path)

@@ -10,15 +10,16 @@ from anyio import CapacityLimiter
 from node.aria2 import Addition, Aria2, Aria2Error, Aria2Nonsense, Status, Tick, Transfer
 from node.crashes import Crashes
 from node.daemon import Daemon, DaemonFailed, Lane
-from node.failures import Verdict, classify, stalled
+from node.failures import Verdict, classify, stalled, without_peers
 from node.governor import Governor
+from node.seeding import Seeders
 from node.session import Signal
 from node.stall import Sample, StallWatch
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
 
-TICK_S = {Lane.SMALL: 0.1, Lane.LARGE: 0.2}
+TICK_S = {Lane.SMALL: 0.1, Lane.LARGE: 0.2, Lane.TORRENT: 0.2}
 """While transfers run and none began or ended lately."""
 QUICK_TICK_S = 0.02
 BETWEEN_TURNS_S = 0.02
@@ -65,7 +66,10 @@ class LaneDriver:
         stall_timeout_s: float = 60.0,
         governor: Governor | None = None,
     ) -> None:
-        """`governor` says how much may come; by default as much as does."""
+        """`governor` says how much may come; by default as much as does.
+
+        Torrents are rare, and their aria2c listens for peers: it is started when the first one comes.
+        """
         self.lane = daemon.lane
         self.transfers: dict[str, Transfer] = {}
         """As of the last tick."""
@@ -87,6 +91,7 @@ class LaneDriver:
         self._ended: list[str] = []
         """What aria2 may forget with the next turn."""
         self._started: set[str] = set()
+        self._seeders = Seeders()
         self._stalls = StallWatch(stall_timeout_s)
         self._stalls_due = 0.0
         self._given_up: dict[str, Verdict] = {}
@@ -108,6 +113,7 @@ class LaneDriver:
         """Hand it to aria2 with the next tick: `added` or `failed` will follow."""
         self._additions[addition.gid] = addition, anyio.current_time()
         self._stalls.begin(addition.gid, addition.options)
+        self._seeders.begin(addition)
         self._wake.set()
 
     def remove(self, task: str) -> None:
@@ -136,6 +142,8 @@ class LaneDriver:
     async def run(self) -> NoReturn:
         """Drive until cancelled; a daemon that dies, freezes, stands still or talks nonsense is replaced."""
         async with self._daemon:
+            if self.lane is Lane.TORRENT:
+                await self._until_needed()
             while True:
                 verdicts: dict[str, Verdict] = {}
                 try:
@@ -153,6 +161,11 @@ class LaneDriver:
                 self._forget_all(verdicts)
                 await self._until_ended()
                 await anyio.sleep(self._crashes.pause_s)
+
+    async def _until_needed(self) -> None:
+        while not self._additions:
+            self._wake = anyio.Event()
+            await self._wake.wait()
 
     async def _until_ended(self) -> None:
         """A killed aria2c that hangs in its disk ends when the disk answers: nobody's task waits here for that."""
@@ -205,6 +218,7 @@ class LaneDriver:
         self._started.clear()
         self.transfers, self.bytes_per_s = {}, 0
         self._removals.clear()
+        self._seeders.forget_all()
         self._given_up.clear()
         self._ended.clear()
         self._tell(
@@ -299,9 +313,14 @@ class LaneDriver:
             if transfer is not None and transfer.status is not Status.WAITING and task not in self._started:
                 self._started.add(task)
                 news.append(News(task, Signal.STARTED))
+            if transfer is not None and self._seeders.saw(task, transfer, self._looked_at):
+                news.append(News(task, Signal.SEEDS))
             signal, verdict = _meaning(transfer)
             if signal is None:
                 continue
+            if signal is Signal.VANISHED and self._seeders.is_whole(task):
+                signal = Signal.WHOLE  # what was stopped is the giving to others
+            self._seeders.forget(task)
             self._held.discard(task)
             self._started.discard(task)
             given_up = self._given_up.pop(task, None)
@@ -330,12 +349,18 @@ class LaneDriver:
             if task not in self._given_up
             and (one := self.transfers.get(task)) is not None
             and one.status is Status.ACTIVE
+            and not (one.seeder or one.is_verifying)
         ]
         for task, received, seconds in self._stalls.look(running, now):
-            self._given_up[task] = stalled(received, seconds)
+            is_alone = self.lane is Lane.TORRENT and not self.transfers[task].connections
+            self._given_up[task] = without_peers(seconds) if is_alone else stalled(received, seconds)
             self._removals.add(task)
-        if self._given_up:
+        overdue = self._seeders.overdue(now)
+        self._removals.update(overdue)
+        if self._given_up or overdue:
             self._wake.set()
+        if self.lane is Lane.TORRENT:
+            return  # to find peers takes its time: that says nothing of aria2
         if self._stalls.all_stand_still(self._held - self._given_up.keys(), now):
             raise StandsStill(f"it has {len(self._held)} downloads and no byte came for any of them")
 

@@ -9,7 +9,7 @@ import structlog
 from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
 
-from broker import keys
+from broker import keys, payloads
 from broker.binaries import find_aria2c
 from broker.connection import Connection, connect
 from node.addresses import parse_nets
@@ -19,7 +19,7 @@ from node.assignments import Assignments
 from node.clearing import keep_room, sweep
 from node.closing import Closer
 from node.contact import Contact
-from node.daemon import Daemon, Lane
+from node.daemon import Daemon, Lane, torrent_options
 from node.disk import Disk
 from node.files import Store
 from node.finished import Finished
@@ -99,7 +99,15 @@ async def _work(
     async with new_session() as http, anyio.create_task_group() as tasks:
         hands = Hands(DISK_THREADS)
         hands.start(tasks)
-        workshop = Workshop(store, http, parse_nets(node.allow_nets), hands, keep_time=node.keep_time)
+        workshop = Workshop(
+            store,
+            http,
+            parse_nets(node.allow_nets),
+            hands,
+            fetch_object=partial(payloads.get, connection),
+            has_dht=bool(node.dht),
+            keep_time=node.keep_time,
+        )
         reporter = Reporter(connection, node.id)
         closer = Closer(node.id, reporter=reporter, assignments=assignments, workshop=workshop, disk=disk)
         agent = Agent(
@@ -167,7 +175,8 @@ def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup, governor: G
     state, downloads = Path(settings.node.state), Path(settings.node.downloads)
     limiter = CapacityLimiter(RPC_THREADS)
     for lane in Lane:
-        daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots)
+        options = torrent_options(settings.node) if lane is Lane.TORRENT else {}
+        daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots, options=options)
         agent.lanes[lane] = LaneDriver(
             daemon, limiter, agent.hear, stall_timeout_s=settings.node.stall_timeout_s, governor=governor
         )

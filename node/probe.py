@@ -117,7 +117,7 @@ async def _allowed(uri: str, allow_nets: Sequence[Network]) -> URL | Probed:
         if refused := await check_addresses(host, port, allow_nets):
             return Probed(refused=refused, final_uri=uri)
         url = URL(uri, encoded=True)
-        if url.host != host and (refused := await _check(url, allow_nets)):
+        if url.host != host and (refused := await check(url, allow_nets)):
             return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
     except (Unresolved, ValueError):
         return Probed()  # aria2 will find out too, and report it
@@ -149,12 +149,12 @@ class _Asking:
         for _ in range(REDIRECTS_MAX + 1):
             try:
                 async with self._session.request(method, url, headers=asked, allow_redirects=False) as answer:
-                    target = _target(url, answer)
+                    target = target_of(url, answer)
                     if target is None:
                         return _read(answer, self._now)
-                    asked = asked if _same_origin(url, target) else _without_credentials(asked)
+                    asked = asked if same_origin(url, target) else without_credentials(asked)
                     url = target
-                if refused := await _check(url, self._allow_nets):
+                if refused := await check(url, self._allow_nets):
                     return Probed(refused=refused, final_uri=str(url))
             except (Unresolved, aiohttp.ClientError, OSError, ValueError):
                 return Probed()
@@ -163,13 +163,14 @@ class _Asking:
         return Probed()
 
 
-async def _check(url: URL, allow_nets: Sequence[Network]) -> str | None:
+async def check(url: URL, allow_nets: Sequence[Network]) -> str | None:
+    """Why the node may not go there; None where it may. Raises Unresolved, ValueError."""
     if not url.host:
         raise ValueError("an address without a host")
     return await check_addresses(url.host, url.port or _PORTS.get(url.scheme, 0), allow_nets)
 
 
-def _target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
+def target_of(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
     """Where a redirect leads; None for any other answer. Raises ValueError where it leads nowhere."""
     location = answer.headers.get("Location")
     if answer.status not in _REDIRECTS or location is None:
@@ -218,9 +219,11 @@ def retry_after_s(text: str, now: float) -> float | None:
     return min(max(0.0, due - now), RETRY_AFTER_MAX_S)
 
 
-def _same_origin(one: URL, other: URL) -> bool:
+def same_origin(one: URL, other: URL) -> bool:
+    """Whether what is secret for the one may be told the other."""
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
+def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
+    """What another origin may be told."""
     return {name: value for name, value in headers.items() if name.lower() not in _CREDENTIALS}

@@ -16,12 +16,27 @@ from node.gathering import Gathering
 from node.session import Phase, Session
 from schemas import codec
 from schemas import subjects as s
-from schemas.event import AttemptFailed, Completed, Event, Paused, Released, Resumed, Started
+from schemas.event import (
+    FILES_MAX,
+    AttemptFailed,
+    Completed,
+    Event,
+    Paused,
+    Released,
+    Resumed,
+    Started,
+    StoredFile,
+)
 from schemas.heartbeat import Progress
 from schemas.redact import told_of
+from schemas.task import Mirror
 
 log = structlog.get_logger()
 
+FILES_BYTES_MAX = 256 * 1024
+"""Of what one outcome tells of its files: with the request, far below what the broker takes (1 MiB)."""
+FILE_BYTES = 128
+"""Told of a file beside its path: size, digest, names of fields."""
 SAID_MAX = 64
 """Events written in a row before others get their turn."""
 
@@ -66,7 +81,9 @@ class Reporter:
         """Whether an outcome of the task is stored."""
         return await self._events.has_ended(task)
 
-    async def failed(self, session: Session, verdict: Verdict, asked: Wait | None, size: int = 0) -> None:
+    async def failed(
+        self, session: Session, verdict: Verdict, asked: Wait | None, size: int = 0, mirrors: tuple[Mirror, ...] = ()
+    ) -> None:
         """Report an attempt that is over without a file, of `size` bytes if known; returns when that is stored."""
         said = {"failure": str(verdict.failure), "code": verdict.code, "reason": verdict.reason}
         log.warning("attempt failed", **named(session), **said)
@@ -80,6 +97,7 @@ class Reporter:
                 retry_after_s=asked.seconds if asked else None,
                 origin=asked.origin if asked else "",
                 size=size or None,
+                mirrors=mirrors,
             )
         )
 
@@ -122,6 +140,7 @@ class Reporter:
         }
 
     def _completed(self, session: Session, placed: Placed) -> Completed:
+        files = told_files(placed)
         return Completed(
             **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
             source=session.row.source,
@@ -132,7 +151,23 @@ class Reporter:
             bytes=placed.bytes,
             digest=placed.digest,
             seconds=round(placed.seconds, 3),
+            files=files,
+            files_cut=len(placed.files) - len(files),
+            mirrors=placed.mirrors,
         )
+
+
+def told_files(placed: Placed) -> tuple[StoredFile, ...]:
+    """Of a folder, the first files that an outcome has room for."""
+    told: list[StoredFile] = []
+    left = FILES_BYTES_MAX
+    for one in placed.files[:FILES_MAX]:
+        path = f"{placed.path}/{one.path}"
+        left -= len(path.encode()) + FILE_BYTES
+        if left < 0:
+            break
+        told.append(StoredFile(path, one.bytes, one.digest))
+    return tuple(told)
 
 
 def named(session: Session) -> dict[str, Any]:
@@ -144,4 +179,6 @@ def shown(session: Session) -> str:
     """The phase as others see it."""
     if session.phase is Phase.WAITING and session.said_paused:
         return "paused"
+    if session.phase is Phase.ACTIVE and session.is_seeding:
+        return "seeding"
     return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)

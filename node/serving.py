@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from broker.connection import Connection
 from broker.service import Answer, service
-from node.finished import FileRefused, Finished
+from node.finished import FileRefused, Finished, inner_path
 from schemas import __version__, codec
 from schemas import subjects as s
 from schemas.transfer import DELETE, READ, TROUBLE_HEADER, Deleted, DeleteQuery, FileRefusal, ReadQuery, Trouble
@@ -110,10 +110,14 @@ class FileService:
         run = partial(anyio.to_thread.run_sync, limiter=self._hashers)
         opening = partial(self._finished.deletion, asked.path, size=asked.bytes, digest=asked.digest)
         try:
+            if asked.folder:
+                inner_path(asked.folder)
             with closing(await run(opening)) as deletion:
                 while not await run(deletion.step):
                     pass
                 await run(deletion.finish)
+            if asked.folder:
+                await run(partial(self._finished.tidy, asked.path, asked.folder))
             self._deleted(asked.bytes)
             deleting.outcome = Deleted(deleted=True, said="deleted")
             log.info("finished file deleted", task=asked.task, path=asked.path)

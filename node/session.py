@@ -62,12 +62,16 @@ class Signal(StrEnum):
     """aria2 has every byte."""
     FAILED = "failed"
     """This attempt is over: aria2 says so, the origin is refused, or the file is wrong."""
+    SEEDS = "seeds"
+    """Every byte is there, and aria2 goes on to give them to others, as it was asked to."""
     CUT = "cut"
     """The connection broke, but bytes came: go on from there within the attempt."""
     VANISHED = "vanished"
     """aria2 knows nothing of it: it was removed as asked, never got there, or its daemon is a new one."""
     FOUND = "found"
     """An earlier process of this node finished it and did not get to say so."""
+    PART = "part"
+    """A part of the task is whole, a file of a metalink or the torrent behind a magnet link: the next part is due."""
     PLACED = "placed"
     STORED = "stored"
     """The broker has the report."""
@@ -82,17 +86,20 @@ TABLE: dict[tuple[Phase, Signal], Phase] = {
     (Phase.ADDING, Signal.FAILED): Phase.REPORTING,
     (Phase.ADDING, Signal.VANISHED): Phase.WAITING,
     (Phase.ACTIVE, Signal.STARTED): Phase.ACTIVE,
+    (Phase.ACTIVE, Signal.SEEDS): Phase.ACTIVE,
     (Phase.ACTIVE, Signal.WHOLE): Phase.VERIFYING,
     (Phase.ACTIVE, Signal.FAILED): Phase.REPORTING,
     (Phase.ACTIVE, Signal.CUT): Phase.WAITING,
     (Phase.ACTIVE, Signal.VANISHED): Phase.WAITING,
     (Phase.REMOVING, Signal.STARTED): Phase.REMOVING,
+    (Phase.REMOVING, Signal.SEEDS): Phase.REMOVING,
     (Phase.REMOVING, Signal.VANISHED): Phase.WAITING,
     # The last byte came while it was being stopped: the first whole file wins.
     (Phase.REMOVING, Signal.WHOLE): Phase.VERIFYING,
     (Phase.REMOVING, Signal.FAILED): Phase.WAITING,
     (Phase.VERIFYING, Signal.PLACED): Phase.REPORTING,
     (Phase.VERIFYING, Signal.FAILED): Phase.REPORTING,
+    (Phase.VERIFYING, Signal.PART): Phase.WAITING,
     (Phase.REPORTING, Signal.STORED): Phase.OVER,
 }
 
@@ -123,8 +130,10 @@ class Session(Struct, frozen=True, kw_only=True):
     is_held: bool = False
     """To stop, or not to begin: it counts against a limit, and it is not sure that no other node has it."""
     said_paused: bool = False
+    is_seeding: bool = False
+    """A torrent that is whole, and given to others."""
     cuts: int = 0
-    """How often its connection broke."""
+    """How often its connection broke, or that of its present part."""
     cut_at: int = 0
     """Bytes it had when that happened last."""
 
@@ -183,9 +192,12 @@ def begun(session: Session, step: Step) -> Session:
 def after(session: Session, signal: Signal) -> Session:
     """The session after `signal`. Raises IllegalTransition where the table has no such step."""
     try:
-        return replace(session, phase=TABLE[session.phase, signal])
+        phase = TABLE[session.phase, signal]
     except KeyError:
         raise IllegalTransition(f"a session that is {session.phase} can't be {signal}") from None
+    if signal is Signal.PART:
+        return replace(session, phase=phase, cuts=0, cut_at=0)
+    return replace(session, phase=phase)
 
 
 def goes_on(session: Session, done: int) -> bool:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from node.room import Partial
+from node.trees import files_below
 from schemas.errors import DowndraftError
 from schemas.ids import TASK_ID
 from schemas.request import STAGING_NAME
@@ -112,6 +113,11 @@ class Staging:
             shutil.rmtree(folder)
         self._staged.pop(task, None)
 
+    def wipe_data(self, task: str) -> None:
+        """Delete the file that is being downloaded, and all by which it would be continued."""
+        for name in (DATA_NAME, CONTROL_NAME, SPLIT_NAME):
+            (self.staging(task) / name).unlink(missing_ok=True)
+
     def _let_go(self, task: str) -> None:
         """Delete what lies elsewhere for the task, before what tells of it is deleted. Nothing does here."""
 
@@ -128,7 +134,7 @@ class Staging:
 
 def _partial(folder: Path) -> Partial:
     """What lies in a staging folder. Writing to a file leaves its folder's time alone: the latest of all counts."""
-    stats = {one.name: one.stat() for one in folder.iterdir()}
-    touched = max(stat.st_mtime for stat in (folder.stat(), *stats.values()))
-    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats.values() if stat.st_nlink == 1)
-    return Partial(folder.name, used, touched, JOURNAL_NAME in stats)
+    stats = [stat for _, stat in files_below(folder)]
+    touched = max(stat.st_mtime for stat in (folder.stat(), *stats))
+    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats if stat.st_nlink == 1)
+    return Partial(folder.name, used, touched, (folder / JOURNAL_NAME).exists())

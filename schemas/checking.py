@@ -105,6 +105,7 @@ def normalise(request: Request) -> Request:
         _check_path(where, msgspec.structs.replace(request, uris=uris))
     _check_checksum(request.checksum)
     checked = check_options(request.options)
+    _check_meaning(request)
     return msgspec.structs.replace(request, uri=None, uris=uris, size=size, resources=resources, options=dict(checked))
 
 
@@ -129,6 +130,14 @@ def _check_payload(request: Request) -> None:
         raise RequestInvalid("uris", f"a {request.payload} is fetched by http or https only")
     if request.payload is not Kind.FILE and request.checksum is not None:
         raise RequestInvalid("checksum", f"a {request.payload} has digests of its own for what it leads to")
+
+
+def _check_meaning(request: Request) -> None:
+    """Options that say nothing of what is downloaded were meant otherwise."""
+    of_torrents = {"seed-ratio", "seed-time"} if request.payload is not Kind.TORRENT else set()
+    of_several = {"select-file"} if request.payload is Kind.FILE else set()
+    if strange := sorted((of_torrents | of_several) & request.options.keys()):
+        raise RequestInvalid(f"options.{strange[0]}", f"means nothing for a {request.payload}")
 
 
 def _checked_resources(asked: Resources | None) -> Resources | None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from schemas import codec
 from schemas.lifecycle import Desired, Outcome
 from schemas.request import Request
-from schemas.task import AttemptRecord, FailureClass
+from schemas.task import AttemptRecord, FailureClass, Mirror
 
 QUEUE_LIMIT = "owner.queued"
 FILES_MAX = 1000
@@ -69,6 +69,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     """Who asked for it, `host:port` of one of the task's addresses; empty where there is only one, or nobody knows."""
     size: int | None = None
     """Bytes of the whole file, where the node came to know them."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Only where there were several addresses: what each did in this attempt."""
 
 
 class Retrying(Event, frozen=True, kw_only=True, tag="retrying"):
@@ -128,17 +130,6 @@ class StoredFile(Struct, frozen=True):
     bytes: int
     digest: str
     """`sha-256=<hex>`."""
-
-
-class Mirror(Struct, frozen=True, omit_defaults=True):
-    """What one of a task's addresses did for it."""
-
-    uri: str
-    """Without users, passwords and secret query values."""
-    bytes: int | None = None
-    """Received from there; None where nobody counted."""
-    problem: str = ""
-    """Why it was left out."""
 
 
 class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):

@@ -9,10 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from schemas.errors import RequestInvalid
+from schemas.selection import selected_files
 from schemas.sizes import parse_size
 
 Value = str | int | float | bool
 
+SEED_MINUTES_MAX = 1440
+"""A day: a task that gives to others holds a slot."""
+SEED_RATIO_MAX = 100
+_DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _ARIA2_SIZE = re.compile(r"[0-9]+[KMkm]?")
 """What aria2 itself can read; a size is handed to it as typed."""
@@ -30,6 +35,25 @@ def _whole(low: int, high: int) -> Option:
         return bool(_DIGITS.fullmatch(str(value))) and low <= int(value) <= high
 
     return Option(f"a whole number from {low} to {high}", check)
+
+
+def _decimal(high: int) -> Option:
+    def check(value: Value) -> bool:
+        return not isinstance(value, bool) and bool(_DECIMAL.fullmatch(str(value))) and float(value) <= high
+
+    return Option(f"a number from 0 to {high}", check)
+
+
+def _selection() -> Option:
+    def check(value: Value) -> bool:
+        if isinstance(value, bool | float):
+            return False
+        try:
+            return bool(selected_files(str(value)))
+        except ValueError:
+            return False
+
+    return Option("numbers of files, from 1, such as 1,3-5", check)
 
 
 def _size() -> Option:
@@ -65,6 +89,9 @@ ALLOWED: Mapping[str, Option] = {
     "min-split-size": _size(),
     "referer": _text(),
     "retry-wait": _whole(0, 60),
+    "seed-ratio": _decimal(SEED_RATIO_MAX),
+    "seed-time": _decimal(SEED_MINUTES_MAX),
+    "select-file": _selection(),
     "split": _whole(1, 16),
     "timeout": _whole(1, 600),
     "user-agent": _text(),

@@ -94,6 +94,10 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """The same of folders that are made for them: 0755, say."""
     keep_time: bool = False
     """Finished files are as old as their origins say (Last-Modified)."""
+    torrent_ports: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?\Z")] = "6881-6999"
+    """Ports, one of which torrents take to be reached by peers: a range, or one to let through a firewall."""
+    dht: str = ""
+    """A node of BitTorrent's DHT (`host:port`) by which to join it; empty: not used, nor are UDP trackers."""
     stall_timeout_s: Seconds = 60.0
     """A download that receives next to nothing for so long is given up and tried again elsewhere."""
 

@@ -4,6 +4,7 @@ Writers publish under `downloads.write.…`, which nobody may subscribe to; the 
 what they accepted under the public name. Reading a public name therefore never shows a refused write.
 """
 
+from base64 import urlsafe_b64encode
 from typing import NamedTuple
 
 from schemas.ids import DEFAULT_OWNER
@@ -15,6 +16,9 @@ TASKS_STREAM = "TASKS"
 EVENTS_STREAM = "EVENTS"
 BUCKET = "downdraft"
 BUCKET_STREAM = f"KV_{BUCKET}"
+PAYLOADS = "payloads"
+PAYLOADS_STREAM = f"OBJ_{PAYLOADS}"
+"""The object store of torrents and metalinks that are too large for a request."""
 
 REQUESTS = f"{ROOT}.requests"
 REQUESTS_ALL = f"{ROOT}.requests.*"
@@ -191,6 +195,16 @@ def key_of(subject: str) -> str:
 def bucket_news(key: str) -> str:
     """Where everyone who may know of a key hears what the bucket stored under it."""
     return f"{ROOT}.bucket.{key}"
+
+
+def payload_chunks(nuid: str) -> str:
+    """Where the parts of an object are written."""
+    return f"$O.{PAYLOADS}.C.{nuid}"
+
+
+def payload_meta(name: str) -> str:
+    """Where an object is described; `*` for any."""
+    return f"$O.{PAYLOADS}.M." + (name if name == "*" else urlsafe_b64encode(name.encode()).decode())
 
 
 def key_of_news(subject: str) -> str:

@@ -44,6 +44,21 @@ class AttemptRecord(Struct, frozen=True, omit_defaults=True):
     code: str = ""
 
 
+MIRROR_URI_CHARS_MAX = 500
+"""Of an address in an outcome: 64 of them must stay far below what the broker takes."""
+
+
+class Mirror(Struct, frozen=True, omit_defaults=True):
+    """What one of a task's addresses did for it."""
+
+    uri: str
+    """Without users, passwords and secret query values, at most MIRROR_URI_CHARS_MAX of it."""
+    bytes: int | None = None
+    """Received from there; None where nobody counted."""
+    problem: str = ""
+    """Why it was left out."""
+
+
 class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One message of the TASKS stream."""
 
@@ -80,6 +95,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     unless somebody moved it. 0 in rows of older versions and of retries: `order_of` goes by `submitted` then."""
     submitted: datetime | None = None
     """When the inbox stored the request."""
+    mirrors: tuple[Mirror, ...] = ()
+    """While it ends `failed`: what each of its addresses did in the last attempt."""
     retry_of: str = ""
     instance: str = ""
     """Nonce of the node process it was placed on."""

@@ -60,6 +60,8 @@ class DeleteQuery(Struct, frozen=True, kw_only=True):
     path: str
     bytes: _Bytes
     digest: Annotated[str, Meta(pattern=r"^sha-256=[0-9a-f]{64}\Z")]
+    folder: str = ""
+    """The folder of a task that brought several files, which goes with the last of them; relative likewise."""
 
 
 class Deleted(Struct, frozen=True, kw_only=True):

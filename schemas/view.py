@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.event import Cancelled, Completed, Failed, Finished, Rejected
+from schemas.event import Cancelled, Completed, Failed, Finished, Rejected, StoredFile
 from schemas.lifecycle import Desired, State
 from schemas.redact import redact_uri
 from schemas.request import Request, Resources
 from schemas.sizes import format_size
-from schemas.task import AttemptRecord
+from schemas.task import AttemptRecord, Mirror
 
 
 class TaskView(Struct, frozen=True, kw_only=True):
@@ -45,11 +45,18 @@ class TaskView(Struct, frozen=True, kw_only=True):
     """How long until it may be placed: back-off, or not_before."""
     retry_of: str = ""
     path: str = ""
+    """Relative to its node's download folder: the file, or the folder where `files` lie."""
     bytes: int = 0
     digest: str = ""
     seconds: float = 0.0
     finished: datetime | None = None
     history: tuple[AttemptRecord, ...] = ()
+    files: tuple[StoredFile, ...] = ()
+    """Where a task brought several: the first of them."""
+    files_cut: int = 0
+    """So many more are not told."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Where there were several addresses."""
 
 
 def asked(view: TaskView, request: Request | None) -> TaskView:
@@ -93,10 +100,13 @@ def ended(event: Finished) -> TaskView:
                 bytes=event.bytes,
                 digest=event.digest,
                 seconds=event.seconds,
+                files=event.files,
+                files_cut=event.files_cut,
+                mirrors=event.mirrors,
             )
         case Failed():
             counted = sum(past.failure is not None for past in event.history)
-            return replace(view, reason=event.reason, history=event.history, failures=counted)
+            return replace(view, reason=event.reason, history=event.history, failures=counted, mirrors=event.mirrors)
         case Cancelled() | Rejected():
             return replace(view, reason=event.reason)
         case _:  # pragma: no cover - there are four outcomes

@@ -1,4 +1,4 @@
-"""`get`: finished files from their nodes, checked while they are written."""
+"""A finished file from its node, checked while it is written."""
 
 import hashlib
 import os
@@ -15,13 +15,12 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from broker.filestream import NodeAway, NodeFile, look, reading
+from broker.filestream import NodeAway, NodeFile, reading
 from schemas.errors import DowndraftError
 from schemas.lifecycle import FINISHED, State
 from schemas.sizes import format_size
 from schemas.view import TaskView
 from tools.client import Client
-from tools.looking import print_json
 from tools.partfile import CannotWrite, PartFile
 from tools.submitting import bars
 from tools.tables import printable
@@ -40,7 +39,8 @@ class Fetched(Struct, frozen=True, kw_only=True):
     ok: bool
     said: str
     path: str = ""
-    """Where the file is now."""
+    """Where the file is now, or the folder of several."""
+    files: int = 1
     bytes: int = 0
     digest: str = ""
     resumed_from: int = 0
@@ -83,26 +83,6 @@ class Bar(Protocol):
     def __call__(self, done: int, note: str = "") -> None: ...
 
 
-async def get_all(
-    client: Client, tasks: tuple[str, ...], target: str, *, force: bool = False, as_json: bool = False
-) -> bool:
-    """Fetch each task's file into `target`: a file, a folder, or `-` for stdout. True where all arrived."""
-    told = Console(highlight=False, soft_wrap=True, stderr=target == STDOUT)
-    all_ok = True
-    for task in tasks:
-        try:
-            fetched = await _get(client, task, target, force=force, quiet=as_json)
-        except DowndraftError as error:
-            fetched = Fetched(task=task, ok=False, said=str(error))
-        all_ok &= fetched.ok
-        if as_json:
-            print_json(fetched)
-        else:
-            mark = "[green]✓[/green]" if fetched.ok else "[red]✗[/red]"
-            told.print(f"{mark} {task}  {escape(printable(fetched.said))}")
-    return all_ok
-
-
 async def completed(client: Client, task: str) -> TaskView:
     """The view of a task whose file lies on a node. Raises NotFetched, which says how the task stands."""
     if not client.may_reach_files:
@@ -127,27 +107,16 @@ def place(target: str, path: str) -> Path:
     return folder / name if target.endswith("/") or folder.is_dir() else folder
 
 
-async def _get(client: Client, task: str, target: str, *, force: bool, quiet: bool) -> Fetched:
-    view = await completed(client, task)
-    file = NodeFile(view.node, task, view.path, view.bytes)
-    path = None if target == STDOUT else place(target, view.path)
-    if path is not None:
-        _check_target(path, force=force)
-    await look(client.connection, file)
-    with _bar(PurePosixPath(view.path).name, file.bytes, quiet=quiet) as bar:
-        if path is None:
-            return await _to_stdout(client, file, view.digest, bar)
-        return await _to_file(client, file, view.digest, path, force, bar)
-
-
-def _check_target(path: Path, *, force: bool) -> None:
+def check_target(path: Path, *, force: bool) -> None:
+    """Raises CannotWrite where something lies there that is not to be overwritten."""
     if path.exists() and not path.is_file():
         raise CannotWrite(f"{str(path)!r} is no plain file: choose another --output")
     if not force and os.path.lexists(path):
         raise CannotWrite(f"{str(path)!r} exists: --force overwrites it, --output chooses another name")
 
 
-async def _to_file(client: Client, file: NodeFile, digest: str, path: Path, force: bool, bar: Bar) -> Fetched:
+async def fetch_file(client: Client, file: NodeFile, digest: str, path: Path, force: bool, bar: Bar) -> Fetched:
+    """Go on with what an earlier fetch left. Raises NotFetched, CannotWrite, FileUnavailable, NodeAway."""
     began = anyio.current_time()
     with closing(PartFile(path, file.bytes)) as part:
         while await anyio.to_thread.run_sync(part.take_up):
@@ -171,7 +140,7 @@ async def _to_file(client: Client, file: NodeFile, digest: str, path: Path, forc
     return Fetched(
         task=file.task,
         ok=True,
-        said=f"{path}  {_took(file.bytes, seconds, resumed_from)}",
+        said=f"{path}  {took(file.bytes, seconds, resumed_from)}",
         path=str(path),
         bytes=file.bytes,
         digest=digest,
@@ -180,14 +149,15 @@ async def _to_file(client: Client, file: NodeFile, digest: str, path: Path, forc
     )
 
 
-async def _to_stdout(client: Client, file: NodeFile, digest: str, bar: Bar) -> Fetched:
+async def fetch_to_stdout(client: Client, file: NodeFile, digest: str, bar: Bar) -> Fetched:
+    """Raises NotFetched when the bytes are out and are not the right ones; FileUnavailable, NodeAway."""
     began = anyio.current_time()
     sink = Stdout()
     await _pour(client, file, sink, bar)
     if sink.digest != digest:
         raise NotFetched(_mismatch(file, sink.digest, digest))
     seconds = anyio.current_time() - began
-    said = _took(file.bytes, seconds, 0)
+    said = took(file.bytes, seconds, 0)
     return Fetched(task=file.task, ok=True, said=said, bytes=file.bytes, digest=digest, seconds=round(seconds, 3))
 
 
@@ -206,13 +176,13 @@ def _mismatch(file: NodeFile, found: str, wanted: str) -> str:
     )
 
 
-def _took(size: int, seconds: float, resumed_from: int) -> str:
+def took(size: int, seconds: float, resumed_from: int) -> str:
     resumed = f", {format_size(resumed_from)} of them from an earlier get" if resumed_from else ""
     return f"{format_size(size)} in {seconds:.1f} s{resumed}"
 
 
 @contextmanager
-def _bar(name: str, size: int, *, quiet: bool) -> Iterator[Bar]:
+def showing(name: str, size: int, *, quiet: bool) -> Iterator[Bar]:
     """A progress bar on stderr where that is a terminal; it leaves no trace."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:

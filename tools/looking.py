@@ -25,6 +25,7 @@ COLOURS = {
 }
 PASSED_OVER = frozenset(
     {
+        "mirrors",
         "type",
         "task",
         "owner",
@@ -65,6 +66,8 @@ def colour_of(event: Event) -> str:
 def details(event: Event, *, without: str = "") -> str:
     """What an event says beside its task and kind, and one field that is shown elsewhere."""
     told: dict[str, Any] = msgspec.to_builtins(event)
+    if files := told.pop("files", None):
+        told["files"] = len(files) + told.pop("files_cut", 0)
     skip = PASSED_OVER | {without}
     return printable("  ".join(f"{name}={value}" for name, value in told.items() if name not in skip and value != ""))
 

@@ -8,6 +8,7 @@ from broker.filestream import NodeFile, delete
 from schemas.errors import DowndraftError
 from schemas.lifecycle import FINISHED, State
 from schemas.sizes import format_size
+from schemas.transfer import Deleted, Trouble
 from schemas.view import TaskView
 from tools.client import Client
 from tools.looking import print_json
@@ -37,10 +38,12 @@ async def files_of(client: Client, tasks: tuple[str, ...]) -> list[TaskView]:
 def question(views: list[TaskView]) -> str:
     """What people are asked before files are deleted."""
     size = format_size(sum(view.bytes for view in views))
+    count = sum(len(view.files) + view.files_cut or 1 for view in views)
     if len(views) == 1:
-        return f"Delete {printable(views[0].path)} ({size}) on {views[0].node}?"
+        several = f", {count} files" if views[0].files else ""
+        return f"Delete {printable(views[0].path)} ({size}{several}) on {views[0].node}?"
     nodes = len({view.node for view in views})
-    return f"Delete {len(views)} files ({size}) on {nodes} node{'s' if nodes > 1 else ''}?"
+    return f"Delete {count} files ({size}) on {nodes} node{'s' if nodes > 1 else ''}?"
 
 
 async def remove_all(client: Client, tasks: tuple[str, ...], *, files: bool, as_json: bool) -> bool:
@@ -86,8 +89,27 @@ async def _remove_file(client: Client, view: TaskView, *, files: bool) -> Remove
     elif not client.may_reach_files:
         ok, said = False, f"these credentials may not delete {where}: use the operator's (--creds)"
     else:
-        file = NodeFile(view.node, view.task, view.path, view.bytes)
-        outcome = await delete(client.connection, file, view.digest)
+        outcome = await (_delete_folder(client, view) if view.files else _delete(client, view))
         ok = outcome.deleted
         said = f"{where} {outcome.said}" if ok else f"{where} was not deleted: {outcome.said}"
     return Removed(task=view.task, ok=ok, said=said, node=view.node, path=view.path)
+
+
+async def _delete(client: Client, view: TaskView) -> Deleted:
+    return await delete(client.connection, NodeFile(view.node, view.task, view.path, view.bytes), view.digest)
+
+
+async def _delete_folder(client: Client, view: TaskView) -> Deleted:
+    """Each file that is still the very one; the folder goes with the last."""
+    stay = []
+    for one in view.files:
+        file = NodeFile(view.node, view.task, one.path, one.bytes, view.path)
+        outcome = await delete(client.connection, file, one.digest)
+        if not outcome.deleted and outcome.trouble is not Trouble.GONE:
+            stay.append(f"{one.path}: {outcome.said}")
+    if view.files_cut:
+        stay.append(f"{view.files_cut} more, which the outcome does not name")
+    if stay:
+        more = f" and {len(stay) - 1} more" if len(stay) > 1 else ""
+        return Deleted(deleted=False, said=f"{stay[0]}{more}")
+    return Deleted(deleted=True, said=f"deleted with its {len(view.files)} files")

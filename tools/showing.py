@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from schemas.event import AnyEvent, AttemptFailed
+from schemas.event import AnyEvent, AttemptFailed, StoredFile
 from schemas.sizes import format_size
+from schemas.task import Mirror
 from schemas.view import TaskView, needs
 from tools.client import Client
 from tools.looking import age, colour_of, details, due_in, moment, print_json, state_cell
@@ -26,6 +27,16 @@ ATTEMPTS = (
     Column("failure", drop=2),
     Column("code", drop=3),
     Column("why", drop=1, may_cut=True),
+)
+FILES = (
+    Column("file", may_cut=True),
+    Column("size", right=True),
+    Column("digest", drop=1),
+)
+MIRRORS = (
+    Column("mirror", may_cut=True),
+    Column("bytes", right=True),
+    Column("problem", drop=1, may_cut=True),
 )
 
 
@@ -47,6 +58,14 @@ async def show_one(client: Client, task: str, *, as_json: bool) -> bool:
             for a in reply.task.history
         ]
         print_table(ATTEMPTS, rows, console)
+    if reply.task.files:
+        console.print("\nfiles", style="bold")
+        print_table(FILES, _files(reply.task.files), console)
+        if reply.task.files_cut:
+            console.print(f"… and {reply.task.files_cut} more", style="dim")
+    if reply.task.mirrors:
+        console.print("\nmirrors", style="bold")
+        print_table(MIRRORS, _mirrors(reply.task.mirrors), console)
     if reply.events:
         console.print("\ntimeline", style="bold")
         print_table(TIMELINE, _timeline(reply.events), console)
@@ -86,6 +105,21 @@ def _print_facts(view: TaskView, events: Sequence[AnyEvent], console: Console) -
         for at, line in enumerate(told.split("\n") if told else ()):
             value = Text(printable(line), state.style if name == "state" else "")
             console.print(Text(f"{'' if at else name:<{width}}  ", "dim") + value, soft_wrap=True)
+
+
+def _files(files: Sequence[StoredFile]) -> list[tuple[Cell, ...]]:
+    return [(Cell(printable(one.path)), Cell(format_size(one.bytes)), Cell(one.digest, "dim")) for one in files]
+
+
+def _mirrors(mirrors: Sequence[Mirror]) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            Cell(printable(one.uri)),
+            Cell("" if one.bytes is None else format_size(one.bytes)),
+            Cell(printable(one.problem), "yellow"),
+        )
+        for one in mirrors
+    ]
 
 
 def _attempt(view: TaskView, events: Sequence[AnyEvent]) -> str:

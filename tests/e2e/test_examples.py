@@ -18,6 +18,7 @@ from broker.roles import Role
 from schemas.request import Request
 from tests.harness.examples import Ran, Rule, beside, command_line, every_example, run
 from tests.harness.processes import Up, running_up
+from tests.harness.tracker import make
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin, serve
 from tools.client import Client, open_client
@@ -77,6 +78,13 @@ RULES = {
     "downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same": Rule(
         r"^[0-9a-f]{16}$"
     ),
+    "downdraft submit --torrent debian.torrent --option select-file=1,3 --wait": Rule("completed"),
+    "downdraft submit https://example.org/debian.torrent": Rule(r"^[0-9a-f]{16}$"),
+    "downdraft submit --torrent debian.torrent --option select-file=1,3": Rule(r"^[0-9a-f]{16}$"),
+    (
+        "downdraft submit 'magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567"
+        "&tr=https%3A%2F%2Ftracker.example%2Fannounce'"
+    ): Rule(r"^[0-9a-f]{16}$"),
     "downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait": Rule("completed"),
     "downdraft ls": Rule(r"[0-9a-f]{16}  completed ", task="completed"),
     "downdraft ls --json": Rule('"state":"completed"', task="completed"),
@@ -268,6 +276,9 @@ class Stage:
         """Run one example in an empty folder, below the cluster's unless it must be apart."""
         (folder / "Downloads").mkdir(parents=True)
         (folder / "list.txt").write_text(f"{self.origin.url('file/one')}\n{self.origin.url('file/two')}\n")
+        # Its web seed is the origin, which has the same file under every name.
+        listed = dict.fromkeys(("one", "two", "three"), FILE)
+        (folder / "debian.torrent").write_bytes(make("file", listed, web_seeds=[self.origin.url("")]).torrent)
         (folder / "policy.toml").write_text('strategy = "round-robin"\n')
         script = folder / "on-end.sh"
         script.write_text('#!/bin/sh\necho "script heard $DOWNDRAFT_OUTCOME"\n')

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from tests.harness.metalinks import Entry, meta4
 from tests.harness.processes import COMMAND, Up, environment
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin
@@ -75,6 +76,42 @@ async def test_several_files_go_into_a_folder(cluster: Up, origin: Origin, tmp_p
     assert sorted(Path(one["path"]).read_bytes() for one in told[:2]) == sorted([body, other])
     refused = await cluster.arun("get", first, second, "-o", str(tmp_path / "nowhere"))
     assert refused.returncode == 2
+
+
+async def test_a_task_of_several_files_is_shown_fetched_and_deleted_as_one(
+    cluster: Up, origin: Origin, tmp_path: Path
+) -> None:
+    bodies = {"a.bin": random.Random(1).randbytes(100_000), "deep/b.bin": random.Random(2).randbytes(1000)}
+    origin.files |= {"a.bin": bodies["a.bin"], "b.bin": bodies["deep/b.bin"]}
+    entries = [Entry(path, [origin.url(f"file/{Path(path).name}")], body) for path, body in bodies.items()]
+    origin.files["suite.meta4"] = meta4(*entries)
+    done = await cluster.arun("submit", origin.url("file/suite.meta4"), "--wait", "--dir", "several")
+    assert done.returncode == 0, done.stdout + done.stderr
+    task = done.stdout.split()[0]
+    view = await cluster.show(task)
+    assert view["path"] == "several/suite"
+    assert [one["path"] for one in view["files"]] == [f"several/suite/{path}" for path in bodies]
+    shown = await cluster.arun("show", task)
+    for told in ("several/suite/deep/b.bin", view["files"][0]["digest"], "files=2"):
+        assert told in shown.stdout
+
+    fetched = await cluster.arun("get", task, "-o", str(tmp_path), "--json")
+    assert fetched.returncode == 0, fetched.stdout + fetched.stderr
+    assert json.loads(fetched.stdout)["files"] == 2
+    for path, body in bodies.items():
+        assert (tmp_path / "suite" / path).read_bytes() == body
+    (tmp_path / "suite/deep/b.bin").unlink()
+    again = await cluster.arun("get", task, "-o", str(tmp_path), "--json")
+    assert json.loads(again.stdout)["resumed_from"] == len(bodies["a.bin"]), "what is there is not fetched again"
+    (tmp_path / "suite/a.bin").write_bytes(b"mine")
+    assert "exists: --force overwrites it" in (await cluster.arun("get", task, "-o", str(tmp_path))).stdout
+    assert (await cluster.arun("get", task, "-o", "-")).returncode == 1
+
+    folder = cluster.downloads(str(view["node"])) / "several"
+    removed = await cluster.arun("rm", task, "--files", "--yes")
+    assert removed.returncode == 0, removed.stdout
+    assert "deleted with its 2 files" in removed.stdout
+    assert list(folder.iterdir()) == []
 
 
 async def test_an_interrupted_get_goes_on_where_it_was(cluster: Up, origin: Origin, tmp_path: Path) -> None:

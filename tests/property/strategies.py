@@ -10,7 +10,7 @@ from schemas.event import Event
 from schemas.ids import NODE_ID, OWNER, is_node_id, is_owner
 from schemas.lifecycle import Desired
 from schemas.request import Request
-from schemas.task import AttemptRecord, FailureClass
+from schemas.task import AttemptRecord, FailureClass, Mirror
 
 task_ids = st.from_regex(r"[0-9a-f]{16}\Z", fullmatch=True)
 owners = st.from_regex(OWNER, fullmatch=True).filter(is_owner)
@@ -77,7 +77,7 @@ _fields = {
     "position": st.none() | st.integers(0, 1_000_000),
     "files": st.lists(st.builds(ev.StoredFile, words, sizes, words), max_size=3).map(tuple),
     "files_cut": st.integers(0, 1000),
-    "mirrors": st.lists(st.builds(ev.Mirror, words, st.none() | sizes, words), max_size=3).map(tuple),
+    "mirrors": st.lists(st.builds(Mirror, words, st.none() | sizes, words), max_size=3).map(tuple),
 }
 """A strategy for each name an event's field may have: a new field without one fails loudly."""
 

@@ -196,3 +196,11 @@ def test_what_was_stopped_waits_for_the_next_wish_unless_it_was_whole_first() ->
     stopped = a_session(phase=Phase.REMOVING)
     assert after(stopped, Signal.VANISHED).phase is Phase.WAITING
     assert after(stopped, Signal.WHOLE).phase is Phase.VERIFYING
+
+
+@pytest.mark.parametrize(("wanted", "step"), [(Wanted.RUN, Step.ADD), (Wanted.PAUSE, Step.SAY_PAUSED)])
+def test_after_a_whole_part_the_next_one_begins_afresh_or_the_session_rests(wanted: Wanted, step: Step) -> None:
+    part = a_session(phase=Phase.VERIFYING, lane="small", wanted=wanted, cuts=2, cut_at=7)
+    waiting = after(part, Signal.PART)
+    assert (waiting.phase, waiting.cuts, waiting.cut_at) == (Phase.WAITING, 0, 0)
+    assert next_step(waiting, admitted=True) is step

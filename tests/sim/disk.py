@@ -13,11 +13,12 @@ from node.asking import Wait
 from node.daemon import Lane
 from node.failures import Verdict
 from node.files import Placed
+from node.finishing import SMALL_BYTES_MAX, Finished, disk_trouble
 from node.naming import final_path
 from node.room import Look, Marks, Room, after
 from node.session import Session
-from node.workshop import SMALL_BYTES_MAX, Looked, Workshop, disk_trouble
-from schemas.task import FailureClass
+from node.workshop import Looked, Workshop
+from schemas.task import FailureClass, Mirror
 from tests.sim.origins import Origin, Origins
 
 ROOM_BYTES = 1 << 40
@@ -116,7 +117,7 @@ class SimWorkshop(Workshop):
     def forget(self, task: str) -> None:
         """Nothing was kept of it."""
 
-    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Placed | Verdict]:
+    async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:
         return [await self._place(session, seconds) for session, seconds in whole]
 
     async def _place(self, session: Session, seconds: float) -> Placed | Verdict:
@@ -168,6 +169,12 @@ class SimWorkshop(Workshop):
         if placed is not None and self._disk.has(placed.path, task):
             del self._disk.files[placed.path]
         self._wipe(task)
+
+    async def wipe_after(self, session: Session, verdict: Verdict) -> None:
+        await self.wipe(session.task)
+
+    def mirrors(self, session: Session, size: int | None = None) -> tuple[Mirror, ...]:
+        return ()
 
     async def wait(self, session: Session) -> Wait | None:
         await self._moment()

@@ -179,7 +179,7 @@ class NodeMachine(Machine):
                 disk=looks,
                 tasks=tasks,
             )
-            self.lanes = [self._lane(lane, agent) for lane in Lane]
+            self.lanes = [self._lane(lane, agent) for lane in (Lane.SMALL, Lane.LARGE)]
             for lane in self.lanes:
                 agent.lanes[lane.lane] = lane
                 tasks.start_soon(lane.run)

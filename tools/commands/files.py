@@ -26,7 +26,7 @@ def get(
     """Fetch finished files from their nodes, checked against the digest they were downloaded with.
 
     What an interrupted get left in `<name>.part` is not fetched again. With `-o -` the bytes are out before they are
-    checked: look at the exit code.
+    checked: look at the exit code. A task of several files is fetched into a folder.
 
     Examples:
 
@@ -36,7 +36,8 @@ def get(
 
         downdraft get 0123456789abcdef -o - | tar xz
     """
-    from tools.fetching import STDOUT, get_all
+    from tools.fetching import STDOUT
+    from tools.getting import get_all
 
     if output == STDOUT and as_json:
         raise typer.BadParameter("stdout can't take both the file and the JSON", param_hint="--json")

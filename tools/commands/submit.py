@@ -9,6 +9,8 @@ from tools.commands.common import Creds, Json, Server, with_client
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tools.client import Client
+
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Tasks")(submit)
@@ -19,6 +21,9 @@ def submit(
     input_file: Annotated[
         str | None,
         typer.Option("--input-file", "-i", metavar="FILE", help="Many: an input file of aria2's kind; - for stdin."),
+    ] = None,
+    torrent: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A torrent file; addresses are its web seeds then.")
     ] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="File name to save as.")] = None,
     if_exists: Annotated[
@@ -60,6 +65,7 @@ def submit(
 ) -> None:
     """Submit downloads. Prints the tasks' ids; with --wait how they ended, and exits 1 unless all completed.
 
+    A `.torrent` address, a magnet link or --torrent FILE brings the files that the torrent leads to.
     Several addresses are mirrors of one file. Many files come with --input-file, in the form aria2c reads: the
     addresses of one file on a line, its options indented below. What the command line says holds for each of
     them. A line that can't be used is named on standard error, the others are submitted, and the exit code is 2.
@@ -75,6 +81,8 @@ def submit(
         downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M
 
         downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same
+
+        downdraft submit --torrent debian.torrent --option select-file=1,3 --wait
 
         downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait
     """
@@ -100,7 +108,7 @@ def submit(
     }
     fields = {field: value for field, value in fields.items() if value not in (None, [], {})}
     if input_file is not None:
-        _check_many(uris, fields, id_prefix)
+        _check_many(uris, torrent, fields, id_prefix)
         from tools.bulk import Bulk, check_all, submit_many
         from tools.commands.common import run
 
@@ -113,26 +121,41 @@ def submit(
         raise typer.Exit(code)
     if id_prefix is not None:
         raise typer.BadParameter("goes with --input-file; for one file use --id", param_hint="--id-prefix")
-    if not uris:
+    if not uris and torrent is None:
         raise typer.BadParameter("give at least one, or --input-file FILE", param_hint="URI…")
-    _submit_one(fields | {"uris": uris}, server, creds, dry_run, owner=owner, wait=wait, as_json=as_json, quiet=quiet)
+    fields |= {"uris": uris or []}
+    _submit_one(fields, torrent, server, creds, dry_run, owner=owner, wait=wait, as_json=as_json, quiet=quiet)
 
 
-def _submit_one(fields: dict[str, Any], server: str | None, creds: str | None, dry_run: bool, **how: Any) -> None:
+def _submit_one(
+    fields: dict[str, Any], torrent: str | None, server: str | None, creds: str | None, dry_run: bool, **how: Any
+) -> None:
     from schemas import codec
     from schemas.checking import decode_request
+    from tools.payloads import read_torrent_file, reference, stored
     from tools.submitting import submit_one
 
+    content = b""
+    if torrent is not None:
+        content = read_torrent_file(torrent)
+        fields |= {"torrent": reference(content)}
     request = decode_request(codec.encode(fields))
     if dry_run:
         typer.echo("1 would be submitted, 0 refused")
         return
-    if not with_client(server, creds, lambda client: submit_one(client, request, **how)):
+
+    async def submit(client: "Client") -> bool:
+        await stored(client, content)
+        return await submit_one(client, request, **how)
+
+    if not with_client(server, creds, submit):
         raise typer.Exit(1)
 
 
-def _check_many(uris: list[str] | None, fields: dict[str, Any], id_prefix: str | None) -> None:
+def _check_many(uris: list[str] | None, torrent: str | None, fields: dict[str, Any], id_prefix: str | None) -> None:
     """Refuse what can't be meant for each of many files."""
+    if torrent is not None:
+        raise typer.BadParameter("give a torrent or an input file, not both", param_hint="--torrent")
     if uris:
         raise typer.BadParameter("give addresses or an input file, not both", param_hint="--input-file")
     for field in ("out", "checksum", "size", "id", "name"):

@@ -35,6 +35,8 @@ class Origin:
         self.retry_after = ""
         self.is_busy = False
         """It answers 429 to whoever asks for a file."""
+        self.busy_after: int | None = None
+        """… after so many requests."""
         self.port = 0
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
@@ -55,7 +57,7 @@ class Origin:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self._note(request)
-        if self.is_busy:
+        if self.is_busy or (self.busy_after is not None and len(self.asked) > self.busy_after):
             return web.Response(status=429, headers={"Retry-After": self.retry_after})
         body = self.files.get(request.match_info["name"])
         if body is None:

@@ -44,6 +44,24 @@ async def test_the_very_file_is_deleted_and_its_folder_stays(asker: Connection, 
     assert (finished.downloads / "a").is_dir()
 
 
+async def test_the_folder_of_a_task_goes_with_the_last_of_its_files(asker: Connection, finished: Watched) -> None:
+    files = [finished.put(path, BODY)._replace(folder="of/task") for path in ("of/task/a", "of/task/deep/b")]
+    assert (await delete(asker, files[1], digest_of(BODY))).deleted
+    assert {path.name for path in (finished.downloads / "of/task").iterdir()} == {"a"}
+    assert (await delete(asker, files[0], digest_of(BODY))).deleted
+    assert (finished.downloads / "of").is_dir()
+    assert not (finished.downloads / "of/task").exists()
+
+
+@pytest.mark.parametrize("folder", ["..", "../outside", ".downdraft", "/"])
+async def test_no_folder_goes_that_is_not_the_file_s_own(asker: Connection, finished: Watched, folder: str) -> None:
+    (finished.downloads.parent / "outside").mkdir()
+    file = finished.put("a/f", BODY)._replace(folder=folder)
+    outcome = await delete(asker, file, digest_of(BODY))
+    assert (outcome.deleted, outcome.trouble is not None) == (False, True)
+    assert (finished.downloads / "a/f").exists()
+
+
 async def test_deleting_twice_says_that_it_is_gone(asker: Connection, finished: Watched) -> None:
     file = finished.put("f", BODY)
     await delete(asker, file, digest_of(BODY))

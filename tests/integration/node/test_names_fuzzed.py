@@ -22,6 +22,7 @@ from node.aria2 import Aria2, Status
 from node.daemon import Daemon, Lane
 from node.failures import Verdict
 from node.files import Placed, Store
+from node.finishing import NextPart
 from node.hands import Hands
 from node.probe import new_session
 from node.session import Session
@@ -113,6 +114,7 @@ class Lab:
             (result,) = await self.workshop.finish([(session, 1.0)])
             await self.rpc.turn(forget=[row.task], remove=[], add=[])
             await self.workshop.wipe(row.task)
+            assert not isinstance(result, NextPart), "it is one file"
             return result
 
     def seen(self) -> dict[str, bytes]:
@@ -124,6 +126,10 @@ class Lab:
                 kind = b"link" if path.is_symlink() else path.read_bytes() if path.is_file() else b"folder"
                 found[path.relative_to(self.root).as_posix()] = kind
         return found
+
+
+async def no_object(name: str) -> bytes:
+    raise AssertionError(f"nobody asks for {name}")
 
 
 @asynccontextmanager
@@ -143,7 +149,7 @@ async def laboratory(root: Path) -> AsyncIterator[Lab]:
     async with new_session() as http, misbehaving() as origin, anyio.create_task_group() as tasks:
         hands = Hands(2)
         hands.start(tasks)
-        workshop = Workshop(store, http, parse_nets(["127.0.0.0/8"]), hands)
+        workshop = Workshop(store, http, parse_nets(["127.0.0.0/8"]), hands, fetch_object=no_object)
         async with Daemon(
             Lane.SMALL, find_aria2c(""), state=root.parent / "state", downloads=downloads, slots=2
         ) as daemon:

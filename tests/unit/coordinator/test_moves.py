@@ -12,9 +12,9 @@ from schemas import codec
 from schemas.errors import IllegalTransition
 from schemas.ids import QUEUED
 from schemas.lifecycle import Desired, Outcome, State
-from schemas.request import Request
+from schemas.request import URIS_MAX, Request
 from schemas.settings import CoordinatorSettings
-from schemas.task import HISTORY_MAX, FailureClass, TaskRow
+from schemas.task import HISTORY_MAX, FailureClass, Mirror, TaskRow
 from tests.examples import NOON, TASK, a_failure, a_request, a_row, an_assigned_row
 
 SETTINGS = CoordinatorSettings(max_attempts=3, retry_base_s=2.0, retry_cap_s=60.0)
@@ -155,6 +155,18 @@ def test_a_pause_does_not_make_a_delay_begin_again() -> None:
     resumed = moves.wished(paused, Desired.RUN, waited_s=50.0)
     assert isinstance(resumed, TaskRow)
     assert (paused.delay_s, resumed.delay_s) == (40.0, 0.0)
+
+
+def test_a_task_that_failed_tells_what_its_mirrors_did_in_the_last_attempt_within_bounds() -> None:
+    told = tuple(Mirror(f"http://{number}.example/{'x' * 9000}", None, "y" * 9000) for number in range(URIS_MAX + 1))
+    row = an_assigned_row(request=a_request(max_attempts=1))
+    end = moves.attempt_failed(row, replace(a_failure(), mirrors=told), CoordinatorSettings(), 0.5)
+    assert isinstance(end, End)
+    assert [one.uri[:16] for one in end.row.mirrors[:2]] == ["http://0.example", "http://1.example"]
+    assert len(codec.encode(end.row.mirrors)) < 80_000
+    again = moves.attempt_failed(an_assigned_row(), replace(a_failure(), mirrors=told), CoordinatorSettings(), 0.5)
+    assert isinstance(again, Requeue)
+    assert again.row.mirrors == ()
 
 
 def test_an_overdue_task_is_called_back_from_its_node_and_then_fails() -> None:

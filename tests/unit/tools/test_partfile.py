@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.event import StoredFile
 from tests.harness.fileservice import digest_of
 from tools.fetching import NotFetched, place
+from tools.getting import inner_target
 from tools.partfile import CannotWrite, PartFile
 
 BODY = b"0123456789"
@@ -135,3 +137,13 @@ def test_a_file_goes_into_a_folder_or_under_the_name_that_was_chosen(tmp_path: P
 def test_a_node_cannot_choose_where_a_file_goes(tmp_path: Path, path: str) -> None:
     with pytest.raises(NotFetched):
         place(str(tmp_path), path)
+
+
+def test_a_file_of_several_keeps_its_place_in_their_folder(tmp_path: Path) -> None:
+    assert inner_target(tmp_path, "images/suite", StoredFile("images/suite/a/b", 1, "")) == tmp_path / "a/b"
+
+
+@pytest.mark.parametrize("path", ["elsewhere/b", "suite", "suite/../b", "suite/a/../../b", "/b", "suite/\0"])
+def test_a_node_cannot_choose_where_one_of_several_files_goes(tmp_path: Path, path: str) -> None:
+    with pytest.raises(NotFetched):
+        inner_target(tmp_path, "suite", StoredFile(path, 1, ""))
