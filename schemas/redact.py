@@ -2,10 +2,11 @@
 
 import re
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from schemas import codec
 from schemas.options import SECRET
+from schemas.payload import OBJECT, is_magnet
 from schemas.request import Request
 
 MASK = "***"
@@ -13,13 +14,15 @@ _SECRET_NAME = re.compile(
     r"auth|cred|jwt|key|pass|pwd|secret|session|sig|token|^x-amz-|^x-goog-|^se$|^sp$|^sv$", re.IGNORECASE
 )
 """Query parameters that carry a secret: signed links keep theirs in the query."""
+_ADDRESSES_OF_MAGNET = frozenset({"tr", "ws", "as", "xs"})
 _PAIR = re.compile(r"(?P<name>[^&;=]+)=(?P<value>[^&;]*)")
 
 
 def redact_uri(uri: str) -> str:
     """`uri` without user and password, and with the values of query parameters masked that look secret."""
     parts = urlsplit(uri)
-    query, fragment = (_PAIR.sub(_masked, text) for text in (parts.query, parts.fragment))
+    mask = _masked_of_magnet if is_magnet(uri) else _masked
+    query, fragment = (_PAIR.sub(mask, text) for text in (parts.query, parts.fragment))
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, fragment))
 
 
@@ -43,14 +46,27 @@ def _masked(pair: re.Match[str]) -> str:
     return f"{pair['name']}={MASK}" if _SECRET_NAME.search(unquote(pair["name"])) else pair[0]
 
 
+def _masked_of_magnet(pair: re.Match[str]) -> str:
+    """A magnet link's trackers and web seeds are addresses themselves, with secrets of their own."""
+    if unquote(pair["name"]).partition(".")[0] not in _ADDRESSES_OF_MAGNET:
+        return _masked(pair)
+    address = unquote(pair["value"])
+    hidden = redact_uri(address)
+    return pair[0] if hidden == address else f"{pair['name']}={quote(hidden, safe='')}"
+
+
 PUBLIC_BYTES_MAX = 256 * 1024
 """A larger request is not repeated in events: a message must stay far below what the broker takes."""
 
 
 def public_request(request: Request) -> Request | None:
-    """The request if anyone may see all of it and it is not huge, else None."""
+    """The request if anyone may see all of it and it is not huge, else None.
+
+    A torrent or metalink inside it may name its trackers and mirrors by addresses that are somebody's secret.
+    """
     hidden = (
         request.headers
+        or any(given is not None and not given.startswith(OBJECT) for given in (request.torrent, request.metalink))
         or any(redact_uri(uri) != uri for uri in request.uris)
         or any(name in SECRET for name in request.options)
     )

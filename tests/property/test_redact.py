@@ -5,6 +5,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.options import SECRET
 from schemas.redact import MASK, origin_of, public_request, redact_uri
@@ -88,3 +89,30 @@ def test_an_origin_is_host_and_port_and_no_user(host: str, port: int | None) -> 
     assume(not host.isdecimal())
     uri = f"https://u:p@{host.upper()}{'' if port is None else f':{port}'}/f"
     assert origin_of(uri) == f"{host}:{port or 443}"
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        (
+            "magnet:?xt=urn:btih:aa&tr=https%3A%2F%2Ft.example%2Fannounce%3Fpasskey%3Dgeheim",
+            f"magnet:?xt=urn:btih:aa&tr=https%3A%2F%2Ft.example%2Fannounce%3Fpasskey%3D{quote(MASK, safe='')}",
+        ),
+        (
+            "magnet:?xt=urn:btih:aa&ws=https%3A%2F%2Fme%3Ageheim%40w.example%2Ff",
+            "magnet:?xt=urn:btih:aa&ws=https%3A%2F%2Fw.example%2Ff",
+        ),
+        (
+            "magnet:?xt=urn:btih:aa&tr.1=udp%3A%2F%2Ft.example%3A80",
+            "magnet:?xt=urn:btih:aa&tr.1=udp%3A%2F%2Ft.example%3A80",
+        ),
+    ],
+)
+def test_secrets_of_a_magnet_links_trackers_and_web_seeds_are_masked(link: str, shown: str) -> None:
+    assert redact_uri(link) == shown
+
+
+@pytest.mark.parametrize("field", ["torrent", "metalink"])
+def test_a_torrent_or_metalink_inside_a_request_may_name_secret_addresses(field: str) -> None:
+    assert public_request(replace(Request(), **{field: "AAAA"})) is None
+    assert public_request(replace(Request(), **{field: "object:f.torrent"})) is not None
