@@ -76,7 +76,7 @@ async def test_a_slow_mirror_does_not_hold_up_the_others(node: Rig, origins: lis
 async def test_a_mirror_that_stops_answering_under_way_is_done_without(node: Rig, origins: list[Origin]) -> None:
     good, bad = origins[0], origins[1]
     bad.busy_after = 1  # the look before the download alone is answered
-    done = await completed(node, bad.url(QUICK), good.url(QUICK), size=len(BODY))
+    done = await completed(node, bad.url(QUICK), good.url(QUICK), size=len(BODY), out="f")
     assert len(bad.asked) > 1
     assert [one.problem for one in done.mirrors] == ["", ""], "nobody told"
 
