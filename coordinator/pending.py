@@ -187,8 +187,7 @@ class Pending:
         owner = cell.owner
         owner.best.drop(cell)
         owner.oldest.drop(cell)
-        if not cell.is_parked:
-            del owner.cells[cell.kind]
+        del owner.cells[cell.kind]
         cell.by_priority.clear()
 
     def _priority_key(self, name: str) -> Key | None:
