@@ -94,7 +94,8 @@ class Planner:
     def follow(self, policy: Policy, strategy: Strategy) -> None:
         """From now on place by another policy."""
         self.trouble = ""
-        self.policy = self.turns.policy = policy
+        self.policy = policy
+        self.turns.follow(policy)
         for gate in self.origins.follow(policy):
             self._open(gate)
         for owner in self.pending.owners():
@@ -110,9 +111,9 @@ class Planner:
         turn = known.turn if known is not None else 0
         standing = self._standing
         state = NodeState(facts, standing.at[name], facts.disk_left, standing.bandwidth_at[name], turn)
-        if known is not None:
-            roster.in_group[roster.group_of(known.facts)] -= known.assigned
         roster.in_group[roster.group_of(facts)] += state.assigned
+        if known is not None:
+            self._lower_group(known.facts, known.assigned, moved_to=facts)
         self._put(state)
         if (shape := roster.settle(name)) is not None:
             self._circles.consider(shape)
@@ -121,7 +122,7 @@ class Planner:
     def drop_node(self, name: str) -> None:
         """Nothing can be placed there any more; what stands there still counts."""
         if (node := self._roster.nodes.get(name)) is not None:
-            self._roster.in_group[self._roster.group_of(node.facts)] -= node.assigned
+            self._lower_group(node.facts, node.assigned)
             self._roster.unsettle(name)
             self._roomy.discard(name)
             del self._roster.nodes[name]
@@ -156,11 +157,7 @@ class Planner:
         if (node := self._roster.nodes.get(name)) is not None:
             used = self._standing.bandwidth_at[name]
             self._put(NodeState(node.facts, node.assigned - 1, node.disk_left, used, node.turn))
-            if self._roster.strategy.spread_tag:
-                group = self._roster.group_of(node.facts)
-                self._roster.in_group[group] -= 1
-                for circle in self._circles:
-                    circle.group_fell(group)
+            self._lower_group(node.facts, 1)
             self._rose(name)
 
     def measured(self, node: str, origin: str, size: int, seconds: float) -> None:
@@ -200,7 +197,8 @@ class Planner:
     def _place(self, waiting: Waiting) -> Placement | None:
         """Place what goes next; None where it can't be: then it is out of the way."""
         cell = waiting.cell
-        if len(self.origins.special(waiting.origins)) != len(cell.kind.origins) and self._sort_anew(waiting):
+        if self.origins.special(waiting.origins) != cell.kind.origins:
+            self._enqueue(waiting.as_task())
             return None
         if (gate := cell.closed_gate()) is not None:
             self.pending.park(cell, gate)
@@ -224,13 +222,6 @@ class Planner:
         stand = Stand(node.node, cell.owner.name, waiting.origins, circle.wanted.bandwidth)
         self._reserve(waiting.task, stand, waiting.size)
         return Placement(waiting.task, waiting.sequence, node.node, node.facts.instance, why, limited)
-
-    def _sort_anew(self, waiting: Waiting) -> bool:
-        """Put a task among those that its origins hold up, since a limit or a cool-down came. False: it is there."""
-        if self.origins.special(waiting.origins) == waiting.cell.kind.origins:
-            return False
-        self._enqueue(waiting.as_task())
-        return True
 
     def _enqueue(self, task: Task) -> None:
         special = self.origins.special(task.origins)
@@ -265,6 +256,15 @@ class Planner:
             self._roomy.add(node.facts.node)
         else:
             self._roomy.discard(node.facts.node)
+
+    def _lower_group(self, facts: NodeFacts, by: int, moved_to: NodeFacts | None = None) -> None:
+        """A node has so many tasks less, or takes them to another group."""
+        roster = self._roster
+        group = roster.group_of(facts)
+        roster.in_group[group] -= by
+        if by and roster.strategy.spread_tag and (moved_to is None or roster.group_of(moved_to) != group):
+            for circle in self._circles:
+                circle.group_fell(group)
 
     def _rose(self, name: str) -> None:
         """A node can take more than before, or is better liked."""

@@ -30,7 +30,8 @@ class PlainPlanner:
         self.placed = 0
 
     def follow(self, policy: Policy, strategy: Strategy) -> None:
-        self.policy = self.turns.policy = policy
+        self.policy = policy
+        self.turns.follow(policy)
         self.strategy = strategy
 
     def set_node(self, facts: NodeFacts) -> None:
