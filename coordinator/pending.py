@@ -194,7 +194,7 @@ class Pending:
         owner = self._owners.get(name)
         if owner is None or name in self._held_owners:
             return None
-        first = owner.first or self._first(owner)
+        first = owner.first if owner.first is not None else self._first(owner)
         return (-first.priority, self._turns.of(name), name) if first is not None else None
 
     def _turn_key(self, name: str) -> Key | None:
@@ -210,8 +210,7 @@ class Pending:
         return owner.first
 
     def _best_key(self, cell: Cell) -> Key | None:
-        found = self._head(cell)
-        return (-found.priority, found.order, found.task, cell) if found is not None else None
+        return cell.best_key if cell.head is not None or self._head(cell) is not None else None
 
     def _oldest_key(self, cell: Cell) -> Key | None:
         found = self._oldest(cell)
@@ -226,6 +225,7 @@ class Pending:
             priority = max(by_priority) if len(by_priority) > 1 else next(iter(by_priority))
             if (found := self._current(by_priority, priority)) is not None:
                 cell.head = found
+                cell.best_key = (-priority, found.order, found.task, cell)
                 return found
         return None
 

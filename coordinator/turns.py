@@ -32,7 +32,9 @@ class Turns:
 
     def of(self, owner: str) -> float:
         clock = self._clocks.get(owner)
-        return self._now if clock is None else max(clock, self._now - CREDIT_MAX / self.policy.owner(owner).weight)
+        if clock is None or clock >= self._now:
+            return self._now if clock is None else clock
+        return max(clock, self._now - CREDIT_MAX / self.policy.owner(owner).weight)
 
     def enters(self, owner: str) -> None:
         """It has something to be placed again: the time in which it wanted nothing earns it nothing."""
