@@ -24,7 +24,18 @@ class Kind(NamedTuple):
 class Cell:
     """The tasks of one owner and one kind: a heap for each priority. Removal is lazy."""
 
-    __slots__ = ("best_key", "by_priority", "candidates", "count", "gates", "head", "is_parked", "kind", "number", "owner")
+    __slots__ = (
+        "best_key",
+        "by_priority",
+        "candidates",
+        "count",
+        "gates",
+        "head",
+        "is_parked",
+        "kind",
+        "number",
+        "owner",
+    )
 
     def __init__(
         self, owner: "OwnerQueue", kind: Kind, candidates: "Candidates", gates: tuple[Gate, ...], number: int

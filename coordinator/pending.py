@@ -164,7 +164,7 @@ class Pending:
         owner = self._owners[found[-1]]
         if by_age:
             first = owner.oldest.first(self._oldest_key)
-            return self._oldest(first[-1]) if first is not None else None
+            return self.oldest_of(first[-1]) if first is not None else None
         return self._first(owner)
 
     def _offer(self, cell: Cell) -> None:
@@ -213,7 +213,7 @@ class Pending:
         return cell.best_key if cell.head is not None or self._head(cell) is not None else None
 
     def _oldest_key(self, cell: Cell) -> Key | None:
-        found = self._oldest(cell)
+        found = self.oldest_of(cell)
         return (found.order, found.task, cell) if found is not None else None
 
     def _head(self, cell: Cell) -> Waiting | None:
@@ -229,8 +229,8 @@ class Pending:
                 return found
         return None
 
-    def _oldest(self, cell: Cell) -> Waiting | None:
-        """The first of all priorities."""
+    def oldest_of(self, cell: Cell) -> Waiting | None:
+        """The first of all priorities; None where all are set aside."""
         if len(cell.by_priority) == 1:
             return self._head(cell)
         heads = (self._current(cell.by_priority, priority) for priority in tuple(cell.by_priority))

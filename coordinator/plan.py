@@ -8,13 +8,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from coordinator.candidates import size_class
 from coordinator.cells import Kind, Waiting
 from coordinator.circles import Circle, Circles
+from coordinator.claims import CLAIM_EVERY, Claim, find_claim, still_holds
+from coordinator.filters import excluded_by
 from coordinator.gates import Gate
 from coordinator.origins import Origins
 from coordinator.pending import Pending
 from coordinator.roster import Roster
+from coordinator.shapes import Shape
 from coordinator.snapshot import NodeFacts, NodeState, Placement, Stand, Task
 from coordinator.speeds import Speeds
 from coordinator.standing import Standing
@@ -42,7 +47,9 @@ class Plan:
 class Planner:
     """Everything that placing goes by."""
 
-    def __init__(self, policy: Policy | None = None, strategy: Strategy = LEAST_LOADED) -> None:
+    def __init__(
+        self, policy: Policy | None = None, strategy: Strategy = LEAST_LOADED, *, claim_every: int = CLAIM_EVERY
+    ) -> None:
         self.policy = policy or Policy()
         self.speeds = Speeds()
         self.origins = Origins(self.policy)
@@ -54,6 +61,10 @@ class Planner:
         self._roomy: set[str] = set()
         """Nodes that could be given something."""
         self._placed = 0
+        self.kept: Claim | None = None
+        """What is kept for a task that needs several things."""
+        self._claim_every = self._claim_from = claim_every
+        """Placements before the next claim."""
         self.trouble = ""
         """Why the policy's strategy is not followed; empty where it is."""
 
@@ -175,6 +186,8 @@ class Planner:
             self._open(gate)
         placements: list[Placement] = []
         looks_left = max(LOOKS_MIN, LOOKS_PER_PLACEMENT * limit)
+        if limit > 0 and (placement := self._place_kept()) is not None:
+            placements.append(placement)
         while len(placements) < limit and self._roomy:
             by_age = self._placed % AGED_EVERY == AGED_EVERY - 1
             waiting = self.pending.next(by_age=by_age)
@@ -183,8 +196,7 @@ class Planner:
             try:
                 placement = self._place(waiting)
             except StrategyFailed as error:
-                self.follow(self.policy, LEAST_LOADED)
-                self.trouble = str(error)
+                self._give_up_strategy(error)
                 continue
             if placement is not None:
                 placements.append(placement)
@@ -192,6 +204,7 @@ class Planner:
             looks_left -= 1
             if not looks_left:
                 return Plan(placements, is_cut=True)
+        self._claim()
         return Plan(placements, is_cut=bool(self._roomy) and len(placements) >= limit)
 
     def _place(self, waiting: Waiting) -> Placement | None:
@@ -204,9 +217,7 @@ class Planner:
             self.pending.park(cell, gate)
             return None
         candidates = cell.candidates
-        circle = candidates.circle
-        if (crowded_out := self._circles.use(circle)) is not None:
-            self._forget(crowded_out)
+        self._able(candidates.circle)
         node = candidates.choose(waiting)
         if node is None:
             if candidates.set_aside(waiting):
@@ -215,6 +226,17 @@ class Planner:
                 candidates.close()
                 self.pending.park(cell, candidates)
             return None
+        return self._give(waiting, node)
+
+    def _able(self, circle: Circle) -> set[Shape]:
+        """Have the nodes of a circle in order; the shapes that could take its tasks."""
+        if (crowded_out := self._circles.use(circle)) is not None:
+            self._forget(crowded_out)
+        return circle.able
+
+    def _give(self, waiting: Waiting, node: NodeState) -> Placement:
+        cell = waiting.cell
+        circle = cell.candidates.circle
         self._placed += 1
         self.pending.discard(waiting.task)
         why, limited = circle.why(node), self.origins.is_limited(waiting.origins)
@@ -222,6 +244,56 @@ class Planner:
         stand = Stand(node.node, cell.owner.name, waiting.origins, circle.wanted.bandwidth)
         self._reserve(waiting.task, stand, waiting.size)
         return Placement(waiting.task, waiting.sequence, node.node, node.facts.instance, why, limited)
+
+    def _claim(self) -> None:
+        """From time to time keep something for the task that has waited longest for several things."""
+        if self.kept is None and self._placed >= self._claim_from:
+            self._claim_from = self._placed + self._claim_every
+            if (found := find_claim(self.pending, self.origins, self._roster.nodes, self._able)) is not None:
+                self._keep(found)
+
+    def _place_kept(self) -> Placement | None:
+        """Place the task for which something is kept, where all is there that it needs."""
+        kept = self.kept
+        if kept is None:
+            return None
+        waiting, limit = self.pending.get(kept.task), self.policy.owner(kept.owner).running
+        if waiting is None or not still_holds(kept, waiting, self.origins, self.node(kept.node)):
+            self._keep(None)
+            return None
+        if (limit is not None and self.running[kept.owner] >= limit) or not self.origins.allow(kept.origins):
+            return None
+        self._able(waiting.cell.candidates.circle)
+        try:
+            node = waiting.cell.candidates.choose(waiting)
+        except StrategyFailed as error:
+            self._give_up_strategy(error)
+            return None
+        if node is None:
+            node = self._roster.nodes[kept.node]
+            without_kept = replace(node, bandwidth_used=node.bandwidth_used - kept.bandwidth)
+            if excluded_by(without_kept, waiting.cell.kind.wanted, waiting.size) is not None:
+                return None
+        self._keep(None)
+        return self._give(waiting, self._roster.nodes[node.node])
+
+    def _give_up_strategy(self, error: StrategyFailed) -> None:
+        self.follow(self.policy, LEAST_LOADED)
+        self.trouble = str(error)
+
+    def _keep(self, claim: Claim | None) -> None:
+        """Keep what a task needs, instead of what was kept before."""
+        before, self.kept = self.kept, claim
+        for one, sign in ((before, -1), (claim, 1)):
+            if one is not None and one.bandwidth:
+                self._standing.keep(one.node, sign * one.bandwidth)
+                if (node := self._roster.nodes.get(one.node)) is not None:
+                    self._put(replace(node, bandwidth_used=self._standing.bandwidth_at[one.node]))
+                    self._rose(one.node)
+            if one is not None:
+                self._look_at_owner(one.owner)
+        for gate in self.origins.keep(claim.origins if claim is not None else ()):
+            self._open(gate)
 
     def _enqueue(self, task: Task) -> None:
         special = self.origins.special(task.origins)
@@ -297,4 +369,5 @@ class Planner:
             return
         limit = self.policy.owner(owner).running
         if limit is not None or self.pending.is_held(owner):
-            self.pending.hold(owner, is_held=limit is not None and self.running[owner] >= limit)
+            kept = self.kept is not None and self.kept.owner == owner
+            self.pending.hold(owner, is_held=limit is not None and self.running[owner] + kept >= limit)

@@ -146,7 +146,9 @@ def _plain(name: str, scorer: Scorer) -> OriginScorer:
         nonlocal length
         length = len(numbers) if length is None else length
         if len(numbers) != length:
-            said = f"returned {found!r}, which has {len(numbers)} parts where others had {length}: they can't be compared"
+            said = (
+                f"returned {found!r}, which has {len(numbers)} parts where others had {length}: they can't be compared"
+            )
             raise StrategyFailed(f"the strategy {name!r} {said}")
         if any(map(isnan, numbers)):
             raise StrategyFailed(f"the strategy {name!r} returned {found!r}, which is no score")
