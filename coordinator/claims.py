@@ -68,9 +68,9 @@ def _cools(origins: Origins, waiting: Waiting) -> bool:
 def _held_up(pending: Pending, origins: Origins) -> Iterator[Waiting]:
     """The oldest of each cell that waits behind a gate, or for its owner's limit."""
     for cell in pending.cells():
-        if not cell.kind.origins and not cell.kind.wanted.bandwidth:
+        if not cell.is_parked and not pending.is_held(cell.owner.name):
             continue
-        if cell.is_parked or pending.is_held(cell.owner.name):
+        if cell.kind.origins or cell.kind.wanted.bandwidth:
             oldest = pending.oldest_of(cell)
             if oldest is not None and not _cools(origins, oldest):
                 yield oldest

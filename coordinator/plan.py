@@ -217,7 +217,8 @@ class Planner:
             self.pending.park(cell, gate)
             return None
         candidates = cell.candidates
-        self._able(candidates.circle)
+        if (crowded_out := self._circles.use(candidates.circle)) is not None:
+            self._forget(crowded_out)
         node = candidates.choose(waiting)
         if node is None:
             if candidates.set_aside(waiting):

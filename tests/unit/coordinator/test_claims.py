@@ -44,6 +44,21 @@ def test_a_task_that_asks_for_a_whole_line_is_not_overtaken_for_ever_by_what_ask
     first = [a_waiting(1, wanted=half), a_waiting(2, wanted=half)]
     oldest = a_waiting(OLDEST, priority=-10, order=0, wanted=Wanted("http", bandwidth=10))
     assert overtakings(one, first, oldest) <= CLAIM_EVERY + 4
+    node = one.node("node-a")
+    assert node is not None
+    assert node.bandwidth_used == 10
+
+
+def test_a_task_of_an_owner_and_an_origin_that_each_allow_one_is_not_overtaken_for_ever() -> None:
+    one = Planner(claim_every=1)
+    follow(one, owners={"ann": {"running": 1}}, origins={"x.org": {"running": 1}})
+    one.set_node(a_node(slots=9))
+    first = [a_waiting(1, owner="ann", origins=(Y,)), a_waiting(2, owner="bob", origins=(X,))]
+    assert list(places(one, *first, a_waiting(9, owner="ann", order=0, priority=-1, origins=(X,)))) == [1, 2]
+    one.vacate(a_task(1))
+    assert places(one, a_waiting(3, owner="ann", origins=(Y,))) == {}
+    one.vacate(a_task(2))
+    assert list(places(one)) == [9]
 
 
 def claimed() -> Planner:
