@@ -5,6 +5,7 @@ import pytest
 from coordinator.claims import CLAIM_EVERY
 from coordinator.plan import Planner
 from coordinator.snapshot import Task, Wanted
+from coordinator.verdicts import explain
 from tests.examples import a_node, a_task, a_waiting
 from tests.unit.coordinator.test_plan import X, Y, follow, places, planner
 
@@ -81,6 +82,11 @@ def test_what_is_kept_is_kept_until_the_rest_is_there() -> None:
     one.vacate(a_task(2))
     assert list(places(one)) == [9]
     assert one.kept is None or one.kept.task != a_task(9)
+
+
+def test_explain_says_for_whom_a_place_is_kept() -> None:
+    [said] = explain(claimed(), a_waiting(3, origins=(X,)), 0.0).waits_for
+    assert said == f"{X} has its last place kept for {a_task(9)}, which has waited longest for several things"
 
 
 def test_nothing_is_kept_for_a_task_that_waits_no_more() -> None:
