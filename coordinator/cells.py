@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from coordinator.gates import Gate
-from coordinator.lazyheap import LazyHeap
+from coordinator.lazyheap import Key, LazyHeap
 from coordinator.snapshot import Task, Wanted
 
 if TYPE_CHECKING:
@@ -24,7 +24,18 @@ class Kind(NamedTuple):
 class Cell:
     """The tasks of one owner and one kind: a heap for each priority. Removal is lazy."""
 
-    __slots__ = ("by_priority", "candidates", "count", "gates", "head", "is_parked", "kind", "number", "owner")
+    __slots__ = (
+        "best_key",
+        "by_priority",
+        "candidates",
+        "count",
+        "gates",
+        "head",
+        "is_parked",
+        "kind",
+        "number",
+        "owner",
+    )
 
     def __init__(
         self, owner: "OwnerQueue", kind: Kind, candidates: "Candidates", gates: tuple[Gate, ...], number: int
@@ -42,6 +53,8 @@ class Cell:
         self.is_parked = False
         self.head: Waiting | None = None
         """The first of the highest priority, where that is known."""
+        self.best_key: Key | None = None
+        """By which the head goes among the owner's cells."""
 
     def __lt__(self, other: "Cell") -> bool:
         """In a heap two have one key for a while where a task went from one to the other."""

@@ -59,7 +59,7 @@ class LazyHeap(Generic[Item]):
             if actual is None:
                 heapq.heappop(heap)
                 del keys[item]
-            elif actual == key:
+            elif actual is key or actual == key:
                 return key
             else:
                 keys[item] = actual

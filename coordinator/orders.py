@@ -6,7 +6,7 @@ the top. What makes a score better is told to each order that has looked at the 
 
 from coordinator.lazyheap import Key, LazyHeap
 from coordinator.roster import Roster
-from coordinator.shapes import By, Shape
+from coordinator.shapes import By, Ranking, Shape
 from coordinator.snapshot import NodeState
 
 
@@ -19,8 +19,9 @@ class Order:
         """Those that may be better than they stand here."""
         self._roster = roster
         self._prefer_tags = prefer_tags
-        self._is_by_node = not prefer_tags and not roster.strategy.spread_tag
-        """Nothing but the nodes' own keys tells shapes apart: the shorter keys are, the quicker they are compared."""
+        self._is_by_group = bool(roster.strategy.spread_tag)
+        self._known: dict[Shape, tuple[Ranking, int]] = {}
+        """The ranking of each shape, and how many of the preferred tags it lacks."""
         self._shapes: LazyHeap[Shape] = LazyHeap()
 
     def __repr__(self) -> str:
@@ -39,10 +40,17 @@ class Order:
 
     def _key(self, shape: Shape) -> Key | None:
         """A free slot first, then what is preferred, then where the group has least, then the best node's own key."""
-        best = shape.first(self.by)
+        known = self._known.get(shape)
+        if known is None or known[0].version != shape.version:
+            known = self._known[shape] = (shape.ranked(self.by), len(self._prefer_tags - shape.tags))
+        ranking, unpreferred = known
+        best = ranking.best
         if best is None:
+            del self._known[shape]
             return None
-        if self._is_by_node:
-            return (*best, shape)
-        unpreferred = len(self._prefer_tags - shape.tags)
-        return (best[0], unpreferred, self._roster.in_group[shape.group], *best[1:], shape)
+        if self._is_by_group:
+            return (best[0], unpreferred, self._roster.in_group[shape.group], *best[1:], shape)
+        key = ranking.keys.get(unpreferred)
+        if key is None:
+            key = ranking.keys[unpreferred] = (best[0], unpreferred, *best[1:], shape)
+        return key

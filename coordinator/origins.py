@@ -32,6 +32,8 @@ class Origins:
         self._stopping: dict[str, float] = {}
         """Those of them of which only something is to stop by then."""
         self._ends: list[tuple[float, str]] = []
+        self._kept: frozenset[str] = frozenset()
+        """Those of which one place is kept for a task that needs several things."""
         self._gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
         """Those that cells wait behind: they keep them alive."""
 
@@ -79,8 +81,20 @@ class Origins:
         """Why nothing is begun from an origin now; empty where something may be."""
         if origin in self._cooling:
             return "cooling"
+        return "" if self._allows(origin, 1 if origin in self._kept else 0) else "full"
+
+    def allow(self, origins: tuple[str, ...]) -> bool:
+        """Whether their limits leave room for the task for which a place is kept."""
+        return all(self._allows(origin, 0) for origin in origins)
+
+    def keep(self, origins: tuple[str, ...]) -> list[Gate]:
+        """Keep one place of each of these, and of no other; the gates that may be opened by that."""
+        before, self._kept = self._kept, frozenset(origins)
+        return [gate for origin in sorted(before ^ self._kept) for gate in self._look(origin)]
+
+    def _allows(self, origin: str, kept: int) -> bool:
         limit = self.limit(origin)
-        return "full" if limit is not None and self._running[origin] >= limit else ""
+        return limit is None or self._running[origin] + kept < limit
 
     def take(self, origins: tuple[str, ...]) -> None:
         """A task of these stands at a node from now on."""

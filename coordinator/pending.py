@@ -164,7 +164,7 @@ class Pending:
         owner = self._owners[found[-1]]
         if by_age:
             first = owner.oldest.first(self._oldest_key)
-            return self._oldest(first[-1]) if first is not None else None
+            return self.oldest_of(first[-1]) if first is not None else None
         return self._first(owner)
 
     def _offer(self, cell: Cell) -> None:
@@ -187,15 +187,14 @@ class Pending:
         owner = cell.owner
         owner.best.drop(cell)
         owner.oldest.drop(cell)
-        if not cell.is_parked:
-            del owner.cells[cell.kind]
+        del owner.cells[cell.kind]
         cell.by_priority.clear()
 
     def _priority_key(self, name: str) -> Key | None:
         owner = self._owners.get(name)
         if owner is None or name in self._held_owners:
             return None
-        first = owner.first or self._first(owner)
+        first = owner.first if owner.first is not None else self._first(owner)
         return (-first.priority, self._turns.of(name), name) if first is not None else None
 
     def _turn_key(self, name: str) -> Key | None:
@@ -211,11 +210,10 @@ class Pending:
         return owner.first
 
     def _best_key(self, cell: Cell) -> Key | None:
-        found = self._head(cell)
-        return (-found.priority, found.order, found.task, cell) if found is not None else None
+        return cell.best_key if cell.head is not None or self._head(cell) is not None else None
 
     def _oldest_key(self, cell: Cell) -> Key | None:
-        found = self._oldest(cell)
+        found = self.oldest_of(cell)
         return (found.order, found.task, cell) if found is not None else None
 
     def _head(self, cell: Cell) -> Waiting | None:
@@ -227,11 +225,12 @@ class Pending:
             priority = max(by_priority) if len(by_priority) > 1 else next(iter(by_priority))
             if (found := self._current(by_priority, priority)) is not None:
                 cell.head = found
+                cell.best_key = (-priority, found.order, found.task, cell)
                 return found
         return None
 
-    def _oldest(self, cell: Cell) -> Waiting | None:
-        """The first of all priorities."""
+    def oldest_of(self, cell: Cell) -> Waiting | None:
+        """The first of all priorities; None where all are set aside."""
         if len(cell.by_priority) == 1:
             return self._head(cell)
         heads = (self._current(cell.by_priority, priority) for priority in tuple(cell.by_priority))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from coordinator.filters import fits_disk, fits_line
+from coordinator.filters import fits_line
 from coordinator.lazyheap import Key, LazyHeap
 from coordinator.snapshot import NodeState, Wanted
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 RANKINGS_MAX = 64
 """Of one shape: more are made anew when they are needed."""
+
+NEVER = -1
+"""A version that no shape has."""
 
 
 class By(Struct, frozen=True, cache_hash=True):
@@ -35,7 +38,12 @@ class By(Struct, frozen=True, cache_hash=True):
 
     def has_room(self, node: NodeState) -> bool:
         """Whether a node has a slot or a place in line, disk, and line left."""
-        return node.facts.limit > node.assigned and fits_disk(node, self.floor) and fits_line(node, self.bandwidth)
+        facts = node.facts
+        return (
+            facts.limit > node.assigned
+            and node.disk_left - self.floor >= facts.disk_low
+            and (not self.bandwidth or fits_line(node, self.bandwidth))
+        )
 
 
 class Shape:
@@ -55,7 +63,7 @@ class Shape:
         self._roster = roster
         self.version = 0
         """Counts whatever may change the order."""
-        self._rankings: dict[By, _Ranking] = {}
+        self._rankings: dict[By, Ranking] = {}
         self.listeners: list[Order] = []
         """Orders of shapes that have this one's best: told once when that may have become better."""
         self.watchers: set[Candidates] = set()
@@ -83,19 +91,21 @@ class Shape:
         for ranking in self._rankings.values():
             ranking.nodes.drop(name)
 
-    def first(self, by: By) -> Key | None:
-        """The key of the best node that has room; it stays where it is."""
+    def ranked(self, by: By) -> "Ranking":
+        """Its nodes in an order, of which the best with room is known. The ranking counts until its version differs."""
         ranking = self._rankings.get(by)
         if ranking is None:
             if len(self._rankings) >= RANKINGS_MAX:
                 self.forget()
-            ranking = self._rankings[by] = _Ranking(set(self.nodes))
+            ranking = self._rankings[by] = Ranking(set(self.nodes))
         if ranking.version != self.version:
             ranking.best = self._find_first(ranking, by)
+            ranking.keys.clear()
             ranking.version = self.version
-        return ranking.best
+        return ranking
 
-    def _find_first(self, ranking: "_Ranking", by: By) -> Key | None:
+    def _find_first(self, ranking: "Ranking", by: By) -> Key | None:
+        """The key of the best node that has room; it stays where it is."""
         nodes, key = self._roster.nodes, self._roster.key
 
         def true_key(name: str) -> Key | None:
@@ -116,18 +126,22 @@ class Shape:
 
     def forget(self) -> None:
         """Keep no order: each is made anew when it is needed."""
+        for ranking in self._rankings.values():
+            ranking.version = NEVER
         self._rankings.clear()
 
 
-class _Ranking:
+class Ranking:
     """Nodes of a shape in one order."""
 
-    __slots__ = ("best", "changed", "nodes", "version")
+    __slots__ = ("best", "changed", "keys", "nodes", "version")
 
     def __init__(self, changed: set[str]) -> None:
         self.nodes: LazyHeap[str] = LazyHeap()
         self.changed = changed
         """Those that may be better than they stand here."""
-        self.version = -1
+        self.version = NEVER
         """Of the shape when `best` was found."""
         self.best: Key | None = None
+        self.keys: dict[int, Key] = {}
+        """The shape's own key by that node, as far as orders made it, by the preferred tags that it lacks."""

@@ -15,7 +15,7 @@ class Standing:
         self.at: Counter[str] = Counter()
         """Tasks at each node, heard of or not."""
         self.bandwidth_at: Counter[str] = Counter()
-        """Bytes a second that they asked for."""
+        """Bytes a second that they asked for, and what is kept of its line."""
 
     def __repr__(self) -> str:
         return f"<Standing {len(self.stands)} tasks at {len(self.at)} nodes>"
@@ -36,6 +36,10 @@ class Standing:
             _less(self.at, stand.node, 1)
             _less(self.bandwidth_at, stand.node, stand.bandwidth)
         return stand
+
+    def keep(self, node: str, bandwidth: int) -> None:
+        """Part of a node's line is kept for a task that waits; negative: it is kept no more."""
+        _less(self.bandwidth_at, node, -bandwidth)
 
 
 def _less(counts: Counter[str], name: str, count: int) -> None:

@@ -1,7 +1,7 @@
 """Which of the nodes that could take a task should: small pure scorers. The lowest score wins.
 
 Another package adds one as an entry point of the group `downdraft.strategies`: a function of a node's state and of what
-is wanted that returns a number or a tuple of numbers, for example
+is wanted that returns a number or a tuple of numbers, always as many, for example
 
     def fewest_tasks(node: NodeState, wanted: Wanted) -> float:
         return node.assigned
@@ -135,6 +135,7 @@ class StrategyFailed(DowndraftError):
 
 def _plain(name: str, scorer: Scorer) -> OriginScorer:
     """A scorer of another package in the form of the built-in ones. Raises StrategyFailed."""
+    length: int | None = None
 
     def score(node: NodeState, wanted: Wanted, origin: str) -> Score:
         try:
@@ -142,6 +143,13 @@ def _plain(name: str, scorer: Scorer) -> OriginScorer:
             numbers = tuple(float(part) for part in (found if isinstance(found, tuple) else (found,)))
         except Exception as error:
             raise StrategyFailed(f"the strategy {name!r} failed: {error!r}") from error
+        nonlocal length
+        length = len(numbers) if length is None else length
+        if len(numbers) != length:
+            said = (
+                f"returned {found!r}, which has {len(numbers)} parts where others had {length}: they can't be compared"
+            )
+            raise StrategyFailed(f"the strategy {name!r} {said}")
         if any(map(isnan, numbers)):
             raise StrategyFailed(f"the strategy {name!r} returned {found!r}, which is no score")
         return numbers

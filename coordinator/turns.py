@@ -5,9 +5,9 @@ Each owner has a clock that a placement moves forward by one over the owner's we
 
 from schemas.policy import Policy
 
-CREDIT_MAX = 32.0
-"""How far an owner whose tasks can't be placed may fall behind, in placements of weight one: it catches up with these
-once they can, and no more."""
+CREDIT_MAX = 1.0
+"""How far an owner whose tasks can't be placed may fall behind, in placements of its own: it catches up with these once
+they can, and no more, so that another's first waits for no more either."""
 FORGET_ABOVE = 1024
 """Clocks kept before those are dropped of which nothing is left to know."""
 
@@ -25,9 +25,16 @@ class Turns:
     def __repr__(self) -> str:
         return f"<Turns of {len(self._clocks)} owners>"
 
+    def follow(self, policy: Policy) -> None:
+        """Other weights from now on; nobody's clock goes back by that."""
+        self._clocks = {owner: self.of(owner) for owner in self._clocks}
+        self.policy = policy
+
     def of(self, owner: str) -> float:
         clock = self._clocks.get(owner)
-        return self._now if clock is None else max(clock, self._now - CREDIT_MAX)
+        if clock is None or clock >= self._now:
+            return self._now if clock is None else clock
+        return max(clock, self._now - CREDIT_MAX / self.policy.owner(owner).weight)
 
     def enters(self, owner: str) -> None:
         """It has something to be placed again: the time in which it wanted nothing earns it nothing."""

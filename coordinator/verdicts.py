@@ -96,6 +96,8 @@ def _held_up(planner: Planner, task: Task, now: float) -> Iterator[str]:
         most, running = planner.origins.limit(origin), planner.origins.running(origin)
         if most is not None and running >= most:
             yield f"{origin} has {_tasks(running)} at nodes, and the policy allows {most:,}"
+        elif (kept := planner.kept) and kept.task != task.task and origin in kept.origins and running + 1 == most:
+            yield f"{origin} has its last place kept for {kept.task}, which has waited longest for several things"
 
 
 def _tasks(count: int) -> str:

@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from coordinator.filters import excluded_by
+from coordinator.claims import Claim
+from coordinator.filters import CLASS_FILTERS, excluded_by, has_disk
 from coordinator.origins import limits_of
 from coordinator.plan import AGED_EVERY
 from coordinator.snapshot import NodeFacts, NodeState, Placement, Stand, Task
@@ -28,9 +29,11 @@ class PlainPlanner:
         self.given: dict[str, int] = {}
         self.cooling: dict[str, float] = {}
         self.placed = 0
+        self.kept: Claim | None = None
 
     def follow(self, policy: Policy, strategy: Strategy) -> None:
-        self.policy = self.turns.policy = policy
+        self.policy = policy
+        self.turns.follow(policy)
         self.strategy = strategy
 
     def set_node(self, facts: NodeFacts) -> None:
@@ -65,18 +68,60 @@ class PlainPlanner:
     def node(self, name: str) -> NodeState:
         facts = self.facts[name]
         here = [stand for stand in self.stands.values() if stand.node == name]
-        line = sum(stand.bandwidth for stand in here)
+        line = sum(stand.bandwidth for stand in here) + self._kept_line(name)
         return NodeState(facts, len(here), facts.disk_left - self.reserved[name], line, self.given[name])
+
+    def _kept_line(self, node: str) -> int:
+        return self.kept.bandwidth if self.kept is not None and self.kept.node == node else 0
+
+    def keeps(self, claim: Claim | None) -> None:
+        """What the planner keeps after its plan: that the task may claim it is looked at here."""
+        if self.kept is not None:
+            assert claim == self.kept
+        self.kept = claim
+        assert claim is None or self.tasks[claim.task].sequence == claim.sequence
+
+    def _may_claim(self, claim: Claim) -> bool:
+        task = self.tasks.get(claim.task)
+        if task is None or task.sequence != claim.sequence or claim.node not in self.facts:
+            return False
+        node = self.node(claim.node)
+        checks = (*CLASS_FILTERS, has_disk)
+        return not self.cooling.keys() & task.origins and all(
+            check(node, task.wanted, task.size) is None for check in checks
+        )
+
+    def _kept_one(self) -> tuple[Task, NodeState] | None:
+        """The task for which something is kept, and where it goes now."""
+        kept = self.kept
+        if kept is None or not self._may_claim(kept):
+            self.kept = None
+            return None
+        task, node = self.tasks[kept.task], self.best_node(self.tasks[kept.task])
+        self.kept = None
+        if self.may_go(task):
+            state = self.node(kept.node)
+            if node is None and excluded_by(state, task.wanted, task.size) is None:
+                node = state
+            if node is not None:
+                return task, node
+        self.kept = kept
+        return None
 
     def plan(self, limit: int, now: float) -> list[Placement]:
         self.cooling = {origin: until for origin, until in self.cooling.items() if until > now}
+        first = self._kept_one()
         placements: list[Placement] = []
         while len(placements) < limit:
-            task = self.next(by_age=self.placed % AGED_EVERY == AGED_EVERY - 1)
-            if task is None:
-                break
-            node = self.best_node(task)
-            assert node is not None
+            if first is not None:
+                (task, node), first = first, None
+            else:
+                following = self.next(by_age=self.placed % AGED_EVERY == AGED_EVERY - 1)
+                if following is None:
+                    break
+                task, best = following, self.best_node(following)
+                assert best is not None
+                node = best
             self.placed += 1
             self.withdraw(task.task)
             self.stands[task.task] = Stand(node.node, task.owner, task.origins, task.wanted.bandwidth)
@@ -105,12 +150,14 @@ class PlainPlanner:
     def may_go(self, task: Task) -> bool:
         running = sum(stand.owner == task.owner for stand in self.stands.values())
         most = self.policy.owner(task.owner).running
-        return (most is None or running < most) and all(map(self.origin_allows, set(task.origins)))
+        kept = self.kept is not None and self.kept.owner == task.owner
+        return (most is None or running + kept < most) and all(map(self.origin_allows, set(task.origins)))
 
     def origin_allows(self, origin: str) -> bool:
         most = limits_of(self.policy, origin).running
         running = sum(origin in stand.origins for stand in self.stands.values())
-        return origin not in self.cooling and (most is None or running < most)
+        kept = self.kept is not None and origin in self.kept.origins
+        return origin not in self.cooling and (most is None or running + kept < most)
 
     def best_node(self, task: Task) -> NodeState | None:
         able = [node for node in map(self.node, self.facts) if excluded_by(node, task.wanted, task.size) is None]

@@ -81,7 +81,7 @@ policies = st.fixed_dictionaries(
 class PlannerAndPlainOne(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.quick, self.plain = Planner(), PlainPlanner()
+        self.quick, self.plain = Planner(claim_every=1), PlainPlanner()
         self.sequence = 0
         self.now = 0.0
 
@@ -145,8 +145,10 @@ class PlannerAndPlainOne(RuleBasedStateMachine):
         self.now += passed_s
         before = {name: self.plain.node(name) for name in self.plain.facts}
         waited = dict(self.plain.tasks)
-        found = [replace(one, why="") for one in self.quick.plan(limit, self.now).placements]
+        plan = self.quick.plan(limit, self.now)
+        found = [replace(one, why="") for one in plan.placements]
         assert found == self.plain.plan(limit, self.now)
+        self.plain.keeps(self.quick.kept)
         for placement in found:
             task, node = waited[placement.task], before[placement.node]
             assert all(check(node, task.wanted, task.size) is None for check in CLASS_FILTERS)
