@@ -22,6 +22,14 @@ def _loosest_by(seen: Wanted, origin: str) -> By:
     return By(seen, origin)
 
 
+@lru_cache(maxsize=4096)
+def _why(says: str, able: int, assigned: int, slots: int) -> str:
+    among = "the only node that can" if able == 1 else f"{says} of {able} nodes that can"
+    if assigned >= slots:
+        return f"{among}: its {slots} slots are in use, this waits next in line"
+    return f"{among}: {assigned} of {slots} slots in use"
+
+
 class Circle:
     """The nodes for one class of tasks, in the orders that were asked for."""
 
@@ -58,11 +66,7 @@ class Circle:
 
     def why(self, node: NodeState) -> str:
         """Why a node was chosen among these."""
-        able = self.count
-        among = "the only node that can" if able == 1 else f"{self._roster.strategy.says} of {able} nodes that can"
-        if node.is_busy:
-            return f"{among}: its {node.slots} slots are in use, this waits next in line"
-        return f"{among}: {node.assigned} of {node.slots} slots in use"
+        return _why(self._roster.strategy.says, self.count, node.assigned, node.slots)
 
     def build(self) -> None:
         """Look at every shape anew."""

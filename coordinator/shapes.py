@@ -63,7 +63,7 @@ class Shape:
         self._roster = roster
         self.version = 0
         """Counts whatever may change the order."""
-        self._rankings: dict[By, Ranking] = {}
+        self.rankings: dict[By, Ranking] = {}
         self.listeners: list[Order] = []
         """Orders of shapes that have this one's best: told once when that may have become better."""
         self.watchers: set[Candidates] = set()
@@ -79,7 +79,7 @@ class Shape:
     def rose(self, name: str) -> None:
         """A node's scores may have become better."""
         self.version += 1
-        for ranking in self._rankings.values():
+        for ranking in self.rankings.values():
             ranking.changed.add(name)
         for order in self.listeners:
             order.changed.add(self)
@@ -88,16 +88,16 @@ class Shape:
     def leave(self, name: str) -> None:
         self.nodes.discard(name)
         self.version += 1
-        for ranking in self._rankings.values():
+        for ranking in self.rankings.values():
             ranking.nodes.drop(name)
 
     def ranked(self, by: By) -> "Ranking":
         """Its nodes in an order, of which the best with room is known. The ranking counts until its version differs."""
-        ranking = self._rankings.get(by)
+        ranking = self.rankings.get(by)
         if ranking is None:
-            if len(self._rankings) >= RANKINGS_MAX:
+            if len(self.rankings) >= RANKINGS_MAX:
                 self.forget()
-            ranking = self._rankings[by] = Ranking(set(self.nodes))
+            ranking = self.rankings[by] = Ranking(set(self.nodes))
         if ranking.version != self.version:
             ranking.best = self._find_first(ranking, by)
             ranking.keys.clear()
@@ -121,14 +121,14 @@ class Shape:
 
     def pass_over(self, by: By, name: str) -> None:
         """Look at the others, until it is said to have risen."""
-        self._rankings[by].nodes.drop(name)
+        self.rankings[by].nodes.drop(name)
         self.version += 1
 
     def forget(self) -> None:
         """Keep no order: each is made anew when it is needed."""
-        for ranking in self._rankings.values():
+        for ranking in self.rankings.values():
             ranking.version = NEVER
-        self._rankings.clear()
+        self.rankings.clear()
 
 
 class Ranking:

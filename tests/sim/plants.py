@@ -220,7 +220,7 @@ def new_room_unnoticed() -> None:
         right(self, facts)
         del vars(self)["_rose"]
 
-    Planner.set_node = set_node  # type: ignore[method-assign]
+    Planner.set_node = set_node  # type: ignore[method-assign,assignment]
 
 
 def lines_left_alone() -> None:
