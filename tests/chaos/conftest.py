@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from schemas.settings import LogSettings
 from tests.chaos.cluster import Cluster, chaos_cluster
@@ -27,9 +28,12 @@ async def pair(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture(autouse=True)
-def quiet_log() -> None:
+def quiet_log() -> Iterator[None]:
     """The test's own connections lose their broker all the time: what they say of it is noise."""
     configure(LogSettings(level="error"))
+    structlog.configure(cache_logger_on_first_use=False)  # kept, a logger would be as quiet in the tests after these
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from schemas.ids import task_id
 from schemas.lifecycle import Desired, State
 from schemas.request import Request
 from schemas.task import FailureClass
-from tests.harness.broker import Broker
+from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
@@ -107,7 +107,7 @@ async def test_hundreds_of_tasks_are_cancelled_by_one_command(
 ) -> None:
     async with (
         producer(broker) as ann,
-        coordinator(broker) as leader,
+        coordinator(broker, settings=STEADY) as leader,
         open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
     ):
         await answering(leader, client)

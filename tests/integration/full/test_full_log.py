@@ -104,9 +104,12 @@ async def test_a_completion_waits_for_room_and_then_counts(broker: Broker) -> No
         await eventually(lambda: task not in leader.term.book)
 
 
-async def test_a_leader_goes_on_leading_while_the_servers_store_is_full(tmp_path: Path) -> None:
+async def test_a_leader_goes_on_leading_while_the_servers_store_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lease can't be renewed either: but nobody else could take it, and it is the one who makes room."""
     settings = BrokerSettings(requests_bytes_max=MIB, tasks_bytes_max=MIB)
+    monkeypatch.setattr(topology, "PAYLOADS_BYTES_MAX", MIB)  # what a stream may hold is set aside for it at once
     async with (
         running_broker(tmp_path / "broker", with_streams=False, jetstream="max_file_store: 20MB") as broker,
         broker.connected(Role.ADMIN) as admin,

@@ -103,7 +103,10 @@ async def test_a_limit_holds_over_both_lanes_until_it_is_lifted(
         for _ in range(4):
             await shared.submit(origin.url(8 * MB), size_bytes=8 * MB)
         await eventually(lambda: origin.bytes > 4 * MB, within_s=30)
-        assert 0.5 * 2 * MB < await origin.rate(4) < 1.3 * 2 * MB
+        rates = [await origin.rate(4)]
+        while not 0.5 * 2 * MB < rates[-1] < 1.3 * 2 * MB:  # an aria2c that had to stand still catches up for a while
+            assert len(rates) < 4, rates
+            rates.append(await origin.rate(4))
         assert shared.beats["n1"].limit_bytes_per_s is not None
         await shared.decide()
         await eventually(lambda: shared.beats["n1"].limit_bytes_per_s is None)
