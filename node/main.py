@@ -95,7 +95,7 @@ async def _work(
             await allotment.count()
     disk = Disk(store.downloads, Path(node.state), Marks.of(node), allotment)
     await disk.look()
-    assignments = Assignments(node.id)
+    assignments = Assignments(node.id, node.options)
     async with new_session() as http, anyio.create_task_group() as tasks:
         hands = Hands(DISK_THREADS)
         hands.start(tasks)
@@ -122,7 +122,7 @@ async def _work(
         governor = Governor(is_ready=False)
         _start_lanes(settings, agent, tasks, governor)
         heart = Heart(connection, settings, instance, agent, disk, governor)
-        await follow_orders(connection, settings, agent, heart, tasks)
+        await follow_orders(connection, settings, agent, heart, governor, tasks)
         reader = Reader(connection, node.id, assignments, agent)
         disk.tell = heart.beat
         tasks.start_soon(heart.run)
@@ -154,12 +154,14 @@ async def _work(
 
 
 async def follow_orders(
-    connection: Connection, settings: Settings, agent: Agent, heart: Heart, tasks: TaskGroup
+    connection: Connection, settings: Settings, agent: Agent, heart: Heart, governor: Governor, tasks: TaskGroup
 ) -> None:
     """Obey what operators decide about this node, from before it begins anything: `nodes.<id>` in the bucket."""
 
     def obey(now: InForce) -> None:
+        governor.limit(now.download_limit, now.upload_limit)
         agent.obey(now.slots, begins=now.begins)
+        agent.pause(is_paused=now.paused)
         heart.tags = now.tags
         tasks.start_soon(heart.beat)
 

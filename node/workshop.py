@@ -14,6 +14,7 @@ from node.addresses import Network
 from node.aria2 import Addition
 from node.asking import Asker, Wait
 from node.daemon import Lane
+from node.defaults import limits_of
 from node.failures import Verdict
 from node.files import Placed, Store
 from node.finishing import Finished, Finishing, disk_trouble, is_torrent, lane_for, lane_of, misplaced
@@ -255,6 +256,10 @@ class Workshop(Tidying):
         options: dict[str, str | list[str]] = {
             name: str(value) for name, value in request.options.items() if name != SELECT
         }
+        if session.lane == Lane.LARGE:
+            options = {**session.row.defaults, **options}
+        # A part of a metalink was made from what the request said then; its limits may be others by now.
+        options |= {name: limit for name, limit in limits_of(session.row).items() if limit != "0" or name in options}
         if "max-tries" in options:
             options.setdefault("retry-wait", str(OWN_TRIES_APART_S))
         if was_mixed(session.row.history) and not request.checksum:
