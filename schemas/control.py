@@ -19,21 +19,9 @@ from schemas.settings import NodeId, NodeTag
 from schemas.view import TaskView as TaskView
 
 VERBS = (
-    *(
-        "cancel",
-        "pause",
-        "resume",
-        "retry",
-        "clear",
-        "prioritise",
-        "limit",
-        "list",
-        "show",
-        "explain",
-        "nodes",
-        "stats",
-    ),
-    *("policy", "policy-set", "cordon", "uncordon", "drain", "configure"),
+    *("cancel", "pause", "resume", "retry", "clear", "prioritise", "limit"),
+    *("list", "show", "explain", "nodes", "stats", "policy", "policy-set"),
+    *("cordon", "uncordon", "drain", "configure"),
 )
 Limit = Annotated[int, Meta(le=SPEED_MAX)]
 LIST_PAGE_MAX = 500
