@@ -10,7 +10,7 @@ import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
-from node.addresses import Network
+from node.addresses import Reach
 from node.aria2 import Addition
 from node.asking import Asker, Wait
 from node.daemon import Lane
@@ -78,7 +78,7 @@ class Workshop(Tidying):
         self,
         store: Store,
         http: aiohttp.ClientSession,
-        allow_nets: Sequence[Network],
+        reach: Reach,
         hands: Hands,
         *,
         fetch_object: FetchObject,
@@ -88,7 +88,7 @@ class Workshop(Tidying):
         """`fetch_object` gets what a request is too small for; `has_dht`: peers are found without trackers;
         `keep_time`: files are as old as their origins say.
         """
-        self._asker = Asker(http, allow_nets)
+        self._asker = Asker(http, reach)
         super().__init__(store, hands, Guard(store, hands, self._asker.ask))
         self._keep_time = keep_time
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
