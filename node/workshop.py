@@ -21,6 +21,7 @@ from node.finishing import Finished, Finishing, disk_trouble, is_torrent, lane_f
 from node.guard import Guard
 from node.hands import Hands
 from node.hashing import EMPTY_DIGEST
+from node.logins import judged
 from node.metalinks import SELECT, Metalinks
 from node.mirrors import agreed_size
 from node.moving import NameTaken, PlacementFailed
@@ -197,7 +198,12 @@ class Workshop(Tidying):
 
     def explained(self, session: Session, verdict: Verdict) -> Verdict:
         """What a lane says of a failure, with what is known here of its cause."""
-        return self._torrents.explained(session.task, request_of(session), verdict) if is_torrent(session) else verdict
+        request = request_of(session)
+        return (
+            self._torrents.explained(session.task, request, verdict)
+            if is_torrent(session)
+            else judged(request, verdict)
+        )
 
     async def _settled(self, session: Session) -> Looked | None:
         """What is to be said without a download, because of what lies at its place already."""
@@ -266,6 +272,9 @@ class Workshop(Tidying):
             options |= ONE_ANSWER
         options["dir"] = str(self._store.expect(session.task))
         options["out"] = DATA_NAME
+        if any(uri.lower().startswith("sftp:") for uri in request.uris):
+            # Over one that another download left behind aria2 does not look at the server's key.
+            options["ftp-reuse-connection"] = "false"
         if self._keep_time:
             options["remote-time"] = "true"
         if request.headers:

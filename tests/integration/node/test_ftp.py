@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from schemas.event import Completed, Failed
-from schemas.task import FailureClass
 from tests.harness.ftp import PASSWORD, USER, FtpOrigin, SftpOrigin, ftp_origin, sftp_origin
 from tests.harness.node import Rig
 
@@ -87,7 +86,7 @@ async def test_a_wrong_password_a_missing_file_and_a_wrong_digest_fail_for_good(
     assert "user and password" in wrong.reason
     assert "no" not in str(wrong.uris)
     missing = await failed(node, ftp.url("nothing"))
-    assert (missing.attempt, missing.code) == (1, "aria2-3")
+    assert (missing.attempt, missing.code) == (1, "http-404")
     other = await failed(node, ftp.url("f"), checksum="sha-256=" + "0" * 64)
     assert "digest" in other.reason or "hecksum" in other.reason
 
@@ -115,5 +114,4 @@ async def test_a_wrong_password_and_a_missing_file_by_sftp_fail_for_good(node: R
     wrong = await failed(node, sftp.url("f"), options={**LOGIN, "ftp-passwd": "no"})
     assert (wrong.attempt, wrong.code) == (1, "login"), wrong
     missing = await failed(node, sftp.url("nothing"), options=LOGIN)
-    assert (missing.attempt, missing.code) == (1, "aria2-3"), missing
-    assert FailureClass.PERMANENT in [one.failure for one in node.failures(missing.task)]
+    assert (missing.attempt, missing.code) == (1, "sftp-open"), missing

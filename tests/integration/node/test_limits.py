@@ -94,13 +94,15 @@ async def test_a_paused_node_keeps_what_it_holds_and_goes_on_from_there(
             assert isinstance(await stage.seen.outcome(one, within_s=30), Completed)
         assert stage.seen.kinds(task).count("assigned") == 1, "it stayed there"
         ranges = [one.range for one in origin.asked[asked:] if one.method == "GET" and one.path == "/slow/f"]
-        assert int(ranges[-1].removeprefix("bytes=").partition("-")[0]) >= 2 << 20, "what was there was not fetched again"
+        assert int(ranges[-1].removeprefix("bytes=").partition("-")[0]) >= 2 << 20, (
+            "what was there was not fetched again"
+        )
 
 
 async def test_what_a_node_and_a_policy_say_holds_below_the_request(
     broker: Broker, tmp_path: Path, origin: Origin
 ) -> None:
-    origin.files |= {name: b"x" * 1000 for name in ("a", "b", "c")}
+    origin.files |= dict.fromkeys(("a", "b", "c"), b"x" * 1000)
     own = {"user-agent": "of the node", "referer": "http://node/"}
     async with on_stage(broker) as stage, working_node(broker, tmp_path, options=own):
         stands = await stage.client.ask("policy", Steer(), PolicyReply)
