@@ -105,7 +105,7 @@ class SftpOrigin:
         self.key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
         self.pause_s = 0.0
         """Before each block that is read."""
-        self.connections: list[asyncssh.SSHServerConnection] = []
+        self.connections: list[asyncssh.SSHConnection] = []
 
     def url(self, name: str) -> str:
         return f"sftp://127.0.0.1:{self.port}/{name}"

@@ -100,6 +100,7 @@ async def test_sftp_brings_whole_files_and_looks_at_the_key_of_the_server(node: 
     assert (other.attempt, other.code) == (1, "host-key"), other
 
 
+@pytest.mark.slow
 async def test_sftp_goes_on_after_a_cut(node: Rig, sftp: SftpOrigin) -> None:
     sftp.pause_s = 0.01
     task = await node.submit(sftp.url("f"), checksum=DIGEST, options={**LOGIN, "split": 1})

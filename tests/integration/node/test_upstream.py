@@ -75,8 +75,13 @@ def test_exceptions_are_hosts_domains_and_networks() -> None:
         host: upstream.serves(host) for host in ("a.org", "x.a.org", "b.org", "x.B.org", "10.1.2.3", "11.0.0.1", "::1")
     }
     assert served == {
-        "a.org": False, "x.a.org": True, "b.org": True, "x.B.org": False,
-        "10.1.2.3": False, "11.0.0.1": True, "::1": False,
+        "a.org": False,
+        "x.a.org": True,
+        "b.org": True,
+        "x.B.org": False,
+        "10.1.2.3": False,
+        "11.0.0.1": True,
+        "::1": False,
     }
     assert upstream.options() == {
         "all-proxy": "http://proxy.example:8080",

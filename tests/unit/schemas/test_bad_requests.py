@@ -92,6 +92,10 @@ def refusal(body: bytes) -> str:
             {"uris": ["https://a.example/f.meta4"], "options": {"seed-ratio": 1}},
             "options.seed-ratio: means nothing for a metalink",
         ),
+        (
+            {"uris": ["ftp://a.example/f%0D%0ADELE%20g"]},
+            "uris[0]: has an encoded line end, which ftp can't ask for",
+        ),
         ({"uris": ["a.example/f"]}, f"uris[0]: scheme 'none' is not allowed; use {USED}"),
         ({"uris": ["https:///f"]}, f"uris[0]: has no host; {ADDRESS}"),
         ({"uris": ["https://u:p/w@a.example/"]}, f"uris[0]: not an address; {ADDRESS}"),
