@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import asyncssh
+from asyncssh.connection import SSHConnection
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import DTPHandler, FTPHandler, ThrottledDTPHandler
 from pyftpdlib.ioloop import IOLoop
@@ -105,7 +106,7 @@ class SftpOrigin:
         self.key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
         self.pause_s = 0.0
         """Before each block that is read."""
-        self.connections: list[asyncssh.SSHConnection] = []
+        self.connections: list[SSHConnection] = []
 
     def url(self, name: str) -> str:
         return f"sftp://127.0.0.1:{self.port}/{name}"

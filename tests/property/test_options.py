@@ -90,7 +90,7 @@ def test_a_default_is_checked_as_what_a_request_says() -> None:
     assert check_defaults({"split": 4, "http-no-cache": True}) == {"split": "4", "http-no-cache": "true"}
     with pytest.raises(RequestInvalid, match=r"options.split: must be a whole number from 1 to 16, not 99"):
         check_defaults({"split": 99})
-    with pytest.raises(RequestInvalid, match=r"options.dir: not an option that may be set; the node decides"):
+    with pytest.raises(RequestInvalid, match=r"options.dir: not an option that may be set; use the field `dir`"):
         check_defaults({"dir": "/"})
 
 

@@ -28,8 +28,8 @@ async def fast() -> AsyncIterator[MeteredOrigin]:
         yield origin
 
 
-async def limited(stage: Stage, task: str, **rates: int) -> str:
-    (result,) = (await stage.client.ask("limit", SetLimits(ids=(task,), **rates), SteerReply)).results
+async def limited(stage: Stage, task: str, *, download: int) -> str:
+    (result,) = (await stage.client.ask("limit", SetLimits(ids=(task,), download=download), SteerReply)).results
     assert result.ok, result
     return result.said
 
