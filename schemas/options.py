@@ -199,7 +199,7 @@ def _checked(options: Mapping[str, Value], refusal: str) -> dict[str, str]:
         option = ALLOWED.get(name)
         where = f"options.{name}"
         if option is None:
-            raise RequestInvalid(where, f"{refusal}; {why_refused(name, ', '.join(ALLOWED))}")
+            raise RequestInvalid(where, f"{refusal}; {why_refused(name, ALLOWED)}")
         if not option.check(value):
             shown = "" if name in SECRET else f", not {value!r}"
             raise RequestInvalid(where, f"must be {option.wants}{shown}")

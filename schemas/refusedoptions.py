@@ -1,6 +1,7 @@
 """Why well-known aria2 options may not be set: each refusal says the reason, and what to do instead where there is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 
 _PLACE = "the node decides where a file lies"
 _PROXY = "a proxy is set by the node alone: the setting `node.upstream_proxy`"
@@ -134,11 +135,13 @@ REASONS: Mapping[str, str] = {
 }
 
 
-def why_refused(name: str, allowed: str) -> str:
-    """Why an option may not be set, as the rest of a sentence; `allowed`: what may be, for an option nobody knows."""
+def why_refused(name: str, allowed: Collection[str]) -> str:
+    """Why an option may not be set, as the rest of a sentence; `allowed`: those that may be."""
     if reason := REASONS.get(name):
         return reason
     for prefix, why in (("rpc-", _LISTENS), ("on-", _RUNS), ("dht-", _LISTENS), ("metalink-", _METALINK)):
         if name.startswith(prefix):
             return why
-    return f"allowed are {allowed}"
+    if near := get_close_matches(name, allowed, n=1):
+        return f"did you mean {near[0]}?"
+    return "the list of those that it may is in docs/requests.md"

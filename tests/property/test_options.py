@@ -56,7 +56,7 @@ def test_a_size_that_passes_is_one_that_aria2_can_read(name: str, value: str) ->
 
 @given(st.text(max_size=20).filter(lambda name: name not in ALLOWED), anything)
 def test_what_is_not_listed_is_refused_and_the_list_or_the_field_is_named(name: str, value: Value) -> None:
-    with pytest.raises(RequestInvalid, match=r"allowed are bt-force|; [a-z]") as refused:
+    with pytest.raises(RequestInvalid, match=r"; [a-z]") as refused:
         check_options({name: value})
     assert "not an option a request may set" in str(refused.value)
 
