@@ -14,6 +14,7 @@ from broker.service import Handler, service
 from coordinator import policies, views
 from coordinator.counting import Stats
 from coordinator.explaining import explain
+from coordinator.limiting import limit
 from coordinator.listing import Listing, Reaches
 from coordinator.ordering import Ordering
 from coordinator.prioritising import Prioritising
@@ -27,6 +28,7 @@ from schemas.control import (
     ListQuery,
     NodesReply,
     Prioritise,
+    SetLimits,
     ShowQuery,
     ShowReply,
     Steer,
@@ -71,6 +73,9 @@ def _verbs(term: Term) -> dict[str, Verb]:
     async def prioritise(caller: str, body: bytes) -> msgspec.Struct:
         return await prioritising.prioritise(codec.decode(body, Prioritise), partial(may, caller))
 
+    async def slow(caller: str, body: bytes) -> msgspec.Struct:
+        return await limit(steering, codec.decode(body, SetLimits), partial(may, caller))
+
     async def page(caller: str, body: bytes) -> msgspec.Struct:
         return await listing.page(codec.decode(body, ListQuery), partial(may, caller))
 
@@ -95,6 +100,7 @@ def _verbs(term: Term) -> dict[str, Verb]:
         "retry": partial(steer, how=steering.retry),
         "clear": partial(steer, how=steering.clear),
         "prioritise": prioritise,
+        "limit": slow,
         "list": page,
         "show": partial(_show, term, listing),
         "explain": why,

@@ -283,8 +283,8 @@ class Desk:
     def excluded(self, node: str, trouble: str) -> str:
         """Why a node takes no tasks, whatever they are; empty where it does. `trouble` is what it says itself."""
         wishes = self._wishes.get(node)
-        if wishes is not None and (wishes.draining or wishes.cordoned):
-            said = "is being drained" if wishes.draining else "is cordoned"
+        if wishes is not None and wishes.is_closed:
+            said = "is being drained" if wishes.draining else f"is {wishes.closed}"
             return f"{said}: {wishes.reason}" if wishes.reason else said
         if (aside := self._aside.get(node)) is not None:
             return f"is set aside: {aside.why}"

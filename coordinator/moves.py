@@ -3,7 +3,9 @@
 Each goes through the lifecycle table, so an illegal step raises and nothing is written.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -29,6 +31,7 @@ REASON_CHARS_MAX = 500
 """Of what a node says, so much is kept in the row: twenty of them must not make it too large to be written."""
 CODE_CHARS_MAX = 64
 MOVED_TOO_OFTEN = "moved-too-often"
+NO_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 ASKED_BACK = {
     ORIGIN_COOLS: "its origin wants to be left alone for a while",
     SLOT_FREE: "it waited in line while another node had a free slot",
@@ -103,14 +106,17 @@ def too_many(row: TaskRow, limit: int) -> TaskRow:
     return replace(row, state=state, outcome=Outcome.REJECTED, reason=reason, code=QUEUE_LIMIT, delay_s=0.0)
 
 
-def placed(row: TaskRow, node: str, instance: str, *, limited: bool = False) -> TaskRow:
-    """`limited`: an origin of it has a limit on what runs at once."""
+def placed(
+    row: TaskRow, node: str, instance: str, *, limited: bool = False, defaults: Mapping[str, str] = NO_DEFAULTS
+) -> TaskRow:
+    """`limited`: an origin of it has a limit on what runs at once; `defaults`: aria2 options of the policy."""
     return replace(
         row,
         state=advance(row.state, Step.PLACE),
         place=node,
         instance=instance,
         limited=limited,
+        defaults=dict(defaults),
         delay_s=0.0,
         reason="",
         code="",
@@ -219,6 +225,20 @@ def prioritised(row: TaskRow, priority: int | None, order: int | None, *, waited
     return replace(row, request=request, order=order, delay_s=_delay_left(row, waited_s))
 
 
+def with_options(row: TaskRow, options: Mapping[str, str], *, waited_s: float = 0.0) -> TaskRow | None:
+    """The row of a task whose request says these aria2 options, too; None where nothing changes.
+
+    `waited_s`: as for `wished`.
+    """
+    request = row.request
+    if request is None or row.state not in (State.QUEUED, State.ASSIGNED):
+        return None
+    request = replace(request, options={**request.options, **options})
+    if request == row.request:
+        return None
+    return replace(row, request=request, delay_s=_delay_left(row, waited_s))
+
+
 def _delay_left(row: TaskRow, waited_s: float) -> float:
     return max(0.0, row.delay_s - max(0.0, waited_s))
 
@@ -305,6 +325,7 @@ def _left(row: TaskRow, record: AttemptRecord | None, *, reason: str) -> TaskRow
         then=Desired.RUN,
         instance="",
         limited=False,
+        defaults={},
         reason=reason,
         code="",
         delay_s=0.0,

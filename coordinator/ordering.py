@@ -17,11 +17,13 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.control import NODES_MAX, ErrorReply, NodeChange, NodeOrder, Ordered, OrderReply
 from schemas.ids import ADMIN_CALLER
-from schemas.nodes import TAGS_MAX, NodeWishes
+from schemas.nodes import SPEED_LIMIT_MIN, TAGS_MAX, NodeWishes
+from schemas.sizes import format_size
 
 T = TypeVar("T", bound=NodeOrder)
 
 IN_FLIGHT = 16
+NO_LIMIT = 0
 TRIES = 5
 """Each is another operator's order that came in between."""
 
@@ -162,7 +164,7 @@ def cordoned(wishes: NodeWishes, reason: str) -> NodeWishes:
 
 
 def uncordoned(wishes: NodeWishes) -> NodeWishes:
-    return replace(wishes, cordoned=False, draining=False, now=False, reason="")
+    return replace(wishes, cordoned=False, draining=False, paused=False, now=False, reason="")
 
 
 def drained(wishes: NodeWishes, *, now: bool, reason: str) -> NodeWishes:
@@ -175,8 +177,11 @@ def misfit(asked: NodeChange) -> str:
         return "slots and own_slots exclude each other"
     if both := set(asked.add_tags) & set(asked.remove_tags):
         return f"a tag can't be both added and removed: {', '.join(sorted(both))}"
-    if not (asked.slots is not None or asked.own_slots or asked.add_tags or asked.remove_tags or asked.own_tags):
-        return "nothing to set: name slots or tags"
+    for limit in (asked.download_limit, asked.upload_limit):
+        if limit is not None and limit != NO_LIMIT and limit < SPEED_LIMIT_MIN:
+            return f"a limit is at least {SPEED_LIMIT_MIN} bytes a second, or {NO_LIMIT} for none"
+    if asked == NodeChange(**{field: getattr(asked, field) for field in NodeOrder.__struct_fields__}):
+        return "nothing to set: name slots, tags, limits, or whether it is paused"
     return ""
 
 
@@ -196,13 +201,30 @@ def configured(wishes: NodeWishes, asked: NodeChange, own_tags: tuple[str, ...] 
             return f"it would have {len(tags)} tags, {TAGS_MAX} are the most"
         if tags == own_tags:
             tags = None
-    return replace(wishes, slots=slots, tags=tags)
+    return replace(
+        wishes,
+        slots=slots,
+        tags=tags,
+        paused=wishes.paused if asked.paused is None else asked.paused,
+        download_limit=_limit(wishes.download_limit, asked.download_limit),
+        upload_limit=_limit(wishes.upload_limit, asked.upload_limit),
+    )
+
+
+def _limit(stands: int | None, asked: int | None) -> int | None:
+    return stands if asked is None else asked or None
 
 
 def told(wishes: NodeWishes) -> str:
     """What is wished of a node, in words."""
     now = " at once" if wishes.now else ""
-    closed = f"draining{now}" if wishes.draining else "cordoned" if wishes.cordoned else ""
+    closed = [f"draining{now}" if wishes.draining else "cordoned" if wishes.cordoned else ""]
+    closed += ["paused" if wishes.paused else ""]
     slots = "" if wishes.slots is None else "1 slot" if wishes.slots == 1 else f"{wishes.slots} slots"
     tags = "" if wishes.tags is None else f"tags {','.join(wishes.tags)}" if wishes.tags else "no tags"
-    return ", ".join(filter(None, (closed or "takes tasks", slots, tags)))
+    limits = [
+        f"{way} at {format_size(limit)}/s"
+        for way, limit in (("downloads", wishes.download_limit), ("uploads", wishes.upload_limit))
+        if limit is not None
+    ]
+    return ", ".join(filter(None, (*(closed if any(closed) else ["takes tasks"]), slots, tags, *limits)))

@@ -84,7 +84,11 @@ async def _place_held(term: Term, placements: Sequence[Placement], *, all_counte
         except BrokerError as error:
             _failed(failed, placement, error)
     due = _in_time(term, await _written_down(term, due, failed, all_counted=all_counted))
-    changes = [(moves.placed(top.row, one.node, one.instance, limited=one.limited), top.sequence) for one, top in due]
+    defaults = term.policy.aria2_options
+    changes = [
+        (moves.placed(top.row, one.node, one.instance, limited=one.limited, defaults=defaults), top.sequence)
+        for one, top in due
+    ]
     placed = []
     for (placement, _), fate in zip(due, await term.cas_all(changes), strict=True):
         if isinstance(fate, BrokerError):

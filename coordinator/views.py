@@ -126,7 +126,7 @@ def standing_of(beat: Heartbeat, wishes: NodeWishes, *, online: bool, assigned: 
         return NodeStanding.GONE if beat.leaving else NodeStanding.OFFLINE
     if wishes.draining:
         return NodeStanding.DRAINING if assigned or beat.held else NodeStanding.DRAINED
-    if wishes.cordoned:
+    if wishes.is_closed:
         return NodeStanding.CORDONED
     if beat.trouble:
         return NodeStanding.TROUBLE

@@ -6,10 +6,14 @@ keeps honest mistakes and simple attacks out. A hostile origin is kept in by the
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TypedDict
 
+import aiohttp
 import anyio
+from msgspec import Struct
 
+from node.upstream import Upstream
 from schemas.errors import DowndraftError, SettingInvalid
 from schemas.redact import origin_of
 
@@ -30,14 +34,37 @@ _resolved: dict[str, tuple[float, list[Address]]] = {}
 """Addresses by host, each with the moment it was found."""
 
 
+class ThroughProxy(TypedDict, total=False):
+    """Arguments of an aiohttp request."""
+
+    proxy: str
+    proxy_auth: aiohttp.BasicAuth | None
+
+
 class Unresolved(DowndraftError):
     """A host's name leads to no address now."""
 
 
-def parse_nets(texts: Iterable[str]) -> tuple[Network, ...]:
-    """The setting node.allow_nets. Raises SettingInvalid for what is no network."""
+class Reach(Struct, frozen=True):
+    """Where a node may go, and how."""
+
+    allow_nets: tuple[Network, ...] = ()
+    """Networks that are fine although they are loopback or link-local."""
+    upstream: Upstream | None = None
+
+    def through(self, host: str | None) -> ThroughProxy:
+        """What aiohttp is to be told of the way to a host."""
+        upstream = self.upstream
+        if upstream is None or not upstream.serves(host or ""):
+            return {}
+        auth = aiohttp.BasicAuth(upstream.user, upstream.password) if upstream.user else None
+        return {"proxy": upstream.address, "proxy_auth": auth}
+
+
+def reach_of(allow_nets: Iterable[str], upstream: Upstream | None = None) -> Reach:
+    """With the setting node.allow_nets. Raises SettingInvalid for what is no network."""
     try:
-        return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+        return Reach(tuple(ipaddress.ip_network(text, strict=False) for text in allow_nets), upstream)
     except ValueError as error:
         raise SettingInvalid(f"node.allow_nets: {error}; write networks such as 127.0.0.0/8") from error
 
@@ -48,11 +75,15 @@ def host_and_port(uri: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def check_addresses(host: str, port: int, allow_nets: Sequence[Network]) -> str | None:
-    """None where the node may connect to every address of `host`, else a sentence why not. Raises Unresolved."""
-    for address in await _addresses(host, port):
+async def check_addresses(host: str, port: int, reach: Reach) -> str | None:
+    """None where the node may connect to every address of `host`, else a sentence why not. Raises Unresolved.
+
+    Names that a proxy looks up are not looked up here: only what is an address itself is checked.
+    """
+    is_proxied = reach.upstream is not None and reach.upstream.serves(host)
+    for address in _written(host) if is_proxied else await _addresses(host, port):
         kind = _kind(address)
-        if kind is not None and not any(address in net for net in allow_nets):
+        if kind is not None and not any(address in net for net in reach.allow_nets):
             subject = str(address) if _is_literal(host) else f"{host} leads to {address}: this"
             net = next((one for one in _SUGGESTED if address in one), ipaddress.ip_network(address))
             return (
@@ -60,6 +91,20 @@ async def check_addresses(host: str, port: int, allow_nets: Sequence[Network]) -
                 f"start it with --allow-net {net} if that is meant"
             )
     return None
+
+
+def _written(host: str) -> list[Address]:
+    """The address that a host is itself, in any way of writing one; none for a name."""
+    if f".{host.lower()}".rstrip(".").endswith(".localhost"):
+        return [ipaddress.IPv4Address("127.0.0.1")]
+    try:
+        return [_unwrapped(ipaddress.ip_address(host))]
+    except ValueError:
+        pass
+    try:
+        return [ipaddress.IPv4Address(socket.inet_aton(host))]  # `127.1`, `0x7f000001`
+    except (OSError, UnicodeError):
+        return []
 
 
 async def _addresses(host: str, port: int) -> list[Address]:

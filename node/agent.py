@@ -12,6 +12,7 @@ from node.assignments import Assigned, Change
 from node.carrier import Carrier
 from node.closing import Closer
 from node.daemon import Lane
+from node.defaults import limits_of
 from node.disk import Disk
 from node.extents import Extents
 from node.lane import LaneDriver, News
@@ -20,6 +21,7 @@ from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of
 from node.workshop import Workshop
 from schemas.heartbeat import Held
+from schemas.task import TaskRow
 
 log = structlog.get_logger()
 
@@ -56,6 +58,8 @@ class Agent:
         self._next: dict[str, Assigned] = {}
         self._is_holding = False
         """What counts against a limit is not to run."""
+        self.is_paused = False
+        """An operator paused the node: nothing is to run."""
         self._extents = Extents(self.lanes)
         self.carrier = Carrier(
             self, reporter=reporter, closer=closer, workshop=workshop, disk=disk, extents=self._extents, tasks=tasks
@@ -107,6 +111,11 @@ class Agent:
         self._slots_changed = True
         self._pump()
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Stop all that runs, or let it go on. It stays here, and so does what is on the disk."""
+        self.is_paused = is_paused
+        self._hold_what_must_be()
+
     def _take_back_waiting(self) -> None:
         """Small files that wait inside aria2 would begin whatever is said now: it gives them back."""
         for session in tuple(self._sessions.values()):
@@ -131,18 +140,25 @@ class Agent:
         What is on the disk stays there.
         """
         self._is_holding = is_held
-        limited = [session for session in self._sessions.values() if session.row.limited]
-        for session in limited:
+        self._hold_what_must_be()
+        return sum(session.row.limited for session in self._sessions.values()) if is_held else 0
+
+    def _hold_what_must_be(self) -> None:
+        for session in tuple(self._sessions.values()):
+            is_held = self._must_be_held(session.row)
             if session.is_held is not is_held:
                 self._slots_changed = True
                 self.put(replace(session, is_held=is_held))
-                self._interrupt(session)
+                if is_held:
+                    self._interrupt(session)
         self._pump()
-        return len(limited) if is_held else 0
+
+    def _must_be_held(self, row: TaskRow) -> bool:
+        return self.is_paused or (self._is_holding and row.limited)
 
     def _interrupt(self, session: Session) -> None:
         """What is to be stopped and is not with aria2 yet does not get there."""
-        if session.phase in (Phase.PROBING, Phase.ADDING) and self._is_holding:
+        if session.phase in (Phase.PROBING, Phase.ADDING):
             if self.carrier.is_carried(session.task):
                 self.carrier.interrupt(session.task)
             elif session.phase is Phase.ADDING:
@@ -150,7 +166,7 @@ class Agent:
 
     def kill_held(self) -> None:
         """Kill each aria2c that still has something that is held."""
-        held = [one for one in self._sessions.values() if one.is_held and one.holds_slot]
+        held = [one for one in self._sessions.values() if one.is_held and one.row.limited and one.holds_slot]
         for lane in {one.lane for one in held}:
             log.warning("aria2c is killed: it did not stop in time what counts against a limit", lane=lane)
             self.lanes[lane].kill()
@@ -221,12 +237,14 @@ class Agent:
         wanted = wanted_of(assigned.row)
         if self._leaving:
             wanted = Wanted.GIVE_BACK
-        is_held = self._is_holding and assigned.row.limited
+        is_held = self._must_be_held(assigned.row)
         self.put(Session(row=assigned.row, sequence=assigned.sequence, wanted=wanted, is_held=is_held))
 
     def _rewish(self, session: Session, assigned: Assigned) -> None:
         changed = rewished(session, assigned.row, assigned.sequence)
-        changed = replace(changed, is_held=self._is_holding and changed.row.limited)
+        changed = replace(changed, is_held=self._must_be_held(changed.row))
+        if session.lane and limits_of(changed.row) != limits_of(session.row):
+            self.lanes[session.lane].limit(session.task, limits_of(changed.row))
         if self._leaving and changed.wanted is not Wanted.DROP:
             changed = replace(changed, wanted=Wanted.GIVE_BACK)
         if session.said_paused and changed.wanted is Wanted.RUN:

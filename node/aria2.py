@@ -18,6 +18,7 @@ from msgspec import Struct
 from requests.adapters import HTTPAdapter
 
 from schemas.errors import DowndraftError
+from schemas.options import DOWNLOAD_LIMIT, SPEED_MAX, UPLOAD_LIMIT
 
 T = TypeVar("T")
 
@@ -33,8 +34,6 @@ ANSWER_BYTES_MAX = 32 << 20
 ANSWER_TIMES = 2
 """So many times the time-out, which is for each read, an answer may take as a whole."""
 READ_BYTES = 1 << 20
-DOWNLOAD_LIMIT = "max-download-limit"
-"""The option of a download."""
 POOL_CONNECTIONS = 16
 """Threads that may call one daemon at once; a limiter above this only opens connections it throws away."""
 
@@ -140,6 +139,10 @@ class Limits(NamedTuple):
     """Over all downloads; None: as it is."""
     tasks: Mapping[str, int] = {}
     """Of single downloads, by gid."""
+    overall_upload: int | None = None
+    """Over all that torrents send; None: as it is."""
+    uploads: Mapping[str, int] = {}
+    """Of single torrents, by gid."""
 
 
 class _Stat(Struct, frozen=True):
@@ -282,14 +285,18 @@ class Aria2:
     def _limiting(self, limits: Limits, added: Set[str]) -> list[Call]:
         """A download that has ended meanwhile refuses, and needs no limit."""
         calls: list[Call] = []
-        if limits.overall is not None:
-            option = {"max-overall-download-limit": str(limits.overall)}
-            calls.append((self._client.CHANGE_GLOBAL_OPTION, [option]))
-        calls += [
-            (self._client.CHANGE_OPTION, [gid, {DOWNLOAD_LIMIT: str(limit)}])
-            for gid, limit in limits.tasks.items()
-            if gid not in added
-        ]
+        for name, limit in (
+            ("max-overall-download-limit", limits.overall),
+            ("max-overall-upload-limit", limits.overall_upload),
+        ):
+            if limit is not None:
+                calls.append((self._client.CHANGE_GLOBAL_OPTION, [{name: _text(limit)}]))
+        for name, by_gid in ((DOWNLOAD_LIMIT, limits.tasks), (UPLOAD_LIMIT, limits.uploads)):
+            calls += [
+                (self._client.CHANGE_OPTION, [gid, {name: _text(limit)}])
+                for gid, limit in by_gid.items()
+                if gid not in added
+            ]
         return calls
 
     def _looks(self) -> list[Call]:
@@ -332,6 +339,10 @@ def _limited(addition: Addition, limits: Limits) -> Addition:
     if limit is None:
         return addition
     return msgspec.structs.replace(addition, options={**addition.options, DOWNLOAD_LIMIT: str(limit)})
+
+
+def _text(limit: int) -> str:
+    return str(min(limit, SPEED_MAX))
 
 
 def _refusals(answers: Sequence[Any]) -> list[Aria2Refused | None]:

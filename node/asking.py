@@ -2,13 +2,12 @@
 
 import time
 from base64 import b64encode
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import aiohttp
 import anyio
 
-from node.addresses import Network, Unresolved, check_addresses, host_and_port
+from node.addresses import Reach, Unresolved, check_addresses, host_and_port
 from node.payloads import Fetched, fetch_payload
 from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
 from schemas.redact import origin_of
@@ -31,9 +30,9 @@ class Wait(NamedTuple):
 class Asker:
     """Asks for one node."""
 
-    def __init__(self, http: aiohttp.ClientSession, allow_nets: Sequence[Network]) -> None:
+    def __init__(self, http: aiohttp.ClientSession, reach: Reach) -> None:
         self._http = http
-        self._allow_nets = allow_nets
+        self._reach = reach
 
     async def ask(self, request: Request, within_s: float = PROBE_TIMEOUT_S) -> dict[str, Probed]:
         """What the first addresses say of the file, by address; those that are not HTTP are not asked."""
@@ -41,7 +40,7 @@ class Asker:
 
         async def ask_one(uri: str) -> None:
             headers = headers_of(request)
-            found[uri] = await probe(self._http, uri, headers, self._allow_nets, time.time(), within_s=within_s)
+            found[uri] = await probe(self._http, uri, headers, self._reach, time.time(), within_s=within_s)
 
         uris = _http_of(request)
         if len(uris) == 1:
@@ -55,19 +54,19 @@ class Asker:
     async def wait(self, request: Request) -> Wait | None:
         """How long an origin that refused asks to be left alone; it is asked by GET, as aria2 asked."""
         for uri in _http_of(request):
-            told = await probe_by_get(self._http, uri, headers_of(request), self._allow_nets, time.time())
+            told = await probe_by_get(self._http, uri, headers_of(request), self._reach, time.time())
             if told.retry_after_s is not None and not told.is_file:
                 return Wait(told.retry_after_s, origin_of(uri), told.status or 0)
         return None
 
     async def fetch(self, request: Request, uri: str, bytes_max: int) -> Fetched:
         """What lies at an http address of the request, or why it can't be had."""
-        return await fetch_payload(self._http, uri, headers_of(request), self._allow_nets, bytes_max=bytes_max)
+        return await fetch_payload(self._http, uri, headers_of(request), self._reach, bytes_max=bytes_max)
 
     async def refusal(self, uri: str) -> str | None:
         """Why this node does not go to an address, of which nothing else is to be known."""
         try:
-            return await check_addresses(*host_and_port(uri), self._allow_nets)
+            return await check_addresses(*host_and_port(uri), self._reach)
         except Unresolved:
             return None  # aria2 will say so in its own words, and it may resolve by then
 

@@ -1,15 +1,19 @@
 """Which rows stand at this node: live messages, hints and whole readings put together (rule 7). Pure."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from node.defaults import with_defaults
 from schemas.lifecycle import State
+from schemas.options import Value
 from schemas.task import StoredRow, TaskRow
 
 REMEMBERED_MAX = 20_000
 """Tasks of the past whose late messages are still recognised: minutes' worth at full speed."""
 NEVER_AGAIN = 1 << 62
+NO_OPTIONS: Mapping[str, Value] = MappingProxyType({})
 
 
 class Assigned(NamedTuple):
@@ -24,8 +28,10 @@ Change = tuple[str, Assigned | None]
 class Assignments:
     """What this node should hold. `take_row`, `take_hint` and `take_reading` return what changed."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, options: Mapping[str, Value] = NO_OPTIONS) -> None:
+        """`options`: of aria2, that hold here for every task below what its request says."""
         self._node = node
+        self._options = options
         self._known: dict[str, Assigned] = {}
         self._latest: OrderedDict[str, int] = OrderedDict()  # what is below is old news
         self._settled: OrderedDict[str, int] = OrderedDict()
@@ -95,7 +101,7 @@ class Assignments:
         known = self._known.get(task)
         if known is not None and known.sequence == stored.sequence:
             return []
-        self._known[task] = Assigned(stored.sequence, row)
+        self._known[task] = Assigned(stored.sequence, with_defaults(row, self._options))
         return [(task, self._known[task])]
 
     def _remember(self, memory: OrderedDict[str, int], task: str, value: int) -> None:

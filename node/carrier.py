@@ -224,7 +224,7 @@ class Carrier:
         if now is not None and now.is_held:
             self._board.signal(task, Signal.VANISHED)
             return False
-        self._hand_over(session)
+        self._hand_over(now or session)  # as it is wished by now
         return True
 
     def _hand_over(self, session: Session) -> None:

@@ -19,6 +19,7 @@ from anyio import CapacityLimiter
 from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
 from node.aria2 import Aria2, Aria2Error, Aria2Gone
+from node.upstream import Upstream
 from schemas.errors import DowndraftError
 from schemas.settings import NodeSettings
 
@@ -137,13 +138,15 @@ class Daemon:
         downloads: Path,
         slots: int,
         options: Mapping[str, str] = MappingProxyType({}),
+        upstream: Upstream | None = None,
     ) -> None:
         """`state` is the node's own folder, where the secret lies while aria2c reads it; both folders are made.
 
-        `options`: of aria2, on top of its lane's.
+        `options`: of aria2, on top of its lane's; `upstream`: the proxy that it downloads through.
         """
         self.lane = lane
         self._options = options
+        self._upstream = upstream
         self.binary = binary
         self.slots = slots
         self._state = state.absolute()
@@ -255,7 +258,9 @@ class Daemon:
         self._generation += 1
         self._port, self._secret = _free_port(), secrets.token_hex(16)
         conf = self._state / f"aria2-{self.lane}.conf"
-        _write_private(conf, f"rpc-secret={self._secret}\n")
+        # Where nobody else may read: command lines are for all to see.
+        hidden = {"rpc-secret": self._secret, **(self._upstream.options() if self._upstream else {})}
+        _write_private(conf, "".join(f"{name}={value}\n" for name, value in hidden.items()))
         try:
             await self._spawn(conf, self._tasks)
             return await self._answers()

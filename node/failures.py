@@ -40,6 +40,8 @@ class Verdict(NamedTuple):
 class _Meaning(NamedTuple):
     failure: FailureClass
     text: str
+    code: str = ""
+    """In place of aria2's own."""
 
 
 _PERMANENT, _TRANSIENT = FailureClass.PERMANENT, FailureClass.TRANSIENT
@@ -84,6 +86,15 @@ MESSAGES: tuple[tuple[str, _Meaning], ...] = (
     # A refused addUri has code 1 whatever was wrong: only the text tells.
     ("No URI to download.", _Meaning(_PERMANENT, "aria2 can't use any of the addresses")),
     ("We encountered a problem while processing the option", _Meaning(_PERMANENT, "an option is wrong")),
+    (
+        "SSH authentication failure",
+        _Meaning(_PERMANENT, "the SFTP server does not take this user and password", "login"),
+    ),
+    (
+        "SSH opening SFTP path",
+        _Meaning(_PERMANENT, "the SFTP server does not have this file, or does not let it be read", "sftp-open"),
+    ),
+    ("Unexpected SSH host key", _Meaning(_PERMANENT, "the SFTP server has another key than is asked for", "host-key")),
     # What aria2 says when the origin's file has another size than the control file: it would say so for ever.
     ("Download aborted.", _Meaning(_DAMAGED, "the partial file can't be continued")),
 )
@@ -99,7 +110,7 @@ def classify(code: str, message: str) -> Verdict:
         return answered(status, f": {_shortened(message)}" if message else "")
     meaning = _meaning(code, message)
     said = f": {_shortened(message)}" if message else ""
-    return Verdict(meaning.failure, f"aria2-{code or '?'}", f"{meaning.text}{said}")
+    return Verdict(meaning.failure, meaning.code or f"aria2-{code or '?'}", f"{meaning.text}{said}")
 
 
 def answered(status: int, said: str = "") -> Verdict:

@@ -6,6 +6,7 @@ monotonic seconds.
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -31,10 +32,21 @@ class Kept(Struct, frozen=True):
     is_alone: bool = False
     origins: dict[str, int] = {}
     held_back: tuple[str, ...] = ()
+    own_limit: int | None = None
+    """What its operator lets it download in a second; `upload_limit`: send."""
+    upload_limit: int | None = None
+
+
+class Limit(NamedTuple):
+    """Of one task. Bytes a second, 0 for none."""
+
+    download: int
+    upload: int | None = None
+    """None: as it is."""
 
 
 class Governor:
-    """Keeps one node to its share."""
+    """Keeps one node to its share, and to what its operator lets it do."""
 
     def __init__(self, *, is_ready: bool = True) -> None:
         """`is_ready`: nothing need be read before the first download."""
@@ -43,6 +55,13 @@ class Governor:
         self._kept = self._share
         self._revision = 0
         self._is_alone = False
+        self._own: int | None = None
+        """What the operator lets it download in a second, whatever its share is."""
+        self._own_upload: int | None = None
+        self._uploads: dict[str, int] = {}
+        """The upload limit that each lane's aria2 has, 0 for none."""
+        self._relimited: dict[str, dict[str, Limit]] = {}
+        """Tasks whose own limits have changed since their lane asked last, by lane."""
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[str, Task] = {}
         self._origins: dict[str, Origin] = {}
@@ -52,7 +71,13 @@ class Governor:
 
     @property
     def is_limiting(self) -> bool:
-        return self._kept.bytes_per_s is not None or bool(self._kept.origins or self._kept.others)
+        return self._total is not None or bool(self._kept.origins or self._kept.others)
+
+    @property
+    def _total(self) -> int | None:
+        """What may come in a second over all: the smaller one of its share and its own limit."""
+        limits = [one for one in (self._kept.bytes_per_s, self._own) if one is not None]
+        return min(limits, default=None)
 
     @property
     def has_share(self) -> bool:
@@ -68,6 +93,16 @@ class Governor:
         """Without the broker for long: keep to what is meant for that, until a share is followed anew."""
         if self._revision:
             self._is_alone, self._kept = True, self._share.alone()
+
+    def limit(self, download: int | None, upload: int | None) -> None:
+        """What an operator lets this node do, bytes a second; None: no limit."""
+        self._own, self._own_upload = download, upload
+
+    def limit_task(self, task: str, download: int, upload: int | None) -> None:
+        """A download that aria2 has may be so fast from now on, 0 for any; `upload`: of a torrent."""
+        if (one := self._tasks.get(task)) is not None:
+            one.own_limit = download
+            self._relimited.setdefault(one.lane, {})[task] = Limit(download, upload)
 
     # --- told by a lane -----------------------------------------------------------------------------------------
 
@@ -116,6 +151,7 @@ class Governor:
         """aria2 does not have these any more; what their origins were charged for nothing is given back."""
         for gid in gids:
             if (task := self._tasks.pop(gid, None)) is not None:
+                self._relimited.get(task.lane, {}).pop(gid, None)
                 for name in task.origins & self._origins.keys():
                     self._origins[name].allowance.take(-task.charged)
 
@@ -123,10 +159,12 @@ class Governor:
         """The lane's aria2 is another one, without limits and downloads."""
         self.ended([gid for gid, task in self._tasks.items() if task.lane == lane])
         self._lanes.pop(lane, None)
+        self._uploads.pop(lane, None)
 
     def orders(self, lane: str, now: float) -> Limits:
         """What is to be set at the lane's aria2 now."""
-        limits = {}
+        changed = self._relimited.pop(lane, {})
+        limits = {gid: limit.download for gid, limit in changed.items()}
         parts = self._task_parts(now) if self._kept.origins or self._kept.others else {}
         for gid, task in self._tasks.items():
             if task.lane != lane:
@@ -136,25 +174,39 @@ class Governor:
                 limits[gid] = min(limit, task.own_limit) if task.own_limit else limit
             elif task.throttle is not None:
                 limits[gid], task.throttle = task.own_limit, None
-        return Limits(self._overall(lane, now), limits)
+        uploads = {gid: limit.upload for gid, limit in changed.items() if limit.upload is not None}
+        return Limits(self._overall(lane, now), limits, self._overall_upload(lane), uploads)
+
+    def _overall_upload(self, lane: str) -> int | None:
+        wanted, had = self._own_upload or 0, self._uploads.get(lane, 0)
+        self._uploads[lane] = wanted
+        return None if wanted == had else wanted
 
     # --- told by the node -----------------------------------------------------------------------------------------
 
     def kept(self, now: float) -> Kept:
         """What the node keeps to, and how it fares with it."""
         if not self._revision:
-            return Kept()
+            return Kept(own_limit=self._own, upload_limit=self._own_upload)
         held_back = [name for name, origin in self._origins.items() if self._holds_back(name, origin, now)]
-        if self._kept.bytes_per_s is not None and any(
-            self._lanes[lane].holds_back(now) for lane in self._busy() if lane in self._lanes
-        ):
+        share = self._kept.bytes_per_s
+        is_binding = share is not None and (self._own is None or share <= self._own)
+        if is_binding and any(self._lanes[lane].holds_back(now) for lane in self._busy() if lane in self._lanes):
             held_back.append(ALL)
         rates = {name: int(origin.meter.rate) for name, origin in self._origins.items()}
-        return Kept(self._kept.bytes_per_s, self._revision, self._is_alone, rates, tuple(sorted(held_back)))
+        return Kept(
+            self._kept.bytes_per_s,
+            self._revision,
+            self._is_alone,
+            rates,
+            tuple(sorted(held_back)),
+            own_limit=self._own,
+            upload_limit=self._own_upload,
+        )
 
     def crawls(self, lane: str, connections: int) -> bool:
         """Whether so little is allowed that some of the connections get nothing for long: aria2 serves them in turn."""
-        total = self._kept.bytes_per_s
+        total = self._total
         limits = [total] if total is not None else []
         limits += [part for task in self._tasks.values() if task.lane == lane for _, part in self._parts(task)]
         return bool(limits) and min(limits) < 2 * FIRST_READ_BYTES * max(1, connections)
@@ -179,7 +231,7 @@ class Governor:
         return {task.lane for task in self._tasks.values()}
 
     def _overall(self, lane: str, now: float) -> int | None:
-        state, total = self._lane(lane, now), self._kept.bytes_per_s
+        state, total = self._lane(lane, now), self._total
         if total is None:
             was_limited, state.throttle = state.throttle is not None, None
             return 0 if was_limited else None

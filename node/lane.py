@@ -1,11 +1,12 @@
 """One lane at work: a daemon kept alive, and one multicall a tick that hands over, takes back and looks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 import anyio
 import structlog
 from anyio import CapacityLimiter
+from msgspec.structs import replace
 
 from node.aria2 import Addition, Aria2, Aria2Error, Aria2Nonsense, Status, Tick, Transfer
 from node.crashes import Crashes
@@ -15,6 +16,7 @@ from node.governor import Governor
 from node.seeding import Seeders
 from node.session import Signal
 from node.stall import Sample, StallWatch
+from schemas.options import DOWNLOAD_LIMIT, UPLOAD_LIMIT, limit_of
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -122,6 +124,16 @@ class LaneDriver:
             self._tell([News(task, Signal.VANISHED)])
             return
         self._removals.add(task)
+        self._wake.set()
+
+    def limit(self, task: str, options: Mapping[str, str]) -> None:
+        """Its request says these limits now: they hold for what is to be added, and for what aria2 has."""
+        if task in self._additions:
+            addition, since = self._additions[task]
+            self._additions[task] = replace(addition, options={**addition.options, **options}), since
+        self._stalls.limit(task, dict(options))
+        upload = limit_of(options, UPLOAD_LIMIT)
+        self._governor.limit_task(task, limit_of(options, DOWNLOAD_LIMIT) or 0, upload)
         self._wake.set()
 
     def kill(self) -> None:

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 
-from node.aria2 import DOWNLOAD_LIMIT, Addition, Status, Transfer
+from node.aria2 import Addition, Status, Transfer
 from node.throttle import Allowance, Throttle
 from schemas.filling import fill
+from schemas.options import DOWNLOAD_LIMIT
 from schemas.origins import origins_of
 from schemas.sizes import parse_size
 

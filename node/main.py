@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from broker import keys, payloads
 from broker.binaries import find_aria2c
 from broker.connection import Connection, connect
-from node.addresses import parse_nets
+from node.addresses import reach_of
 from node.agent import Agent
 from node.allotment import Allotment
 from node.assignments import Assignments
@@ -36,6 +36,7 @@ from node.reporter import Reporter
 from node.room import Marks
 from node.serving import FileService
 from node.sharekeeper import ShareKeeper
+from node.upstream import Upstream, upstream_of
 from node.workshop import Workshop
 from schemas import subjects as s
 from schemas.settings import Settings
@@ -93,16 +94,17 @@ async def _work(
     if allotment is not None:
         with anyio.move_on_after(COUNTED_WITHIN_S):
             await allotment.count()
+    upstream = upstream_of(node.upstream_proxy, node.no_proxy)
     disk = Disk(store.downloads, Path(node.state), Marks.of(node), allotment)
     await disk.look()
-    assignments = Assignments(node.id)
+    assignments = Assignments(node.id, node.options)
     async with new_session() as http, anyio.create_task_group() as tasks:
         hands = Hands(DISK_THREADS)
         hands.start(tasks)
         workshop = Workshop(
             store,
             http,
-            parse_nets(node.allow_nets),
+            reach_of(node.allow_nets, upstream),
             hands,
             fetch_object=partial(payloads.get, connection),
             has_dht=bool(node.dht),
@@ -120,9 +122,9 @@ async def _work(
             tasks=tasks,
         )
         governor = Governor(is_ready=False)
-        _start_lanes(settings, agent, tasks, governor)
+        _start_lanes(settings, agent, tasks, governor, upstream)
         heart = Heart(connection, settings, instance, agent, disk, governor)
-        await follow_orders(connection, settings, agent, heart, tasks)
+        await follow_orders(connection, settings, agent, heart, governor, tasks)
         reader = Reader(connection, node.id, assignments, agent)
         disk.tell = heart.beat
         tasks.start_soon(heart.run)
@@ -154,12 +156,14 @@ async def _work(
 
 
 async def follow_orders(
-    connection: Connection, settings: Settings, agent: Agent, heart: Heart, tasks: TaskGroup
+    connection: Connection, settings: Settings, agent: Agent, heart: Heart, governor: Governor, tasks: TaskGroup
 ) -> None:
     """Obey what operators decide about this node, from before it begins anything: `nodes.<id>` in the bucket."""
 
     def obey(now: InForce) -> None:
+        governor.limit(now.download_limit, now.upload_limit)
         agent.obey(now.slots, begins=now.begins)
+        agent.pause(is_paused=now.paused)
         heart.tags = now.tags
         tasks.start_soon(heart.beat)
 
@@ -170,13 +174,23 @@ async def follow_orders(
         await orders.known.wait()
 
 
-def _start_lanes(settings: Settings, agent: Agent, tasks: TaskGroup, governor: Governor) -> None:
+def _start_lanes(
+    settings: Settings, agent: Agent, tasks: TaskGroup, governor: Governor, upstream: Upstream | None
+) -> None:
     binary = find_aria2c(settings.node.aria2_binary)
     state, downloads = Path(settings.node.state), Path(settings.node.downloads)
     limiter = CapacityLimiter(RPC_THREADS)
     for lane in Lane:
         options = torrent_options(settings.node) if lane is Lane.TORRENT else {}
-        daemon = Daemon(lane, binary, state=state, downloads=downloads, slots=settings.node.slots, options=options)
+        daemon = Daemon(
+            lane,
+            binary,
+            state=state,
+            downloads=downloads,
+            slots=settings.node.slots,
+            options=options,
+            upstream=upstream,
+        )
         agent.lanes[lane] = LaneDriver(
             daemon, limiter, agent.hear, stall_timeout_s=settings.node.stall_timeout_s, governor=governor
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from broker.standing import Changes, Found
 from schemas import codec
@@ -24,6 +24,11 @@ class InForce(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     begins: bool
     """Whether it begins what it holds and has not begun: not while it is drained, for that is being taken back."""
+    paused: bool = False
+    """Nothing runs, and all that it holds stays."""
+    download_limit: int | None = None
+    """Bytes a second over all; None: no limit."""
+    upload_limit: int | None = None
 
 
 def in_force(settings: NodeSettings, wishes: NodeWishes) -> InForce:
@@ -31,6 +36,9 @@ def in_force(settings: NodeSettings, wishes: NodeWishes) -> InForce:
         slots=settings.slots if wishes.slots is None else wishes.slots,
         tags=settings.tags if wishes.tags is None else wishes.tags,
         begins=not wishes.draining,
+        paused=wishes.paused,
+        download_limit=wishes.download_limit,
+        upload_limit=wishes.upload_limit,
     )
 
 
@@ -65,7 +73,6 @@ class Orders:
             wishes = read(found)
             before, self.now = self.now, in_force(self.own, wishes)
             if self.now != before:
-                said = {"slots": self.now.slots, "tags": list(self.now.tags), "begins": self.now.begins}
-                log.info("an operator decided otherwise", **said, reason=wishes.reason)
+                log.info("an operator decided otherwise", **to_builtins(self.now), reason=wishes.reason)
                 self._tell(self.now)
         self.known.set()

@@ -1,14 +1,14 @@
 """Fetches what says where files are, a metalink or a torrent: small, from wherever redirects lead, into memory."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import aiohttp
 import anyio
 from yarl import URL
 
-from node.addresses import Network, Unresolved
+from node.addresses import Reach, Unresolved
 from node.failures import Verdict, answered
 from node.probe import (
     REDIRECTS_MAX,
@@ -39,7 +39,7 @@ async def fetch_payload(
     session: aiohttp.ClientSession,
     uri: str,
     headers: Mapping[str, str],
-    allow_nets: Sequence[Network],
+    reach: Reach,
     *,
     bytes_max: int,
     within_s: float = FETCH_WITHIN_S,
@@ -50,7 +50,7 @@ async def fetch_payload(
     """
     with anyio.move_on_after(within_s):
         try:
-            return await _follow(session, URL(uri, encoded=True), headers, allow_nets, bytes_max)
+            return await _follow(session, URL(uri, encoded=True), headers, reach, bytes_max)
         except (Unresolved, aiohttp.ClientError, OSError, ValueError) as error:
             said = f"{redact_uri(uri)} can't be fetched: {error}"
             return Fetched(verdict=Verdict(FailureClass.TRANSIENT, "payload", said[:300]))
@@ -59,16 +59,16 @@ async def fetch_payload(
 
 
 async def _follow(
-    session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], allow_nets: Sequence[Network], bytes_max: int
+    session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], reach: Reach, bytes_max: int
 ) -> Fetched:
     headers = {"Accept-Encoding": "identity", **headers}
     for _ in range(REDIRECTS_MAX + 1):
         if url.scheme not in _HTTP:
             return _permanent(f"{redact_uri(str(url))} is not http or https, where a redirect led")
-        if refused := await check(url, allow_nets):
+        if refused := await check(url, reach):
             said = f"{redact_uri(str(url))}: {refused}"
             return Fetched(verdict=Verdict(FailureClass.PERMANENT, "address-refused", said))
-        async with session.get(url, headers=headers, allow_redirects=False) as answer:
+        async with session.get(url, headers=headers, allow_redirects=False, **reach.through(url.host)) as answer:
             target = target_of(url, answer)
             if target is None:
                 return await _read(answer, bytes_max)

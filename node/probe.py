@@ -1,7 +1,7 @@
 """A look at a file where it lies: may this node go there, how large is it, which version is it?"""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 from yarl import URL
 
-from node.addresses import Network, Unresolved, check_addresses, host_and_port
+from node.addresses import Reach, Unresolved, check_addresses, host_and_port
 from node.naming import disposed_name
 
 PROBE_TIMEOUT_S = 2.0
@@ -71,7 +71,7 @@ async def probe(
     session: aiohttp.ClientSession,
     uri: str,
     headers: Mapping[str, str],
-    allow_nets: Sequence[Network],
+    reach: Reach,
     now: float,
     *,
     within_s: float = PROBE_TIMEOUT_S,
@@ -81,10 +81,10 @@ async def probe(
     Asks by HEAD and, where that is refused, unanswered or says nothing, as aria2 will: by GET, but for one byte.
     Takes at most RESOLVE_TIMEOUT_S and twice `within_s`.
     """
-    url = await _allowed(uri, allow_nets)
+    url = await _allowed(uri, reach)
     if isinstance(url, Probed):
         return url
-    asking = _Asking(session, headers, allow_nets, now)
+    asking = _Asking(session, headers, reach, now)
     told = None
     with anyio.move_on_after(within_s):
         told = await asking.follow("HEAD", url)
@@ -98,26 +98,26 @@ async def probe_by_get(
     session: aiohttp.ClientSession,
     uri: str,
     headers: Mapping[str, str],
-    allow_nets: Sequence[Network],
+    reach: Reach,
     now: float,
     *,
     within_s: float = PROBE_TIMEOUT_S,
 ) -> Probed:
     """`probe` by GET alone: what it answers to HEAD an origin need not answer to GET."""
-    url = await _allowed(uri, allow_nets)
+    url = await _allowed(uri, reach)
     if isinstance(url, Probed):
         return url
-    return await _asked(_Asking(session, headers, allow_nets, now), url, within_s) or Probed()
+    return await _asked(_Asking(session, headers, reach, now), url, within_s) or Probed()
 
 
-async def _allowed(uri: str, allow_nets: Sequence[Network]) -> URL | Probed:
+async def _allowed(uri: str, reach: Reach) -> URL | Probed:
     """The address if it may be asked by HTTP, else all there is to say of it."""
     try:
         host, port = host_and_port(uri)
-        if refused := await check_addresses(host, port, allow_nets):
+        if refused := await check_addresses(host, port, reach):
             return Probed(refused=refused, final_uri=uri)
         url = URL(uri, encoded=True)
-        if url.host != host and (refused := await check(url, allow_nets)):
+        if url.host != host and (refused := await check(url, reach)):
             return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
     except (Unresolved, ValueError):
         return Probed()  # aria2 will find out too, and report it
@@ -135,12 +135,10 @@ async def _asked(asking: "_Asking", url: URL, within_s: float) -> Probed | None:
 class _Asking:
     """One question to an origin, wherever it redirects."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, headers: Mapping[str, str], allow_nets: Sequence[Network], now: float
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, headers: Mapping[str, str], reach: Reach, now: float) -> None:
         self._session = session
         self._headers = {"Accept-Encoding": "identity", **headers}
-        self._allow_nets = allow_nets
+        self._reach = reach
         self._now = now
 
     async def follow(self, method: str, url: URL) -> Probed:
@@ -148,13 +146,15 @@ class _Asking:
         asked = self._headers if method == "HEAD" else self._headers | _ONE_BYTE
         for _ in range(REDIRECTS_MAX + 1):
             try:
-                async with self._session.request(method, url, headers=asked, allow_redirects=False) as answer:
+                async with self._session.request(
+                    method, url, headers=asked, allow_redirects=False, **self._reach.through(url.host)
+                ) as answer:
                     target = target_of(url, answer)
                     if target is None:
                         return _read(answer, self._now)
                     asked = asked if same_origin(url, target) else without_credentials(asked)
                     url = target
-                if refused := await check(url, self._allow_nets):
+                if refused := await check(url, self._reach):
                     return Probed(refused=refused, final_uri=str(url))
             except (Unresolved, aiohttp.ClientError, OSError, ValueError):
                 return Probed()
@@ -163,11 +163,11 @@ class _Asking:
         return Probed()
 
 
-async def check(url: URL, allow_nets: Sequence[Network]) -> str | None:
+async def check(url: URL, reach: Reach) -> str | None:
     """Why the node may not go there; None where it may. Raises Unresolved, ValueError."""
     if not url.host:
         raise ValueError("an address without a host")
-    return await check_addresses(url.host, url.port or _PORTS.get(url.scheme, 0), allow_nets)
+    return await check_addresses(url.host, url.port or _PORTS.get(url.scheme, 0), reach)
 
 
 def target_of(url: URL, answer: aiohttp.ClientResponse) -> URL | None:

@@ -99,6 +99,11 @@ class StallWatch:
             patience = patience_s(options, self._timeout_s)
             self._windows[task] = _Window(patience, floor_bytes_per_s(options) * patience)
 
+    def limit(self, task: str, options: Options) -> None:
+        """It may have so little from now on that it must not count as standing still."""
+        if (window := self._windows.get(task)) is not None:
+            window.floor_bytes = min(window.floor_bytes, floor_bytes_per_s(options) * window.patience_s)
+
     def forget(self, task: str) -> None:
         self._windows.pop(task, None)
 

@@ -24,7 +24,7 @@ from node.placing_many import StagedFile, place_all
 from node.torrentfile import TORRENT_BYTES_MAX, Torrent, TorrentInvalid, read_magnet, read_torrent
 from node.trackers import Trackers
 from node.trees import safe_name, safe_paths
-from schemas.options import SEED_MINUTES_MAX
+from schemas.options import DOWNLOAD_LIMIT, OF_TORRENTS, SEED_MINUTES_MAX
 from schemas.payload import OBJECT, inline_bytes, is_magnet
 from schemas.request import IfExists, Request
 from schemas.selection import selected_files
@@ -37,7 +37,8 @@ SWARM_NAME = "swarm"
 SAME_TORRENT = "aria2-12"
 AGAIN_AFTER_S = 60.0
 """Two tasks with one torrent: the second comes again when the first may have ended."""
-HANDED_ON = frozenset({"connect-timeout", "lowest-speed-limit", "max-download-limit", "max-upload-limit", "timeout"})
+_OF_EACH = frozenset({"connect-timeout", "lowest-speed-limit", DOWNLOAD_LIMIT, "timeout"})
+HANDED_ON = (OF_TORRENTS - {"seed-ratio", "seed-time"}) | _OF_EACH
 """Options of a request that mean something to a swarm. The others, and its headers, are for where the torrent lies:
 trackers and peers are to see no password."""
 

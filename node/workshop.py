@@ -10,16 +10,18 @@ import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
-from node.addresses import Network
+from node.addresses import Reach
 from node.aria2 import Addition
 from node.asking import Asker, Wait
 from node.daemon import Lane
+from node.defaults import limits_of
 from node.failures import Verdict
 from node.files import Placed, Store
 from node.finishing import Finished, Finishing, disk_trouble, is_torrent, lane_for, lane_of, misplaced
 from node.guard import Guard
 from node.hands import Hands
 from node.hashing import EMPTY_DIGEST
+from node.logins import judged
 from node.metalinks import SELECT, Metalinks
 from node.mirrors import agreed_size
 from node.moving import NameTaken, PlacementFailed
@@ -77,7 +79,7 @@ class Workshop(Tidying):
         self,
         store: Store,
         http: aiohttp.ClientSession,
-        allow_nets: Sequence[Network],
+        reach: Reach,
         hands: Hands,
         *,
         fetch_object: FetchObject,
@@ -87,7 +89,7 @@ class Workshop(Tidying):
         """`fetch_object` gets what a request is too small for; `has_dht`: peers are found without trackers;
         `keep_time`: files are as old as their origins say.
         """
-        self._asker = Asker(http, allow_nets)
+        self._asker = Asker(http, reach)
         super().__init__(store, hands, Guard(store, hands, self._asker.ask))
         self._keep_time = keep_time
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
@@ -196,7 +198,12 @@ class Workshop(Tidying):
 
     def explained(self, session: Session, verdict: Verdict) -> Verdict:
         """What a lane says of a failure, with what is known here of its cause."""
-        return self._torrents.explained(session.task, request_of(session), verdict) if is_torrent(session) else verdict
+        request = request_of(session)
+        return (
+            self._torrents.explained(session.task, request, verdict)
+            if is_torrent(session)
+            else judged(request, verdict)
+        )
 
     async def _settled(self, session: Session) -> Looked | None:
         """What is to be said without a download, because of what lies at its place already."""
@@ -255,12 +262,19 @@ class Workshop(Tidying):
         options: dict[str, str | list[str]] = {
             name: str(value) for name, value in request.options.items() if name != SELECT
         }
+        if session.lane == Lane.LARGE:
+            options = {**session.row.defaults, **options}
+        # A part of a metalink was made from what the request said then; its limits may be others by now.
+        options |= {name: limit for name, limit in limits_of(session.row).items() if limit != "0" or name in options}
         if "max-tries" in options:
             options.setdefault("retry-wait", str(OWN_TRIES_APART_S))
         if was_mixed(session.row.history) and not request.checksum:
             options |= ONE_ANSWER
         options["dir"] = str(self._store.expect(session.task))
         options["out"] = DATA_NAME
+        if any(uri.lower().startswith("sftp:") for uri in request.uris):
+            # Over one that another download left behind aria2 does not look at the server's key.
+            options["ftp-reuse-connection"] = "false"
         if self._keep_time:
             options["remote-time"] = "true"
         if request.headers:

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas import codec
 from schemas.errors import RequestInvalid
-from schemas.options import check_options
+from schemas.options import OF_SEVERAL, OF_TORRENTS, check_options
 from schemas.payload import Kind, check_inline, check_magnet, is_magnet
 from schemas.request import (
     DIGEST_HEX,
@@ -43,6 +43,9 @@ def decode_request(body: bytes) -> Request:
 
 
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f]")
+_ENDS_A_LINE = re.compile(r"%(0a|0d|00)", re.IGNORECASE)
+TYPED_OUT = ("ftp", "sftp")
+"""Schemes whose addresses aria2 decodes before it asks for them."""
 _EXAMPLE = '{"uris": ["https://example.org/file"]}'
 _ADDRESS = "write it as https://host/path"
 _MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
@@ -134,8 +137,8 @@ def _check_payload(request: Request) -> None:
 
 def _check_meaning(request: Request) -> None:
     """Options that say nothing of what is downloaded were meant otherwise."""
-    of_torrents = {"seed-ratio", "seed-time"} if request.payload is not Kind.TORRENT else set()
-    of_several = {"select-file"} if request.payload is Kind.FILE else set()
+    of_torrents = OF_TORRENTS if request.payload is not Kind.TORRENT else frozenset()
+    of_several = {OF_SEVERAL} if request.payload is Kind.FILE else set()
     if strange := sorted((of_torrents | of_several) & request.options.keys()):
         raise RequestInvalid(f"options.{strange[0]}", f"means nothing for a {request.payload}")
 
@@ -174,6 +177,9 @@ def _check_uri(where: str, uri: str) -> None:
         raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)} or magnet")
     if not host:
         raise RequestInvalid(where, f"has no host; {_ADDRESS}")
+    if parts.scheme.lower() in TYPED_OUT and _ENDS_A_LINE.search(uri):
+        # aria2 decodes them and sends what follows as a command of its own.
+        raise RequestInvalid(where, f"has an encoded line end, which {parts.scheme} can't ask for")
 
 
 def _check_path(where: str, request: Request) -> None:

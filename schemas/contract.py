@@ -42,6 +42,7 @@ CONTROL: dict[str, Verb] = {
     "prioritise": Verb(
         control.Prioritise, control.SteerReply, "Change tasks' priority, or their position in the queue."
     ),
+    "limit": Verb(control.SetLimits, control.SteerReply, "Set how fast tasks may be, also while they run."),
     "list": Verb(control.ListQuery, control.ListReply, "Live tasks, a page at a time."),
     "show": Verb(control.ShowQuery, control.ShowReply, "One task and its events."),
     "explain": Verb(
@@ -56,7 +57,9 @@ CONTROL: dict[str, Verb] = {
     "drain": Verb(
         *_ORDERS, "Cordon nodes and take back what has not begun; with `now` what runs, too. As `admin` only."
     ),
-    "configure": Verb(control.NodeChange, control.OrderReply, "Set nodes' slots and tags. As `admin` only."),
+    "configure": Verb(
+        control.NodeChange, control.OrderReply, "Set nodes' slots, tags and limits, or pause them. As `admin` only."
+    ),
 }
 FILES: dict[str, Verb] = {
     transfer.READ: Verb(transfer.ReadQuery, bytes, "A part of a finished file.", transfer.FileRefusal),

@@ -14,13 +14,16 @@ from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired, State
 from schemas.nodes import REASON_CHARS_MAX, NodeWishes, Slots
+from schemas.options import SPEED_MAX
 from schemas.settings import NodeId, NodeTag
 from schemas.view import TaskView as TaskView
 
 VERBS = (
-    *("cancel", "pause", "resume", "retry", "clear", "prioritise", "list", "show", "explain", "nodes", "stats"),
-    *("policy", "policy-set", "cordon", "uncordon", "drain", "configure"),
+    *("cancel", "pause", "resume", "retry", "clear", "prioritise", "limit"),
+    *("list", "show", "explain", "nodes", "stats", "policy", "policy-set"),
+    *("cordon", "uncordon", "drain", "configure"),
 )
+Limit = Annotated[int, Meta(le=SPEED_MAX)]
 LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
@@ -86,6 +89,15 @@ class SteerReply(Struct, frozen=True):
     results: tuple[Steered, ...]
     more: bool = False
     """`clear` without ids: more is queued than one ask takes; ask again."""
+
+
+class SetLimits(Steer, frozen=True, omit_defaults=True, kw_only=True):
+    """limit: how fast tasks may be from now on, also while they run. What is left out stays as it is."""
+
+    download: Annotated[int, Meta(ge=0, le=SPEED_MAX)] | None = None
+    """Bytes a second that a task may receive; 0: as much as it gets."""
+    upload: Annotated[int, Meta(ge=0, le=SPEED_MAX)] | None = None
+    """Bytes a second that a torrent may send; 0: as much as it can."""
 
 
 class ListQuery(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -242,7 +254,7 @@ class NodeOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class NodeChange(NodeOrder, frozen=True, omit_defaults=True, kw_only=True):
-    """configure: slots and tags at run time. What is left out stays as it is."""
+    """configure: slots, tags, limits and pauses at run time. What is left out stays as it is."""
 
     slots: Slots | None = None
     own_slots: bool = False
@@ -251,6 +263,12 @@ class NodeChange(NodeOrder, frozen=True, omit_defaults=True, kw_only=True):
     remove_tags: tuple[NodeTag, ...] = ()
     own_tags: bool = False
     """Back to the node's own setting, before any is added or removed."""
+    download_limit: Limit | None = None
+    """Bytes a second over all its downloads; 0: no limit any more."""
+    upload_limit: Limit | None = None
+    """Bytes a second that its torrents may send; 0: no limit any more."""
+    paused: bool | None = None
+    """Stop what runs and let it go on later, there; or go on."""
 
 
 class Ordered(Struct, frozen=True):

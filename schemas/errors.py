@@ -11,14 +11,14 @@ class DowndraftError(Exception):
 
 
 class RequestInvalid(DowndraftError):
-    """A download request that can't be accepted. `where` names the field, '' for the whole body."""
+    """A download request that can't be accepted. `where` names the field, '' for the whole body, `what` the rest."""
 
     exit_code = 2
 
     def __init__(self, where: str, message: str) -> None:
         where, message = where[:SHOWN_CHARS_MAX], message[:SHOWN_CHARS_MAX]
         super().__init__(f"{where}: {message}" if where else message)
-        self.where = where
+        self.where, self.what = where, message
 
 
 class PolicyInvalid(DowndraftError):

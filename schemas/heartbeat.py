@@ -43,6 +43,12 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Bytes a second it is said to have (`node.bandwidth`); 0: nobody said."""
     limit_bytes_per_s: int | None = None
     """What it keeps to now as its share of the cluster's bandwidth; None: no limit."""
+    own_limit_bytes_per_s: int | None = None
+    """What an operator lets it download in a second, beside its share; None: no limit."""
+    upload_limit_bytes_per_s: int | None = None
+    """What an operator lets it send in a second; None: no limit."""
+    paused: bool = False
+    """An operator paused it: nothing runs."""
     share: int = 0
     """The revision of the share (`shares.<id>`) that it keeps to; 0 for none."""
     origins: dict[str, int] = {}

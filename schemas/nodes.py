@@ -5,16 +5,20 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from schemas.options import SPEED_MAX
 from schemas.origins import entry_for
 from schemas.settings import NodeTag
 
 REASON_CHARS_MAX = 200
 TAGS_MAX = 256
 """They go into every heartbeat."""
+SPEED_LIMIT_MIN = 1024
+"""Bytes a second: below, a connection's first bytes alone would take a minute."""
 ALONE_AFTER_S = 60.0
 """A node that has been without the broker for so long counts as lost: what it had of a limit goes to others."""
 
 Slots = Annotated[int, Meta(ge=1, le=256)]
+SpeedLimit = Annotated[int, Meta(ge=SPEED_LIMIT_MIN, le=SPEED_MAX)]
 
 
 class NodeWishes(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -22,6 +26,8 @@ class NodeWishes(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     cordoned: bool = False
     """Takes nothing new; what it holds goes on."""
+    paused: bool = False
+    """Takes nothing new, and nothing runs; what it holds stays there, and goes on later from where it was."""
     draining: bool = False
     """Takes nothing new and gives back what it has not begun; what runs is finished, unless `now`."""
     now: bool = False
@@ -30,11 +36,20 @@ class NodeWishes(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Why, in the operator's words."""
     slots: Slots | None = None
     tags: Annotated[tuple[NodeTag, ...], Meta(max_length=TAGS_MAX)] | None = None
+    download_limit: SpeedLimit | None = None
+    """Bytes a second over all its downloads, beside its share of the cluster's; None: no limit of its own."""
+    upload_limit: SpeedLimit | None = None
+    """Bytes a second that its torrents may send; None: no limit."""
 
     @property
     def is_closed(self) -> bool:
         """It is to take nothing new."""
-        return self.cordoned or self.draining
+        return bool(self.closed)
+
+    @property
+    def closed(self) -> str:
+        """Why it is to take nothing new, in one word; empty where it is to."""
+        return "draining" if self.draining else "paused" if self.paused else "cordoned" if self.cordoned else ""
 
 
 class NodeShare(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -9,8 +9,9 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from schemas import codec
-from schemas.errors import PolicyInvalid
+from schemas.errors import PolicyInvalid, RequestInvalid
 from schemas.ids import is_owner
+from schemas.options import Value, check_defaults
 from schemas.origins import OTHERS
 from schemas.request import Tag
 from schemas.sizes import parse_size
@@ -72,9 +73,16 @@ class Policy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     """`Mon-Fri 08:00-18:00 20M`: what the whole cluster may download in a second then. Of several the least counts."""
     time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
     """Of the bandwidth windows."""
+    options: dict[str, Value] = {}
+    """aria2 options of each task that is placed from now on, below what its node and its request say."""
 
     def owner(self, owner: str) -> OwnerPolicy:
         return self.owners.get(owner) or self.owners.get(OTHERS) or _NO_OWNER_POLICY
+
+    @property
+    def aria2_options(self) -> dict[str, str]:
+        """`options` as aria2 wants them; `checked` has made them text."""
+        return {name: str(value) for name, value in self.options.items()}
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -119,7 +127,11 @@ def checked(policy: Policy) -> Policy:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         said = f"there is no time zone {policy.time_zone!r}; write one such as Europe/Berlin or UTC"
         raise PolicyInvalid("time_zone", said) from error
-    return replace(policy, origins=origins)
+    try:
+        options = check_defaults(policy.options)
+    except RequestInvalid as error:
+        raise PolicyInvalid(error.where, error.what) from error
+    return replace(policy, origins=origins, options=dict(options))
 
 
 def _checked_origins(entries: dict[str, OriginPolicy]) -> dict[str, OriginPolicy]:

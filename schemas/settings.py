@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.errors import SettingInvalid
+from schemas.errors import RequestInvalid, SettingInvalid
+from schemas.options import Value, check_defaults
 from schemas.sizes import parse_size
 
 PREFIX = "DOWNDRAFT_"
+ARIA2_OPTIONS = "node.options"
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -98,6 +100,13 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """Ports, one of which torrents take to be reached by peers: a range, or one to let through a firewall."""
     dht: str = ""
     """A node of BitTorrent's DHT (`host:port`) by which to join it; empty: not used, nor are UDP trackers."""
+    options: dict[str, Value] = {}
+    """aria2 options of the tasks that begin here: below what a request says, above the cluster's (`policy.options`).
+    In the environment `name=value`, comma-separated."""
+    upstream_proxy: str = ""
+    """`http://[user:password@]host:port`: everything is downloaded through this proxy."""
+    no_proxy: tuple[str, ...] = ()
+    """Hosts, `.domains` and networks (CIDR) that are reached without it."""
     stall_timeout_s: Seconds = 60.0
     """A download that receives next to nothing for so long is given up and tried again elsewhere."""
 
@@ -181,6 +190,10 @@ def _take(
         if known[name] is Size and isinstance(value, str):
             value = parse_size(value)
         merged[name] = msgspec.convert(value, known[name])
+        if name == ARIA2_OPTIONS:
+            merged[name] = check_defaults(merged[name])
+    except RequestInvalid as error:
+        raise SettingInvalid(f"{where}: node.{error}") from error
     except (msgspec.ValidationError, ValueError) as error:
         raise SettingInvalid(f"{where}: {name} can't be {value!r}: {str(error).replace('`', '')}") from error
     sources[name] = source
@@ -191,6 +204,9 @@ def _from_text(text: str, hint: Any) -> Any:
     base = hint
     while get_origin(base) is Annotated:
         base = get_args(base)[0]
+    if get_origin(base) is dict:
+        pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+        return {name.strip(): value.strip() for name, _, value in pairs}
     if get_origin(base) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(base) in (Union, types.UnionType, Literal) or base is str:

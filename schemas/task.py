@@ -100,6 +100,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     retry_of: str = ""
     instance: str = ""
     """Nonce of the node process it was placed on."""
+    defaults: dict[str, str] = {}
+    """aria2 options of the cluster's policy, as of when it was placed: below what its node and its request say."""
     limited: bool = False
     """It counts against a limit of its origin: a node that is cut off stops it before it is placed elsewhere."""
     writer: str = ""

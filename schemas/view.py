@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from schemas.event import Cancelled, Completed, Failed, Finished, Rejected, StoredFile
 from schemas.lifecycle import Desired, State
+from schemas.options import DOWNLOAD_LIMIT, UPLOAD_LIMIT, limit_of
 from schemas.redact import redact_uri
 from schemas.request import Request, Resources
 from schemas.sizes import format_size
@@ -35,6 +36,9 @@ class TaskView(Struct, frozen=True, kw_only=True):
     not_before: datetime | None = None
     deadline: datetime | None = None
     labels: dict[str, str] = {}
+    download_limit: int | None = None
+    """Bytes a second that its request lets it receive, 0 for any; None: it does not say."""
+    upload_limit: int | None = None
     priority: int = 0
     order: int = 0
     """Of the queued tasks of one owner and priority the lowest goes first: up to 19 digits. 0 once it has ended."""
@@ -72,6 +76,8 @@ def asked(view: TaskView, request: Request | None) -> TaskView:
         resources=request.resources,
         not_before=request.not_before,
         deadline=request.deadline,
+        download_limit=limit_of(request.options, DOWNLOAD_LIMIT),
+        upload_limit=limit_of(request.options, UPLOAD_LIMIT),
     )
 
 
@@ -118,6 +124,15 @@ def needs(view: TaskView) -> list[str]:
     asked = view.resources or Resources()
     disk = f"{format_size(asked.disk_bytes)} of disk" if asked.disk_bytes else ""
     return [*filter(None, (disk, f"{format_size(asked.bytes_per_s)}/s of bandwidth" if asked.bytes_per_s else ""))]
+
+
+def limits(view: TaskView) -> list[str]:
+    """How fast it may be, as its request says: `downloads at 2 MiB/s`."""
+    return [
+        f"{way} at {format_size(limit)}/s" if limit else f"{way} without a limit of its own"
+        for way, limit in (("downloads", view.download_limit), ("uploads", view.upload_limit))
+        if limit is not None
+    ]
 
 
 def asks_for(view: TaskView) -> list[str]:

@@ -15,6 +15,7 @@ from tools.looking import print_json
 from tools.tables import Cell, Column, print_table
 
 SERVERS = "nats.url"
+PROXY = "node.upstream_proxy"
 SECRET = re.compile(r"(?:^|_)(?:key|password|passwd|secret|seed|token)$")
 """Settings that hold a secret themselves, by their names; `creds` and the like name files, which may be shown."""
 
@@ -64,7 +65,7 @@ def _value(settings: Settings, name: str) -> Any:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name == SERVERS:
+    if name in (SERVERS, PROXY):
         return redact_servers(value)
     return MASK if value and SECRET.search(name.partition(".")[2]) else value
 
@@ -72,4 +73,6 @@ def _shown(name: str, value: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}={its}" for name, its in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)

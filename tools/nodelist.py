@@ -60,7 +60,8 @@ def standing_of(view: NodeView) -> NodeStanding:
 
 def _speed(beat: Heartbeat) -> str:
     """What comes, and what may."""
-    limit = "" if beat.limit_bytes_per_s is None else f" of {format_size(beat.limit_bytes_per_s)}"
+    limits = [one for one in (beat.limit_bytes_per_s, beat.own_limit_bytes_per_s) if one is not None]
+    limit = f" of {format_size(min(limits))}" if limits else ""
     return f"{format_size(beat.bytes_per_s)}{limit}/s"
 
 
@@ -93,6 +94,8 @@ def _status(view: NodeView, standing: NodeStanding) -> str:
             return f"draining, {view.assigned} left"
         case NodeStanding.ASIDE:
             return f"set aside {age(view.set_aside_s)}"
+        case NodeStanding.CORDONED if view.wishes.paused:
+            return "paused"
         case _:
             return str(standing)
 
@@ -100,18 +103,23 @@ def _status(view: NodeView, standing: NodeStanding) -> str:
 def _notes(view: NodeView) -> str:
     beat, wishes = view.heartbeat, view.wishes
     # Where something else is more important to say, what is decided is not to be forgotten.
-    closed = "draining" if wishes.draining else "cordoned" if wishes.cordoned else ""
+    closed = wishes.closed
     is_said = standing_of(view) in (NodeStanding.DRAINING, NodeStanding.DRAINED, NodeStanding.CORDONED)
     tried = "given one task at a time: " if view.set_aside and not view.set_aside_s else ""
     left = beat.partial_bytes >= PARTIALS_TOLD_FROM_BYTES
     partials = f"{format_size(beat.partial_bytes)} in partial files without a task" if left else ""
-    told = (wishes.reason, "" if is_said else closed, beat.trouble, tried + view.set_aside, partials)
+    limits = [
+        f"{way} limited to {format_size(limit)}/s"
+        for way, limit in (("downloads", wishes.download_limit), ("uploads", wishes.upload_limit))
+        if limit is not None
+    ]
+    told = (wishes.reason, "" if is_said else closed, beat.trouble, tried + view.set_aside, partials, *limits)
     return "; ".join(filter(None, told))
 
 
 def _unheard(node: UnheardNode) -> tuple[Cell, ...]:
     wishes = node.wishes
-    closed = "draining" if wishes.draining else "cordoned" if wishes.cordoned else ""
+    closed = wishes.closed
     told = "; ".join(filter(None, (closed, wishes.reason)))
     blank = {column.name: "" for column in NODES}
     slots, tags = f"-/{wishes.slots}" if wishes.slots else "", ",".join(wishes.tags or ())

@@ -17,6 +17,7 @@ TEXTS = ("strategy", "spread_tag", "time_zone")
 ENTRIES = {"owners": OwnerPolicy.__struct_fields__, "origins": OriginPolicy.__struct_fields__}
 WINDOWS = "bandwidth"
 WEIGHTS = "bin_pack_weights"
+OPTIONS = "options"
 NOT_SET = "not set"
 NOTHING_THERE = "is not set: there is nothing to unset"
 
@@ -89,6 +90,10 @@ def _put(values: Values, path: str, text: str) -> None:
         values.setdefault(section, {}).setdefault(name, {})[field] = _value(text)
     elif section == WEIGHTS and rest:
         values.setdefault(WEIGHTS, {})[rest] = _value(text)
+    elif section == OPTIONS and rest:
+        values.setdefault(OPTIONS, {})[rest] = text
+    elif section == OPTIONS:
+        raise PolicyInvalid(path, "write options.NAME=…, such as options.split=4")
     elif section == WINDOWS:
         raise PolicyInvalid(path, "add a window with --window, take it away with --unset bandwidth.N")
     else:
@@ -168,6 +173,7 @@ def _flat(values: Values) -> dict[str, str]:
     """Every field that is set, by its path, as people read it; windows apart."""
     flat = {path: str(values[path]) for path in TEXTS if path in values}
     flat |= {f"{WEIGHTS}.{name}": f"{weight:g}" for name, weight in values.get(WEIGHTS, {}).items()}
+    flat |= {f"{OPTIONS}.{name}": str(value) for name, value in values.get(OPTIONS, {}).items()}
     for section in ENTRIES:
         for name, entry in values.get(section, {}).items():
             flat |= {f"{section}.{name}.{field}": said(field, value) for field, value in entry.items()}

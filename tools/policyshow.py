@@ -22,6 +22,7 @@ ABOUT = (Column("what"), Column("value", may_cut=True), Column("note", may_cut=T
 OWNERS = (Column("owner"), Column("weight", right=True), Column("queued", right=True), Column("running", right=True))
 ORIGINS = (Column("origin"), Column("running", right=True), Column("speed", right=True))
 WINDOWS = (Column("bandwidth", right=True), Column("when"), Column("note"))
+OPTIONS = (Column("aria2 option"), Column("value"))
 CHANGES = (Column("field"), Column("was", may_cut=True), Column(""), Column("is", may_cut=True))
 
 
@@ -50,6 +51,11 @@ def _print_policy(reply: PolicyReply) -> None:
             for name, its in ((name, policy.origins[name]) for name in _in_order(policy.origins))
         ]
         print_table(ORIGINS, rows, console)
+    if policy.options:
+        console.print()
+        print_table(
+            OPTIONS, [(Cell(name), Cell(str(value))) for name, value in sorted(policy.options.items())], console
+        )
     if policy.bandwidth:
         console.print()
         local = datetime.now(UTC).astimezone(ZoneInfo(policy.time_zone))

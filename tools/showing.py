@@ -9,7 +9,7 @@ from rich.text import Text
 from schemas.event import AnyEvent, AttemptFailed, StoredFile
 from schemas.sizes import format_size
 from schemas.task import Mirror
-from schemas.view import TaskView, needs
+from schemas.view import TaskView, limits, needs
 from tools.client import Client
 from tools.looking import age, colour_of, details, due_in, moment, print_json, state_cell
 from tools.tables import Cell, Column, print_table, printable
@@ -88,6 +88,7 @@ def _print_facts(view: TaskView, events: Sequence[AnyEvent], console: Console) -
         "avoids": ", ".join(view.avoid_tags),
         "prefers": ", ".join(view.prefer_tags),
         "needs": ", ".join(needs(view)),
+        "limits": ", ".join(limits(view)),
         "not before": moment(view.not_before),
         "deadline": moment(view.deadline),
         "labels": ", ".join(f"{name}={value}" for name, value in view.labels.items()),

@@ -35,6 +35,7 @@ MEANT: dict[str, Callable[[TaskView], bool]] = {
     "retry": lambda view: view.state in FINISHED or (view.state is State.QUEUED and view.due_in_s > 0),
     "clear": lambda view: view.state is State.QUEUED,
     "prioritise": lambda view: view.state not in (*FINISHED, State.ENDING),
+    "limit": lambda view: view.state not in (*FINISHED, State.ENDING),
 }
 """Which of the tasks that match a verb has something to do with."""
 ASKS_FIRST = frozenset({"cancel", "clear", "retry"})

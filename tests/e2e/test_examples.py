@@ -190,6 +190,20 @@ RULES = {
     "downdraft node-set attic --own-slots --own-tags": Rule(
         "✓ node-2  takes tasks", alone=True, swap={"attic": "node-2"}
     ),
+    "downdraft node-set attic --download-limit 20M --upload-limit none": Rule(
+        "✓ node-2  takes tasks, downloads at 20 MiB/s",
+        alone=True,
+        swap={"attic": "node-2"},
+        after="node-set node-2 --download-limit none",
+    ),
+    "downdraft node-set attic --paused": Rule(
+        "✓ node-2  paused", alone=True, swap={"attic": "node-2"}, after="node-set node-2 --resumed"
+    ),
+    "downdraft node-set attic --resumed": Rule("✓ node-2  takes tasks", alone=True, swap={"attic": "node-2"}),
+    "downdraft limit 0123456789abcdef --download 2M": Rule("✓ .* downloads at 2 MiB/s", task="queued"),
+    "downdraft limit --tag archive --download none": Rule(
+        "✓ .* downloads without a limit of its own", alone=True, task="queued"
+    ),
     "downdraft doctor": Rule("✓ nats-server "),
     "downdraft doctor --json": Rule("binaries.aria2c"),
     "downdraft config": Rule("^nats.url +nats://127.0.0.1:4222 +default"),

@@ -17,6 +17,7 @@ from node.clearing import keep_room
 from node.closing import Closer
 from node.contact import Contact
 from node.daemon import Lane
+from node.governor import Governor
 from node.heart import Heart
 from node.lock import NodeIdTaken, NodeLock
 from node.main import LEAVE_WITHIN_S, follow_orders
@@ -183,9 +184,10 @@ class NodeMachine(Machine):
             for lane in self.lanes:
                 agent.lanes[lane.lane] = lane
                 tasks.start_soon(lane.run)
-            heart = Heart(connection, settings, instance, agent, looks)
+            governor = Governor()
+            heart = Heart(connection, settings, instance, agent, looks, governor)
             if around.config.orders:
-                await follow_orders(connection, settings, agent, heart, tasks)
+                await follow_orders(connection, settings, agent, heart, governor, tasks)
             looks.tell = heart.beat
             tasks.start_soon(keep_room, looks, agent, heart)
             reader = Reader(connection, self.node, assignments, agent, around.dice)

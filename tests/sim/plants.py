@@ -118,9 +118,9 @@ def attempt_raised_at_placing() -> None:
     def leave(row: TaskRow, *args: Any, **more: Any) -> TaskRow:
         return replace(left(row, *args, **more), attempt=row.attempt)
 
-    def place(row: TaskRow, node: str, instance: str, *, limited: bool = False) -> TaskRow:
+    def place(row: TaskRow, *args: Any, **more: Any) -> TaskRow:
         attempt = row.attempt + 1 if row.history else row.attempt
-        return replace(placed(row, node, instance, limited=limited), attempt=attempt)
+        return replace(placed(row, *args, **more), attempt=attempt)
 
     moves._left, moves.placed = leave, place
 

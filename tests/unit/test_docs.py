@@ -89,7 +89,7 @@ def test_the_page_on_settings_names_every_setting_with_its_default() -> None:
         section, field = name.split(".")
         default = getattr(getattr(Settings(), section), field)
         default = ",".join(default) if isinstance(default, tuple) else default
-        expected = "" if default in ("", ()) else f"{default:g}" if isinstance(default, float) else str(default)
+        expected = "" if default in ("", (), {}) else f"{default:g}" if isinstance(default, float) else str(default)
         assert shown.strip().strip("`") == expected, name
 
 

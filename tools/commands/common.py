@@ -61,3 +61,21 @@ def with_client(server: str | None, creds: str | None, work: Callable[[Any], Awa
             return await work(client)
 
     return run(connected)
+
+
+def rate_of(typed: str | None, flag: str) -> int | None:
+    """Bytes a second as typed, 0 for `none`; None where nothing was. Raises typer.BadParameter."""
+    from schemas.options import SPEED_MAX
+    from schemas.sizes import parse_size
+
+    if typed is None:
+        return None
+    if typed == "none":
+        return 0
+    try:
+        rate = parse_size(typed.removesuffix("/s"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, or none", param_hint=flag) from error
+    if not 0 < rate <= SPEED_MAX:
+        raise typer.BadParameter("write a rate below 2048M, or none", param_hint=flag)
+    return rate

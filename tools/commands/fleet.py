@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tools.commands import completing
-from tools.commands.common import Creds, Json, Server, with_client
+from tools.commands.common import Creds, Json, Server, rate_of, with_client
 
 if TYPE_CHECKING:
     from schemas.control import NodeOrder
@@ -27,6 +27,8 @@ TYPED_AS = {
     "reason": "--reason",
     "add_tags": "--tag",
     "remove_tags": "--untag",
+    "download_limit": "--download-limit",
+    "upload_limit": "--upload-limit",
 }
 
 
@@ -114,14 +116,24 @@ def node_set(
         list[str] | None, typer.Option("--untag", metavar="TAG", help="Take a tag away. Repeatable.")
     ] = None,
     own_tags: Annotated[bool, typer.Option("--own-tags", help="As its own settings say.")] = False,
+    download_limit: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Bytes a second over all its downloads; none for any.")
+    ] = None,
+    upload_limit: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Bytes a second its torrents may send; none for any.")
+    ] = None,
+    paused: Annotated[
+        bool | None, typer.Option("--paused/--resumed", help="Stop what runs and keep it there; let it go on.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
     server: Server = None,
     creds: Creds = None,
 ) -> None:
-    """Set nodes' slots and tags while they run. It holds over their own settings, whatever restarts.
+    """Set nodes' slots, tags and limits while they run, or pause them. It holds whatever restarts.
 
-    With fewer slots than downloads that run, those are finished and no new one begins.
+    With fewer slots than downloads that run, those are finished and no new one begins. What a paused node holds stays
+    there, and goes on from where it was.
 
     Examples:
 
@@ -130,9 +142,23 @@ def node_set(
         downdraft node-set attic --tag ssd --untag slow
 
         downdraft node-set attic --own-slots --own-tags
+
+        downdraft node-set attic --download-limit 20M --upload-limit none
+
+        downdraft node-set attic --paused
+
+        downdraft node-set attic --resumed
     """
-    if not (slots is not None or own_slots or tag or untag or own_tags):
-        raise typer.BadParameter("say what to set: --slots, --tag, --untag, --own-slots, --own-tags")
+    limits = {
+        "download_limit": rate_of(download_limit, "--download-limit"),
+        "upload_limit": rate_of(upload_limit, "--upload-limit"),
+    }
+    said = (slots, paused, *limits.values())
+    if not (own_slots or tag or untag or own_tags or any(one is not None for one in said)):
+        raise typer.BadParameter(
+            "say what to set: --slots, --tag, --untag, --own-slots, --own-tags, --download-limit, --upload-limit, "
+            "--paused or --resumed"
+        )
     if slots is not None and own_slots:
         raise typer.BadParameter("they exclude each other", param_hint="--slots, --own-slots")
     if both := sorted({*(tag or ())} & {*(untag or ())}):
@@ -146,6 +172,8 @@ def node_set(
         "add_tags": tag,
         "remove_tags": untag,
         "own_tags": own_tags,
+        "paused": paused,
+        **limits,
     }
     _order("configure", wanted, as_json, server, creds)
 
@@ -168,7 +196,7 @@ def _asked(wanted: dict[str, Any], *, changes: bool = False) -> "NodeOrder":
 
     if not wanted["nodes"] and not wanted["with_tag"]:
         raise typer.BadParameter("name nodes, or all with a tag by --with-tag", param_hint="NODE")
-    given = {name: value for name, value in wanted.items() if value not in (None, False, "")}
+    given = {name: value for name, value in wanted.items() if value is not None and value != ""}
     try:
         return msgspec.convert(given, NodeChange if changes else NodeOrder)
     except msgspec.ValidationError as error:

@@ -1,10 +1,10 @@
-"""Steering tasks: `cancel`, `pause`, `resume`, `retry`, `clear`, `prioritise`; by their ids or by what they are."""
+"""Steering tasks, by ids or by what they are: `cancel`, `pause`, `resume`, `retry`, `clear`, `prioritise`, `limit`."""
 
 from typing import Annotated
 
 import typer
 
-from tools.commands.common import Creds, Json, Server
+from tools.commands.common import Creds, Json, Server, rate_of
 from tools.commands.filters import Chosen, filtered
 from tools.commands.ordering import Order, steer
 
@@ -17,7 +17,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (cancel, pause, resume, retry, clear, prioritise):
+    for command in (cancel, pause, resume, retry, clear, prioritise, limit):
         app.command(rich_help_panel="Tasks")(command)
 
 
@@ -181,3 +181,36 @@ def prioritise(
     place = 0 if front or back else position
     asked = Prioritise(priority=priority, position=place, how=How.END if back else How.SET)
     steer(Order("prioritise", ids, chosen, everything, dry_run, True, as_json, server, creds, asked))
+
+
+@filtered
+def limit(
+    ids: SomeIds = None,
+    download: Annotated[
+        str | None, typer.Option("--download", metavar="RATE", help="Bytes a second it may receive; none for any.")
+    ] = None,
+    upload: Annotated[
+        str | None, typer.Option("--upload", metavar="RATE", help="Bytes a second a torrent may send.")
+    ] = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    server: Server = None,
+    creds: Creds = None,
+    *,
+    chosen: Chosen,
+) -> None:
+    """Set how fast tasks may be, from now on: what runs goes on, slower or faster within a second or two.
+
+    Examples:
+
+        downdraft limit 0123456789abcdef --download 2M
+
+        downdraft limit --tag archive --download none
+    """
+    from schemas.control import SetLimits
+
+    if download is None and upload is None:
+        raise typer.BadParameter("say how fast, such as 2M, or none", param_hint="--download")
+    asked = SetLimits(download=rate_of(download, "--download"), upload=rate_of(upload, "--upload"))
+    steer(Order("limit", ids, chosen, everything, dry_run, True, as_json, server, creds, asked))

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from broker.binaries import find_aria2c
-from node.addresses import parse_nets
+from node.addresses import reach_of
 from node.aria2 import Aria2, Status
 from node.daemon import Daemon, Lane
 from node.failures import Verdict
@@ -149,7 +149,7 @@ async def laboratory(root: Path) -> AsyncIterator[Lab]:
     async with new_session() as http, misbehaving() as origin, anyio.create_task_group() as tasks:
         hands = Hands(2)
         hands.start(tasks)
-        workshop = Workshop(store, http, parse_nets(["127.0.0.0/8"]), hands, fetch_object=no_object)
+        workshop = Workshop(store, http, reach_of(["127.0.0.0/8"]), hands, fetch_object=no_object)
         async with Daemon(
             Lane.SMALL, find_aria2c(""), state=root.parent / "state", downloads=downloads, slots=2
         ) as daemon:

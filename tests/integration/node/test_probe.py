@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from node import probe as module
-from node.addresses import Unresolved, check_addresses, parse_nets
+from node.addresses import Reach, Unresolved, check_addresses, reach_of
 from node.probe import Probed, new_session, probe, retry_after_s
 from schemas.errors import SettingInvalid
 from tests.integration.node.origin import Origin
@@ -16,7 +16,7 @@ from tests.integration.node.origin import Origin
 pytestmark = pytest.mark.anyio
 
 NOW = 1_800_000_000.0
-LOOPBACK = parse_nets(["127.0.0.0/8"])
+LOOPBACK = reach_of(["127.0.0.0/8"])
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_credentials_go_to_the_origin_they_were_meant_for_alone(
     origin.files["a"] = b"x"
     secret = {"Authorization": "Bearer s", "cookie": "s", "X-Mine": "yes"}
     elsewhere = origin.url("file/a", host="localhost")
-    await probe(session, origin.url(f"to?/to?{elsewhere}"), secret, parse_nets(["127.0.0.0/8", "::1"]), NOW)
+    await probe(session, origin.url(f"to?/to?{elsewhere}"), secret, reach_of(["127.0.0.0/8", "::1"]), NOW)
     carried = [("Authorization" in one.headers, "X-Mine" in one.headers) for one in origin.asked]
     assert carried == [(True, True), (True, True), (False, True)]
     assert not {"cookie", "Cookie"} & set(origin.asked[-1].headers)
@@ -89,7 +89,7 @@ async def test_a_cookie_of_one_task_is_not_sent_for_another(session: aiohttp.Cli
 
 
 async def test_loopback_is_refused_before_anything_is_sent(session: aiohttp.ClientSession, origin: Origin) -> None:
-    found = await probe(session, origin.url("file/a"), {}, (), NOW)
+    found = await probe(session, origin.url("file/a"), {}, Reach(), NOW)
     assert found.refused == (
         "127.0.0.1 is a loopback address and this node does not download from there; "
         "start it with --allow-net 127.0.0.0/8 if that is meant"
@@ -108,14 +108,14 @@ async def test_other_schemes_get_the_address_check_alone(
     session: aiohttp.ClientSession, origin: Origin, scheme: str
 ) -> None:
     uri = f"{scheme}://127.0.0.1:{origin.port}/file"
-    assert (await probe(session, uri, {}, (), NOW)).refused
+    assert (await probe(session, uri, {}, Reach(), NOW)).refused
     assert await probe(session, uri, {}, LOOPBACK, NOW) == Probed()
     assert origin.asked == []
 
 
 async def test_a_name_that_leads_nowhere_is_told_as_such(session: aiohttp.ClientSession) -> None:
-    assert await probe(session, "http://nowhere.invalid/", {}, (), NOW) == Probed()
-    assert await probe(session, f"http://{'x' * 80}.invalid/", {}, (), NOW) == Probed()
+    assert await probe(session, "http://nowhere.invalid/", {}, Reach(), NOW) == Probed()
+    assert await probe(session, f"http://{'x' * 80}.invalid/", {}, Reach(), NOW) == Probed()
 
 
 @pytest.mark.parametrize(
@@ -141,17 +141,17 @@ async def test_a_name_that_leads_nowhere_is_told_as_such(session: aiohttp.Client
     ],
 )
 async def test_addresses_that_are_no_origins_are_refused_and_can_be_allowed(host: str, kind: str) -> None:
-    refused = await check_addresses(host, 80, ())
+    refused = await check_addresses(host, 80, Reach())
     assert refused is not None
     assert f" is {kind} address and this node does not download from there" in refused
     net = refused.partition("--allow-net ")[2].partition(" ")[0]
-    still = await check_addresses(host, 80, parse_nets([net, "::1"]))
+    still = await check_addresses(host, 80, reach_of([net, "::1"]))
     assert still is None
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "192.168.1.1", "172.16.0.1", "fd00::1", "93.184.215.14"])
 async def test_private_and_public_addresses_are_fine(host: str) -> None:
-    assert await check_addresses(host, 80, ()) is None
+    assert await check_addresses(host, 80, Reach()) is None
 
 
 async def test_allowing_one_network_allows_no_other() -> None:
@@ -160,12 +160,12 @@ async def test_allowing_one_network_allows_no_other() -> None:
 
 async def test_an_unresolved_host_is_an_error_of_its_own() -> None:
     with pytest.raises(Unresolved):
-        await check_addresses("nowhere.invalid", 80, ())
+        await check_addresses("nowhere.invalid", 80, Reach())
 
 
 def test_a_network_that_is_none_is_a_wrong_setting() -> None:
     with pytest.raises(SettingInvalid, match=r"node\.allow_nets: 'here'"):
-        parse_nets(["here"])
+        reach_of(["here"])
 
 
 @pytest.mark.parametrize(

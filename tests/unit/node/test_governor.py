@@ -1,9 +1,10 @@
 """What a node sets at its aria2 to keep to its share."""
 
-from node.aria2 import DOWNLOAD_LIMIT, Addition, Limits, Status, Tick, Transfer
+from node.aria2 import Addition, Limits, Status, Tick, Transfer
 from node.governor import Governor
 from schemas.heartbeat import ALL
 from schemas.nodes import NodeShare
+from schemas.options import DOWNLOAD_LIMIT
 
 MB = 1_000_000
 ORIGIN = "a.org:80"

@@ -7,7 +7,6 @@ import pytest
 
 from schemas.checking import decode_request
 from schemas.errors import RequestInvalid
-from schemas.options import ALLOWED
 from schemas.payload import INLINE_BYTES_MAX
 from schemas.request import DIGEST_HEX, SCHEMES, URIS_MAX
 
@@ -19,7 +18,7 @@ RELATIVE = "must be relative to the download folder, not"
 INSIDE = "must not leave the download folder with '..':"
 KEPT = "'.downdraft' is kept for unfinished downloads"
 SPLIT = "must be a whole number from 1 to 16, not"
-BYTES = "must be a number of bytes such as 500K or 2M, not"
+BYTES = "must be a number of bytes such as 500K or 2M, below 2048M, not"
 UNLISTED = "not an option a request may set;"
 MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
 TYPES = ", ".join(DIGEST_HEX)
@@ -92,6 +91,10 @@ def refusal(body: bytes) -> str:
             {"uris": ["https://a.example/f.meta4"], "options": {"seed-ratio": 1}},
             "options.seed-ratio: means nothing for a metalink",
         ),
+        (
+            {"uris": ["ftp://a.example/f%0D%0ADELE%20g"]},
+            "uris[0]: has an encoded line end, which ftp can't ask for",
+        ),
         ({"uris": ["a.example/f"]}, f"uris[0]: scheme 'none' is not allowed; use {USED}"),
         ({"uris": ["https:///f"]}, f"uris[0]: has no host; {ADDRESS}"),
         ({"uris": ["https://u:p/w@a.example/"]}, f"uris[0]: not an address; {ADDRESS}"),
@@ -145,8 +148,10 @@ def test_a_path_that_leaves_its_folder_is_refused(where: str, path: str, message
         ("header", "A: b", f"{UNLISTED} use the field `headers`"),
         ("checksum", "x", f"{UNLISTED} use the field `checksum`"),
         ("gid", "1", f"{UNLISTED} the id is given by Downdraft; use the field `id` for your own"),
-        ("all-proxy", "http://p/", f"{UNLISTED} allowed are {', '.join(ALLOWED)}"),
-        ("on-download-complete", "/bin/sh", f"{UNLISTED} allowed are {', '.join(ALLOWED)}"),
+        ("all-proxy", "http://p/", f"{UNLISTED} a proxy is set by the node alone: the setting `node.upstream_proxy`"),
+        ("on-download-complete", "/bin/sh", f"{UNLISTED} it would run a program on the node"),
+        ("nobody-knows", "x", f"{UNLISTED} the list of those that it may is in docs/requests.md"),
+        ("max-try", "x", f"{UNLISTED} did you mean max-tries?"),
         ("split", 17, f"{SPLIT} 17"),
         ("split", 0, f"{SPLIT} 0"),
         ("split", True, f"{SPLIT} True"),

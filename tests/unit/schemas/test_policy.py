@@ -7,7 +7,7 @@ import pytest
 from schemas.errors import PolicyInvalid
 from schemas.policy import OriginPolicy, OwnerPolicy, Policy, decode_policy, policy_of
 
-FIELDS = "strategy, bin_pack_weights, spread_tag, owners, origins, bandwidth, time_zone"
+FIELDS = "strategy, bin_pack_weights, spread_tag, owners, origins, bandwidth, time_zone, options"
 WINDOW = "Mon-Fri 08:00-18:00 20M"
 WRONG: list[tuple[Any, str]] = [
     ([1], 'must be an object, such as {"strategy": "spread"}'),

@@ -1,0 +1,49 @@
+"""The verb `limit`: how fast a task may be, from now on, also while it runs. Its row says so, and its node follows."""
+
+from functools import partial
+
+from coordinator import moves
+from coordinator.listing import Reaches
+from coordinator.steering import Steering, left_alone
+from coordinator.term import Term
+from schemas.control import ErrorReply, SetLimits, Steered, SteerReply
+from schemas.lifecycle import State
+from schemas.options import DOWNLOAD_LIMIT, UPLOAD_LIMIT, limit_of
+from schemas.payload import Kind
+from schemas.sizes import format_size
+from schemas.task import StoredRow, TaskRow
+
+
+async def limit(steering: Steering, asked: SetLimits, reaches: Reaches) -> SteerReply | ErrorReply:
+    """Carry it out."""
+    if asked.download is None and asked.upload is None:
+        return ErrorReply("say a limit: download, upload or both; 0 for none")
+    return await steering.each(asked, reaches, partial(_carry_out, asked=asked))
+
+
+async def _carry_out(term: Term, top: StoredRow, *, asked: SetLimits) -> Steered | None:
+    """One task, judged on its true row. None: the row changed under it, look again."""
+    row = top.row
+    if row.state is State.ENDING or row.request is None:
+        return left_alone(row.task, "it is ending already")
+    if asked.upload is not None and row.request.payload is not Kind.TORRENT:
+        return Steered(row.task, False, f"a {row.request.payload} sends nothing: it has no limit for that")
+    asked_for = {
+        name: str(value)
+        for name, value in ((DOWNLOAD_LIMIT, asked.download), (UPLOAD_LIMIT, asked.upload))
+        if value is not None
+    }
+    change = moves.with_options(row, asked_for, waited_s=term.connection.clock.now() - top.stored_at)
+    if change is not None and await term.cas(change, top.sequence) is None:
+        return None
+    return Steered(row.task, True, _said(change or row))
+
+
+def _said(row: TaskRow) -> str:
+    options = row.request.options if row.request else {}
+    told = [
+        f"{way} at {format_size(limit)}/s" if limit else f"{way} without a limit of its own"
+        for way, name in (("downloads", DOWNLOAD_LIMIT), ("uploads", UPLOAD_LIMIT))
+        if (limit := limit_of(options, name)) is not None
+    ]
+    return ", ".join(told)
