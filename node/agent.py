@@ -251,6 +251,9 @@ class Agent:
             changed = replace(changed, said_paused=False)
             self._reporter.say_resumed(changed)
         self.put(changed)
+        is_asking = changed.phase is Phase.PROBING and self.carrier.is_carried(changed.task)
+        if is_asking and changed.wanted is not Wanted.RUN:
+            self.carrier.interrupt(changed.task)  # a slow origin may take its time
 
     def put(self, session: Session) -> None:
         """The session is this now: decide its next step with the next pump."""
