@@ -143,6 +143,13 @@ class LaneDriver:
         self._governor.limit_task(task, limit_of(options, DOWNLOAD_LIMIT) or 0, upload)
         self._wake.set()
 
+    def give_up(self, task: str, verdict: Verdict) -> None:
+        """Take it out of aria2: `failed` will follow with this verdict, unless it was whole or failed first."""
+        if task in self._held:
+            self._given_up.setdefault(task, verdict)
+            self._removals.add(task)
+            self._wake.set()
+
     def kill(self) -> None:
         """End its aria2c at once, whatever it does; another one is started."""
         self._daemon.kill()
