@@ -62,7 +62,7 @@ class Keeping:
                 found = []
         if not found:
             return self._keep_file(session)
-        used = sum(moving.used_bytes((self._store.staging(task) / one.source).stat()) for one in found)
+        used = sum(_came(self._store.staging(task) / one.source) for one in found)
         folder = _beside(self._final(session))
         placed = place_all(self._store, task, folder, found, seconds=0.0, attempt=session.row.attempt)
         return Kept(placed.path, used)
@@ -74,13 +74,18 @@ class Keeping:
         has_holes = (data.parent / SPLIT_NAME).exists() and not control.exists()
         if not data.is_file() or has_holes or data.stat().st_nlink > 1 or not data.stat().st_size:
             return None
-        used = moving.used_bytes(data.stat())
+        used = _came(data)
         placed = self._store.place(
             task, _beside(self._final(session)), digest="", seconds=0.0, attempt=session.row.attempt
         )
         if control.exists():
             _move_beside(control, self._store.downloads / f"{placed.path}{CONTROL}")
         return Kept(placed.path, used)
+
+
+def _came(path: Path) -> int:
+    found = path.stat()
+    return min(found.st_size, moving.used_bytes(found))
 
 
 def _beside(final: PurePosixPath) -> PurePosixPath:

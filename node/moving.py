@@ -146,14 +146,16 @@ def free_names(name: str) -> Iterator[str]:
 
 
 def used_bytes(found: os.stat_result) -> int:
-    """What of a file is no hole; its length, where the system does not tell."""
+    """What a file takes on the disk, holes left out; its length, where the system does not tell."""
     blocks: int | None = getattr(found, "st_blocks", None)
-    return found.st_size if blocks is None else min(found.st_size, blocks * BLOCK_UNIT_BYTES)
+    return found.st_size if blocks is None else blocks * BLOCK_UNIT_BYTES
 
 
 def sync(path: Path) -> None:
     """Have a file's bytes, or a folder's names, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # there folders are not opened
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
