@@ -1,5 +1,6 @@
 """Downloads that tell no size, or a wrong one, on a real small disk: they end before it is full, and others go on."""
 
+import base64
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from tests.harness.broker import Broker
 from tests.harness.disks import small_disk
 from tests.harness.metalinks import Entry, meta4
 from tests.harness.node import Rig, rig, running_node
+from tests.harness.tracker import make, tracking
 from tests.harness.waiting import eventually, stays
 
 MIB = 1 << 20
@@ -102,3 +104,13 @@ async def test_a_metalink_whose_files_do_not_fit_together_does_not_begin(
         assert not isinstance(released, AttemptFailed)
         assert released.size == 2 * len(body)  # type: ignore[union-attr]
         await stays(lambda: not bad.gets("a"), for_s=1.0)
+
+
+async def test_of_a_torrent_only_what_is_selected_needs_room(broker: Broker, tmp_path: Path) -> None:
+    async with tracking() as tracker, on_a_small_disk(broker, tmp_path) as (node, _):
+        made = make("several", {"a": bytes(20 * MIB), "b": bytes(5 * MIB), "c": bytes(4 * MIB)}, tracker.url)
+        torrent = base64.b64encode(made.torrent).decode()
+        tasks = [await node.submit(torrent=torrent, options={"select-file": files}) for files in ("1,2", "2-3")]
+        released = await node.recorder.sees("released", tasks[0])
+        assert released.size == 25 * MIB  # type: ignore[union-attr]
+        await node.recorder.sees("started", tasks[1])

@@ -191,6 +191,7 @@ async def test_of_a_metalink_what_is_whole_and_what_is_not_are_kept_in_one_folde
         await eventually(lambda: not node.staged(task).exists())
 
 
+@pytest.mark.slow
 async def test_of_a_torrent_the_files_that_are_wanted_are_kept_under_their_own_names(
     broker: Broker, tmp_path: Path
 ) -> None:
