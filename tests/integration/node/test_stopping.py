@@ -15,6 +15,7 @@ import pytest
 from broker.roles import Role
 from node import clearing, lane, reader
 from node.aria2 import Aria2, Status
+from node.asking import Asker
 from schemas.control import Cancel
 from schemas.event import Cancelled
 from schemas.ids import TaskId
@@ -157,11 +158,10 @@ async def test_what_had_come_of_a_cancelled_download_is_kept_so_that_aria2_can_g
         assert any(one.first for one in bad.asked[asked:]), "it went on from what was kept"
 
 
-async def test_a_download_that_was_paused_leaves_its_partial_file_too_and_one_that_never_began_leaves_none(
+async def test_a_download_that_was_paused_leaves_its_partial_file_too(
     broker: Broker, tmp_path: Path, bad: BadOrigin
 ) -> None:
     bad.manners["f"] = Manner(body=bytes(12 * MIB), bytes_per_s=3 * MIB)
-    bad.manners["silent"] = Manner(is_silent=True)
     async with rig(broker, tmp_path) as node, steered(broker) as client:
         task = await node.submit(bad.url("f"), options={"split": "1"}, out="f")
         await node.partial(task, MIB)
@@ -169,10 +169,21 @@ async def test_a_download_that_was_paused_leaves_its_partial_file_too_and_one_th
         await node.recorder.sees("paused", task)
         assert "as f.part" in await cancelled(client, node, task)
         assert (node.downloads / "f.part").stat().st_size >= MIB
-        none = await node.submit(bad.url("silent"), options={"split": "1"}, out="none")
-        await node.recorder.sees("assigned", none)
-        assert "had no partial files" in await cancelled(client, node, none)
-        await eventually(lambda: not node.staged(none).exists())
+
+
+async def test_a_task_whose_origin_is_still_being_asked_is_cancelled_at_once_and_leaves_nothing(
+    broker: Broker, tmp_path: Path, bad: BadOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_answered(*_: Any) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    asked = anyio.Event()
+    monkeypatch.setattr(Asker, "ask", never_answered)
+    async with rig(broker, tmp_path) as node, steered(broker) as client:
+        task = await node.submit(bad.url("f"), out="none")
+        await asked.wait()
+        assert "had no partial files" in await cancelled(client, node, task)
         assert not (node.downloads / "none.part").exists()
 
 
