@@ -23,6 +23,7 @@ from coordinator.term import Term
 from schemas import __version__, codec
 from schemas import subjects as s
 from schemas.control import (
+    Cancel,
     ErrorReply,
     ExplainQuery,
     ListQuery,
@@ -70,6 +71,9 @@ def _verbs(term: Term) -> dict[str, Verb]:
     async def steer(caller: str, body: bytes, *, how: Callable[[Steer, Reaches], Awaitable[SteerReply]]) -> SteerReply:
         return await how(codec.decode(body, Steer), partial(may, caller))
 
+    async def cancel(caller: str, body: bytes) -> msgspec.Struct:
+        return await steering.cancel(codec.decode(body, Cancel), partial(may, caller))
+
     async def prioritise(caller: str, body: bytes) -> msgspec.Struct:
         return await prioritising.prioritise(codec.decode(body, Prioritise), partial(may, caller))
 
@@ -94,7 +98,7 @@ def _verbs(term: Term) -> dict[str, Verb]:
 
     return {
         **Ordering(term).verbs(),
-        "cancel": partial(steer, how=steering.cancel),
+        "cancel": cancel,
         "pause": partial(steer, how=steering.pause),
         "resume": partial(steer, how=steering.resume),
         "retry": partial(steer, how=steering.retry),

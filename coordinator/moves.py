@@ -135,7 +135,7 @@ def given_back(row: TaskRow, reason: str, size: int | None = None, *, delay_s: f
     """
     reason = reason[:REASON_CHARS_MAX]
     if row.desired is Desired.CANCEL:
-        return _cancelled(row)
+        return _cancelled(row, reason if row.keep_partial else "")
     record = AttemptRecord(row.attempt, row.place, reason)
     if moved(row) + 1 >= retries.MOVES_MAX:
         kept = replace(row, history=_history(row, record))
@@ -307,11 +307,12 @@ def cut(row: TaskRow) -> int:
     return row.history[0].attempt - 1 if row.history else 0
 
 
-def _cancelled(row: TaskRow) -> End:
+def _cancelled(row: TaskRow, told: str = "") -> End:
+    """`told`: what its node says of it."""
     if row.code == "deadline":
         record = AttemptRecord(row.attempt, row.place, row.reason)
         return ended(replace(row, history=_history(row, record)), Outcome.FAILED, row.reason, row.code)
-    return ended(row, Outcome.CANCELLED, "cancelled as asked")
+    return ended(row, Outcome.CANCELLED, f"cancelled as asked{f': {told}' if told else ''}")
 
 
 def _left(row: TaskRow, record: AttemptRecord | None, *, reason: str) -> TaskRow:

@@ -1,6 +1,7 @@
 """The verbs that change tasks: cancel, pause, resume, retry, clear. Each is decided anew on the task's true row."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from coordinator import moves
 from coordinator.claim import admit, within_limits
 from coordinator.listing import Listing, Reaches
 from coordinator.term import Term
-from schemas.control import IDS_MAX, Steer, Steered, SteerReply
+from schemas.control import IDS_MAX, Cancel, Steer, Steered, SteerReply
 from schemas.event import QUEUE_LIMIT, Finished, Paused, Rejected, Resumed
 from schemas.filter import TaskFilter
 from schemas.ids import TASK_ID, task_id
@@ -33,8 +34,8 @@ class Steering:
         self._term = term
         self._listing = listing
 
-    async def cancel(self, asked: Steer, reaches: Reaches) -> SteerReply:
-        return await self.each(asked, reaches, cancel)
+    async def cancel(self, asked: Cancel, reaches: Reaches) -> SteerReply:
+        return await self.each(asked, reaches, partial(cancel, keep_partial=asked.keep_partial))
 
     async def pause(self, asked: Steer, reaches: Reaches) -> SteerReply:
         return await self.each(asked, reaches, pause)
@@ -120,8 +121,8 @@ async def over_already(_: Term, event: Finished) -> Steered:
     return left_alone(event.task, f"it is {ended(event).state} already")
 
 
-async def cancel(term: Term, top: StoredRow) -> Steered | None:
-    return await _wish(term, top, Desired.CANCEL, "being cancelled")
+async def cancel(term: Term, top: StoredRow, *, keep_partial: bool = False) -> Steered | None:
+    return await _wish(term, top, Desired.CANCEL, "being cancelled", keep_partial=keep_partial)
 
 
 async def pause(term: Term, top: StoredRow) -> Steered | None:
@@ -138,7 +139,7 @@ async def clear(term: Term, top: StoredRow) -> Steered | None:
     return await cancel(term, top)
 
 
-async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steered | None:
+async def _wish(term: Term, top: StoredRow, asked: Desired, said: str, *, keep_partial: bool = False) -> Steered | None:
     row = top.row
     waited_s = term.connection.clock.now() - top.stored_at
     change = moves.wished(row, asked, waited_s=waited_s)
@@ -155,6 +156,8 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str) -> Steere
             if ending is None or ending.row.state is not State.ENDING:
                 raise
             return Steered(row.task, True, "being cancelled")  # it is decided; the watch writes it down
+    if keep_partial:
+        change = replace(change, keep_partial=True)
     if await term.cas(change, top.sequence) is None:
         return None
     # A node that is to give it back says nothing more of it.

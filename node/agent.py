@@ -15,13 +15,14 @@ from node.daemon import Lane
 from node.defaults import limits_of
 from node.disk import Disk
 from node.extents import Extents
+from node.failures import Verdict
 from node.lane import LaneDriver, News
 from node.reporter import Reporter, shown
 from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of
 from node.workshop import Workshop
 from schemas.heartbeat import Held
-from schemas.task import TaskRow
+from schemas.task import FailureClass, TaskRow
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ PREFETCH_TIMES = 4
 DOWNLOADING = frozenset({Phase.WAITING, Phase.PROBING, Phase.ADDING, Phase.ACTIVE})
 """Not yet whole: these take more of the disk."""
 CONNECTION_BROKE = frozenset({"aria2-1", "aria2-2", "aria2-6"})
+OUTGROWN = "its origin told no size, and it turned out larger than this node's disk has room for"
 KEPT_AFTER_S = 2.0
 """A small file that takes longer may be interrupted: what it was begun from is written down."""
 
@@ -94,10 +96,33 @@ class Agent:
     def unfinished(self) -> list[Download]:
         """Downloads that take, or will take, room on the disk, in the order in which they came."""
         return [
-            Download(one.task, not self._workshop.is_fresh(one.task), self._extents.left(one))
+            self._download(one)
             for one in sorted(self._sessions.values(), key=lambda one: one.sequence)
             if one.wanted is Wanted.RUN and one.phase in DOWNLOADING
         ]
+
+    def _download(self, session: Session) -> Download:
+        growing = self._extents.growing(session) if session.phase is Phase.ACTIVE else None
+        has, speed = (growing.done, growing.speed) if growing is not None else (0, 0)
+        has_begun = not self._workshop.is_fresh(session.task)
+        return Download(session.task, has_begun, self._extents.left(session), has, speed)
+
+    def outgrow(self, tasks: Sequence[str]) -> None:
+        """These told no size and turn out larger than the disk has room for: their attempts fail."""
+        for task in tasks:
+            if (session := self._sessions.get(task)) is not None and session.phase is Phase.ACTIVE:
+                self.lanes[session.lane].give_up(task, Verdict(FailureClass.NODE, "disk", OUTGROWN))
+
+    def stop_oversized(self) -> None:
+        """What has more bytes already than its request says fails now, as it would at its end, whenever that comes."""
+        for session in tuple(self._sessions.values()):
+            asked = session.row.request.size_bytes if session.row.request else None
+            if asked is None or session.phase is not Phase.ACTIVE:
+                continue
+            growing = self._extents.growing(session)
+            if growing is not None and growing.done > asked:
+                reason = f"the file has more than the {asked} bytes that were expected"
+                self.lanes[session.lane].give_up(session.task, Verdict(FailureClass.DAMAGED, "size-mismatch", reason))
 
     def obey(self, slots: int, *, begins: bool) -> None:
         """Run so many at once from now on; what runs beyond is finished. Unless it `begins`, nothing more does."""
@@ -251,6 +276,9 @@ class Agent:
             changed = replace(changed, said_paused=False)
             self._reporter.say_resumed(changed)
         self.put(changed)
+        is_asking = changed.phase is Phase.PROBING and self.carrier.is_carried(changed.task)
+        if is_asking and changed.wanted is not Wanted.RUN:
+            self.carrier.interrupt(changed.task)  # a slow origin may take its time
 
     def put(self, session: Session) -> None:
         """The session is this now: decide its next step with the next pump."""

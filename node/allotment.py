@@ -12,7 +12,7 @@ import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
-from node.staging import BLOCK_UNIT_BYTES
+from node.moving import used_bytes
 from schemas.request import STAGING_NAME
 
 log = structlog.get_logger()
@@ -84,6 +84,6 @@ def staged_bytes(downloads: Path) -> int:
 def _sizes(folder: Path, names: list[str]) -> Iterator[int]:
     for name in names:
         try:
-            yield os.lstat(folder / name).st_blocks * BLOCK_UNIT_BYTES
+            yield used_bytes(os.lstat(folder / name))
         except OSError:
             continue  # it got its place, or was deleted, just now

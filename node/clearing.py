@@ -12,13 +12,11 @@ from node.disk import Disk
 from node.heart import Heart
 from node.reader import Reader
 from node.reporter import Reporter
-from node.room import Partial, leaving, missing_bytes, strays
+from node.room import LOOK_EVERY_S, SOON_S, Partial, is_near, leaving, missing_bytes, outgrowing, strays
 from node.workshop import Workshop
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 2.0
-"""With each heartbeat of the usual kind: what it tells is as new."""
 WEIGH_EVERY_S = 30.0
 """How often partials are added up while there is room."""
 SETTLED_MAX = 64
@@ -35,9 +33,15 @@ async def keep_room(disk: Disk, agent: Agent, heart: Heart) -> NoReturn:
     back and forth once in LOOK_EVERY_S, not as fast as messages fly.
     """
     while True:
-        await anyio.sleep(LOOK_EVERY_S)
+        await anyio.sleep(SOON_S if is_near(disk.room, agent.unfinished(), disk.marks) else LOOK_EVERY_S)
         room = await disk.look()
-        away = leaving(room, agent.unfinished(), disk.marks)
+        agent.stop_oversized()
+        held = agent.unfinished()
+        if room.is_writable and (grown := outgrowing(room, held, disk.marks)):
+            log.warning("downloads without a size outgrow the disk", tasks=len(grown), free_bytes=room.free_bytes)
+            agent.outgrow(grown)
+            continue  # there is room again once they are gone: nobody else need go
+        away = leaving(room, held, disk.marks)
         if away:
             log.warning("tasks are given back", tasks=len(away), problem=room.trouble or NO_ROOM)
             # First why, then the tasks: else they would be placed here again.

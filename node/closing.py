@@ -16,6 +16,7 @@ from node.reporter import Reporter, named
 from node.session import Session
 from node.workshop import Workshop
 from schemas.lifecycle import Desired
+from schemas.sizes import format_size
 from schemas.task import FailureClass
 
 log = structlog.get_logger()
@@ -73,9 +74,10 @@ class Closer:
     async def given_back(self, session: Session, reason: str, size: int, *, leaving: bool) -> None:
         """Report a task that is given back: as asked, because the node is leaving, or for the disk's `reason`."""
         desired = session.row.desired
-        if desired is Desired.CANCEL:
-            await self._workshop.wipe(session.task)
-        if leaving:
+        kept = await self._put_away(session) if desired is Desired.CANCEL else ""
+        if kept:
+            said = kept
+        elif leaving:
             said = f"{self._node} is leaving"
         elif desired is Desired.RELEASE:
             said = session.row.reason or f"{self._node} was asked to give it back"
@@ -85,6 +87,21 @@ class Closer:
             said = f"{self._node}: {reason or self._disk.room.trouble}"
         await self._reporter.released(session, said, size)
         self._assignments.settle(session.task, session.row.attempt)
+
+    async def _put_away(self, session: Session) -> str:
+        """Delete what is staged of a cancelled task, or keep it where that was asked: then what became of it."""
+        if not session.row.keep_partial:
+            await self._workshop.wipe(session.task)
+            return ""
+        kept = await self._workshop.keep_partial(session)
+        if isinstance(kept, str):
+            log.warning("a partial file is not kept, it stays staged for an hour", **named(session), problem=kept)
+            return f"{self._node} could not keep its partial files: {kept}"
+        await self._workshop.wipe(session.task)
+        if kept is None:
+            return f"{self._node} had no partial files of it"
+        self._disk.placed(kept.bytes)
+        return f"{self._node} keeps what had come of it as {kept.path} ({format_size(kept.bytes)})"
 
     def _ended(self, session: Session, placed: Placed) -> None:
         """The task has ended: nothing staged of it is needed any more, and none of its rows means anything here."""

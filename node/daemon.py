@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import signal
 import socket
 import ssl
 import sys
@@ -230,7 +229,8 @@ class Daemon:
         """SIGTERM, so that control files are saved; SIGKILL after STOP_GRACE_S. Fine when none runs."""
         if self._process is None or not self.running:
             return
-        self._signal(signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            self._process.terminate()
         with anyio.move_on_after(STOP_GRACE_S):
             await self.wait()
             return
@@ -243,13 +243,9 @@ class Daemon:
 
     def kill(self) -> None:
         """SIGKILL, for one that is frozen. Await `wait` after it."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.running:
-            # It may have ended just now.
-            with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+            with suppress(ProcessLookupError):  # it may have ended just now
+                self._process.kill()
 
     async def _try_start(self) -> bool:
         """Start on one port; False where another program has it, or the child ended at once."""

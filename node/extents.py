@@ -38,9 +38,16 @@ class Extents:
         """Of several parts so much is whole; `total`: of all of them, 0 while unknown."""
         self._before[task], self._known[task] = done, total
 
+    def growing(self, session: Session) -> Transfer | None:
+        """Of a file whose origin does not tell its size, what aria2 said last; None for any other."""
+        transfer = self.transfer(session)
+        is_one = transfer is not None and not transfer.total and transfer.done > 0
+        return transfer if is_one else None
+
     def keep(self, session: Session) -> None:
-        """Remember the size: aria2 is about to forget the download."""
-        self._known[session.task] = self.size(session)
+        """Remember the size, or the least it can be: aria2 is about to forget the download."""
+        transfer = self.transfer(session)
+        self._known[session.task] = max(self.size(session), transfer.done if transfer else 0)
 
     def known(self, task: str) -> int:
         """The size as told or kept."""

@@ -22,8 +22,13 @@ BLOCK_BYTES = 1 << 20
 STEP_BYTES = 64 << 20
 """Hashed at a time: between two steps a node that is told to stop can do so."""
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe must not hold up its opening
+
+def _flags(*names: str) -> int:
+    return sum(getattr(os, name, 0) for name in names)  # not every system has each
+
+
+_FOLDER = os.O_RDONLY | _flags("O_DIRECTORY", "O_NOFOLLOW")
+_FILE = os.O_RDONLY | _flags("O_NOFOLLOW", "O_NONBLOCK")  # a pipe must not hold up its opening
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _NO_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.ENXIO})
 """How systems refuse to follow a link, or to open a socket."""
@@ -97,6 +102,8 @@ class Finished:
         return folder, descriptor
 
     def _open_folder(self, relative: PurePosixPath, stack: ExitStack) -> int:
+        if os.open not in os.supports_dir_fd:
+            raise FileRefused(Trouble.DISK, "the node's system can't tell links from folders: copy it there")
         real = Path(os.path.realpath(self._root / relative))
         if not real.is_relative_to(self._root):
             raise FileRefused(Trouble.REFUSED, f"{str(relative)!r} leads out of the download folder")

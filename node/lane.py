@@ -30,6 +30,9 @@ BETWEEN_FULL_S = 0.05
 """… while every slot is taken: what follows waits inside aria2 already, so no slot idles."""
 QUICK_FOR_S = 0.2
 """Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
+STOPPED_WITHIN_S = 2.0
+"""aria2 lets a download that it is told to stop go with its next round: it is asked often until then, so that whoever
+waits for that, and for the slot, does not wait for the tick of long downloads."""
 IDLE_TICK_S = 2.0
 """With nothing to do the daemon is still asked, so that a dead or frozen one is replaced before it is needed."""
 START_GRACE_S = 20.0
@@ -84,6 +87,10 @@ class LaneDriver:
         self._additions: dict[str, tuple[Addition, float]] = {}
         """What is to be added, and since when."""
         self._removals: set[str] = set()
+        self._stopping: set[str] = set()
+        """Told to stop, and not seen to have done so."""
+        self._told_at = 0.0
+        """… when, seconds of the loop's clock."""
         self._held: set[str] = set()
         self.looked_before = 0.0
         """When the look before the last one was, seconds of the loop's clock."""
@@ -135,6 +142,13 @@ class LaneDriver:
         upload = limit_of(options, UPLOAD_LIMIT)
         self._governor.limit_task(task, limit_of(options, DOWNLOAD_LIMIT) or 0, upload)
         self._wake.set()
+
+    def give_up(self, task: str, verdict: Verdict) -> None:
+        """Take it out of aria2: `failed` will follow with this verdict, unless it was whole or failed first."""
+        if task in self._held:
+            self._given_up.setdefault(task, verdict)
+            self._removals.add(task)
+            self._wake.set()
 
     def kill(self) -> None:
         """End its aria2c at once, whatever it does; another one is started."""
@@ -230,6 +244,7 @@ class LaneDriver:
         self._started.clear()
         self.transfers, self.bytes_per_s = {}, 0
         self._removals.clear()
+        self._stopping.clear()
         self._seeders.forget_all()
         self._given_up.clear()
         self._ended.clear()
@@ -263,13 +278,18 @@ class LaneDriver:
             if self._additions and not self._governor.is_limiting:
                 return QUICK_TICK_S
             return TICK_S[self.lane] if self._additions else IDLE_TICK_S
-        turns_over = self.lane is Lane.SMALL and anyio.current_time() - self._changed_at < QUICK_FOR_S
-        return QUICK_TICK_S if turns_over else TICK_S[self.lane]
+        now = anyio.current_time()
+        turns_over = self.lane is Lane.SMALL and now - self._changed_at < QUICK_FOR_S
+        is_stopping = self._stopping and now - self._told_at < STOPPED_WITHIN_S
+        return QUICK_TICK_S if turns_over or is_stopping else TICK_S[self.lane]
 
     async def _turn(self, client: Aria2) -> None:
         """Hand over, take back and look, in one request."""
         additions = self._take_additions()
         removals, self._removals = self._removals, set()
+        if removals:
+            self._stopping |= removals
+            self._told_at = anyio.current_time()
         ended, self._ended = self._ended, []
         if not self._held:
             self._stalls.moved(anyio.current_time())
@@ -334,6 +354,7 @@ class LaneDriver:
                 signal = Signal.WHOLE  # what was stopped is the giving to others
             self._seeders.forget(task)
             self._held.discard(task)
+            self._stopping.discard(task)
             self._started.discard(task)
             given_up = self._given_up.pop(task, None)
             if signal is Signal.VANISHED and given_up is not None:

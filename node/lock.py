@@ -1,6 +1,5 @@
 """One process for each node id (rule 9): a file lock on this machine, a key with a time to live in the cluster."""
 
-import fcntl
 import math
 import os
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 import anyio
 import structlog
 
+from broker import filelocks
 from broker.connection import Connection
 from broker.errors import BrokerError
 from broker.lease import Holder, Lease
@@ -62,7 +62,7 @@ def own_state_folder(state: Path, node: str, instance: str) -> Iterator[frozense
         descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            filelocks.lock(descriptor)
         except OSError as error:
             raise NodeIdTaken(
                 f"another process runs as node {node!r} with the state folder {str(state)!r}: "
@@ -84,10 +84,13 @@ def own_downloads(downloads: Path) -> Iterator[None]:
     The folder itself is locked, not a file in it, for it may be read-only just now. Where its file system knows no
     locks nobody is turned away. Raises DownloadsTaken.
     """
+    if os.name == "nt":
+        yield  # there a folder can't be locked
+        return
     descriptor = os.open(downloads, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            filelocks.lock(descriptor)
         except BlockingIOError as error:
             raise DownloadsTaken(
                 f"another node of this machine downloads into {str(downloads)!r}: each needs a folder of its own, "

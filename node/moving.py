@@ -19,6 +19,8 @@ from schemas.request import STAGING_NAME
 NAMES_MAX = 10_000
 """Files that may share a name as `name`, `name.1` …: past that something loops."""
 COPY_BLOCK_BYTES = 1 << 20
+BLOCK_UNIT_BYTES = 512
+"""The unit of st_blocks, whatever the file system's own."""
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """How file systems without hard links (FAT, some network shares) refuse one."""
 
@@ -143,9 +145,17 @@ def free_names(name: str) -> Iterator[str]:
         yield shortened(name, tail=f".{number}")
 
 
+def used_bytes(found: os.stat_result) -> int:
+    """What a file takes on the disk, holes left out; its length, where the system does not tell."""
+    blocks: int | None = getattr(found, "st_blocks", None)
+    return found.st_size if blocks is None else blocks * BLOCK_UNIT_BYTES
+
+
 def sync(path: Path) -> None:
     """Have a file's bytes, or a folder's names, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # there folders are not opened
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -14,7 +14,7 @@ from node.files import Placed, Store
 from node.guard import VALIDATORS_NAME
 from node.moving import sync
 from node.placing_many import TREE_NAME, StagedFile, place_all
-from node.staging import CONTROL_NAME, SPLIT_NAME
+from node.staging import CONTROL_NAME, DATA_NAME, SPLIT_NAME
 from schemas import codec
 from schemas.request import Request
 
@@ -75,6 +75,10 @@ class Parts:
         return next((part for part in self._parts if part.key not in self._whole), None)
 
     @property
+    def whole(self) -> tuple[WholePart, ...]:
+        return tuple(self._whole.values())
+
+    @property
     def progress(self) -> Progress:
         sizes = [whole.bytes if (whole := self._whole.get(one.key)) else one.request.size_bytes for one in self._parts]
         known = [size for size in sizes if size is not None]
@@ -122,6 +126,28 @@ def kept_parts(store: Store, task: str, parts: Sequence[Part]) -> dict[str, Whol
         if _is(store.staging(task) / TREE_NAME / whole.path, whole):
             found[part.key] = whole
     return found
+
+
+def kept_of_parts(store: Store, task: str, parts: Parts | None) -> list[StagedFile]:
+    """What is staged of a task of several parts: those that are whole, and what came of the next as `<path>.part`.
+
+    `parts` of None: this process has not looked at them, and knows of the whole ones alone. Of a single one nothing.
+    """
+    if parts is not None and parts.is_alone:
+        return []
+    whole = parts.whole if parts is not None else _written(store, task)
+    tree, data = store.staging(task) / TREE_NAME, store.data(task)
+    found = [StagedFile(f"{TREE_NAME}/{one.path}", one.path, one.digest) for one in whole if _is(tree / one.path, one)]
+    if parts is not None and (part := parts.current) is not None and data.is_file() and data.stat().st_size:
+        found.append(StagedFile(DATA_NAME, f"{part.path}.part", ""))
+    return found
+
+
+def _written(store: Store, task: str) -> tuple[WholePart, ...]:
+    try:
+        return tuple(codec.decode((store.staging(task) / PARTS_NAME).read_bytes(), dict[str, WholePart]).values())
+    except (OSError, msgspec.MsgspecError):
+        return ()
 
 
 def _move(store: Store, task: str, whole: WholePart) -> None:

@@ -9,6 +9,10 @@ from schemas.errors import SettingInvalid
 from schemas.settings import NodeSettings
 from schemas.sizes import format_size
 
+LOOK_EVERY_S = 2.0
+"""With each heartbeat of the usual kind: what it tells is as new."""
+SOON_S = 0.2
+"""While a download of unknown size comes near the low mark: what comes meanwhile is far less than that."""
 STRAY_AGE_S = 3600.0
 """Partial files of tasks that are not here, untouched for so long, are deleted: a task that comes back within the
 hour goes on with what is there."""
@@ -102,6 +106,10 @@ class Download(NamedTuple):
     has_begun: bool
     left: int
     """Bytes still to come, 0 while unknown."""
+    has: int = 0
+    """Of one that does not tell its size: bytes that came; else 0."""
+    speed: int = 0
+    """… and how many come a second."""
 
 
 def leaving(room: Room, held: Sequence[Download], marks: Marks) -> list[str]:
@@ -128,6 +136,30 @@ def leaving(room: Room, held: Sequence[Download], marks: Marks) -> list[str]:
         else:
             away.append(one.task)
     return away
+
+
+def outgrowing(room: Room, held: Sequence[Download], marks: Marks) -> list[str]:
+    """Which downloads that do not tell their size have to end before they fill the disk.
+
+    What the others still need and the low mark are not theirs. First the one that took most; all of them where half of
+    the low mark is gone.
+    """
+    growing, reserve = _growing(room, held)
+    if not growing or reserve >= marks.low:
+        return []
+    return [one.task for one in growing] if reserve < marks.low // 2 else [growing[-1].task]
+
+
+def is_near(room: Room, held: Sequence[Download], marks: Marks) -> bool:
+    """Whether that may come to pass before the disk is looked at twice more: it is to be looked at sooner."""
+    growing, reserve = _growing(room, held)
+    return bool(growing) and reserve - marks.low < 2 * LOOK_EVERY_S * sum(one.speed for one in growing)
+
+
+def _growing(room: Room, held: Sequence[Download]) -> tuple[list[Download], int]:
+    """What tells no size, the largest last, and the bytes that are free beside what the others need."""
+    needed = sum(one.left for one in held if one.has_begun)
+    return sorted((one for one in held if one.has), key=lambda one: one.has), room.free_bytes - needed
 
 
 def fits(room: Room, size: int, others_left: int, marks: Marks) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
+from node.moving import used_bytes
 from node.room import Partial
 from node.trees import files_below
 from schemas.errors import DowndraftError
@@ -20,8 +21,6 @@ CONTROL_NAME = f"{DATA_NAME}.aria2"
 JOURNAL_NAME = "placed.json"
 SPLIT_NAME = "split"
 """Lies beside a partial on which more than one connection worked: without its control file it may have holes."""
-BLOCK_UNIT_BYTES = 512
-"""The unit of st_blocks, whatever the file system's own."""
 
 
 class DownloadsUnusable(DowndraftError):
@@ -136,5 +135,5 @@ def _partial(folder: Path) -> Partial:
     """What lies in a staging folder. Writing to a file leaves its folder's time alone: the latest of all counts."""
     stats = [stat for _, stat in files_below(folder)]
     touched = max(stat.st_mtime for stat in (folder.stat(), *stats))
-    used = sum(stat.st_blocks * BLOCK_UNIT_BYTES for stat in stats if stat.st_nlink == 1)
+    used = sum(used_bytes(stat) for stat in stats if stat.st_nlink == 1)
     return Partial(folder.name, used, touched, (folder / JOURNAL_NAME).exists())

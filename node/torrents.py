@@ -153,6 +153,26 @@ class Torrents:
             task, relative, digest=one.digest, seconds=seconds, attempt=attempt, if_exists=request.if_exists
         )
 
+    def in_part(self, task: str, request: Request) -> list[StagedFile]:
+        """What is staged of the files that are wanted, as if it were whole; nothing of a magnet link that led nowhere.
+
+        Of a torrent of one file that is the staged file now, and nothing here. Blocks on the disk. Raises OSError.
+        """
+        torrent = self._known.get(task) or self._staged(task)
+        if torrent is None:
+            return []
+        self._known[task] = torrent
+        with suppress(TorrentInvalid):
+            wanted = torrent.wanted(_selected(request))
+            paths = safe_paths([one.path for one in torrent.files])
+            found = [number for number in wanted if _has_bytes(self._swarm(task) / str(number))]
+            if len(wanted) == 1:
+                for number in found:
+                    (self._swarm(task) / str(number)).replace(self._store.data(task))
+                return []
+            return [StagedFile(f"{SWARM_NAME}/{number}", paths[number - 1].as_posix(), "") for number in found]
+        return []
+
     def explained(self, task: str, request: Request, verdict: Verdict) -> Verdict:
         """A lane's verdict, with what is known here of its cause."""
         if verdict.code == SAME_TORRENT:
@@ -269,6 +289,10 @@ def _bad(error: TorrentInvalid) -> Verdict:
 def _read_at_most(path: Path, bytes_max: int) -> bytes:
     with path.open("rb") as opened:
         return opened.read(bytes_max + 1)
+
+
+def _has_bytes(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _write(folder: Path, content: bytes) -> None:

@@ -21,6 +21,7 @@ from node.finishing import Finished, Finishing, disk_trouble, is_torrent, lane_f
 from node.guard import Guard
 from node.hands import Hands
 from node.hashing import EMPTY_DIGEST
+from node.keeping import Keeping, Kept
 from node.logins import judged
 from node.metalinks import SELECT, Metalinks
 from node.mirrors import agreed_size
@@ -105,6 +106,7 @@ class Workshop(Tidying):
             metalinks=self._metalinks,
             present=self._present,
         )
+        self._keeping = Keeping(store, self._torrents, self._metalinks, self._finishing.final)
 
     async def look(self, session: Session) -> Looked:
         """Find an earlier process's file, check where the addresses lead, and choose the lane."""
@@ -315,6 +317,17 @@ class Workshop(Tidying):
         With each session the seconds its download took.
         """
         return await self._finishing.finish(whole)
+
+    async def keep_partial(self, session: Session) -> Kept | str | None:
+        """Give what is staged of a cancelled task a place of its own; why that can't be; None: nothing is staged."""
+        self._guard.forget(session.task)
+        try:
+            # Beside the hands, as it may go to another file system.
+            return await anyio.to_thread.run_sync(self._keeping.keep, session, limiter=self._hashing)
+        except (PlacementFailed, TemplateInvalid) as error:
+            return str(error)
+        except OSError as error:
+            return f"the disk refused: {error.strerror or error}"
 
     async def wipe_after(self, session: Session, verdict: Verdict) -> None:
         """Delete what is of no use after a failure: of several parts those that are whole stay, unless all is vain."""

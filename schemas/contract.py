@@ -34,7 +34,7 @@ class Verb(NamedTuple):
 _STEERS: tuple[type, type] = (control.Steer, control.SteerReply)
 _ORDERS: tuple[type, type] = (control.NodeOrder, control.OrderReply)
 CONTROL: dict[str, Verb] = {
-    "cancel": Verb(*_STEERS, "Cancel tasks, running or queued."),
+    "cancel": Verb(control.Cancel, control.SteerReply, "Cancel tasks, running or queued."),
     "pause": Verb(*_STEERS, "Pause tasks; what is downloaded so far is kept."),
     "resume": Verb(*_STEERS, "Let paused tasks go on."),
     "retry": Verb(*_STEERS, "Try again: at once what waits for its next try, as a new task what has ended."),

@@ -37,7 +37,7 @@ RECENT_S = 600
 
 
 class Steer(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """cancel, pause, resume, retry and clear."""
+    """pause, resume, retry and clear; with more to it cancel and prioritise."""
 
     ids: Annotated[tuple[str, ...], Meta(max_length=IDS_MAX)] = ()
     """Task ids; for `clear` none means everything that is queued, at most so many an ask."""
@@ -45,6 +45,13 @@ class Steer(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Checked once more on the task's true row, as it is changed: what does not match any more is left alone."""
     deadline: datetime | None = None
     """Not carried out after this moment: a coordinator that slept must not apply yesterday's wish."""
+
+
+class Cancel(Steer, frozen=True, omit_defaults=True, kw_only=True):
+    """cancel: what it had downloaded is deleted, unless it is to be kept."""
+
+    keep_partial: bool = False
+    """What has come of a task that stands at a node is kept there as `<name>.part`; the outcome's `reason` says so."""
 
 
 class How(StrEnum):

@@ -78,6 +78,8 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     desired: Desired = Desired.RUN
     then: Desired = Desired.RUN
     """What is wished once it has left its node, where `desired` is a release: a paused task moves paused."""
+    keep_partial: bool = False
+    """Beside `cancel`: what has come of it by then is kept on its node, as `<name>.part`."""
     outcome: Outcome | None = None
     """Set while `ending`: the outcome this row was won for."""
     reason: str = ""

@@ -111,7 +111,10 @@ class Hooks:
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # what it started too
+                    if hasattr(os, "killpg"):
+                        os.killpg(process.pid, signal.SIGKILL)  # what it started too
+                    else:
+                        process.kill()
             with anyio.CancelScope(shield=True):
                 await process.aclose()
         if code != 0:

@@ -1,6 +1,5 @@
 """Who keeps a data folder: one `up` at a time, and found without a doubt before anybody signals it."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from broker import filelocks
 from schemas.errors import DowndraftError
 
 LOCK_FILE = "up.lock"
@@ -27,11 +27,11 @@ def keeping(data: Path) -> Iterator[None]:
     lock = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            filelocks.lock(lock)
         except OSError as error:
             raise _taken(data) from error
         os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        os.write(lock, str(os.getpid()).encode())
         yield
     finally:
         os.close(lock)
@@ -60,9 +60,9 @@ def keeper(data: Path) -> psutil.Process | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        filelocks.lock(lock)
     except OSError:
-        said = os.pread(lock, 20, 0)
+        said = os.read(lock, 20)
     else:
         return None
     finally:

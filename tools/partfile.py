@@ -5,12 +5,12 @@ whole tells, and the fetch begins anew.
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
 from pathlib import Path
 
+from broker import filelocks
 from schemas.errors import DowndraftError
 
 PART = ".part"
@@ -85,7 +85,7 @@ class PartFile:
                 self.path.replace(self.target)
             else:
                 _move_beside_none(self.path, self.target)
-            _sync_folder(self.target.parent)
+            filelocks.sync_folder(self.target.parent)
         except FileExistsError as error:
             raise CannotWrite(f"{str(self.target)!r} exists: --force overwrites it") from error
         except OSError as error:
@@ -103,13 +103,15 @@ class PartFile:
         os.close(self._descriptor)
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT
+        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # not every system has each
+            flags |= getattr(os, name, 0)
         try:
             descriptor = os.open(self.path, flags, 0o666)
         except OSError as error:
             raise CannotWrite(f"can't write {str(self.path)!r}: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            filelocks.lock(descriptor)
             found = os.fstat(descriptor)
             if not self._is_at_path(found):
                 raise BlockingIOError  # whoever held the lock has just given the file its final name
@@ -148,11 +150,3 @@ def _move_beside_none(part: Path, target: Path) -> None:
         part.replace(target)
     else:
         part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,13 +1,20 @@
 """Ending on request: SIGTERM and SIGINT."""
 
+import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
 from typing import TypeVarTuple, Unpack
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 
 Arguments = TypeVarTuple("Arguments")
+
+ON_WINDOWS = os.name == "nt"
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @asynccontextmanager
@@ -16,19 +23,42 @@ async def told_to_stop(again: anyio.Event | None = None) -> AsyncIterator[anyio.
     told = anyio.Event()
     async with anyio.create_task_group() as tasks:
 
-        async def listen() -> None:
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
-                async for _ in received:
-                    if not told.is_set():
-                        told.set()
-                    elif again is not None:
-                        again.set()
-                    else:
-                        tasks.cancel_scope.cancel()
+        def tell() -> None:
+            if not told.is_set():
+                told.set()
+            elif again is not None:
+                again.set()
+            else:
+                tasks.cancel_scope.cancel()
 
-        tasks.start_soon(listen)
-        yield told
+        async def listen() -> None:
+            with anyio.open_signal_receiver(*SIGNALS) as received:
+                async for _ in received:
+                    tell()
+
+        if ON_WINDOWS:
+            with _handled(tell):  # there event loops know no signals
+                yield told
+        else:
+            tasks.start_soon(listen)
+            yield told
         tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _handled(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` in the event loop with each signal, by handlers of the interpreter's own."""
+    token = anyio.lowlevel.current_token()
+
+    def told(*_: object) -> None:
+        Thread(target=anyio.from_thread.run_sync, args=(tell,), kwargs={"token": token}, daemon=True).start()
+
+    before = {number: signal.signal(number, told) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def until_told(work: Callable[[Unpack[Arguments]], Awaitable[object]], *arguments: *Arguments) -> None:

@@ -12,6 +12,7 @@ import anyio
 from rich.console import Console
 
 from broker.roles import Role
+from schemas.errors import DowndraftError
 from tools.cluster import ClusterPlan, running_cluster
 from tools.context import DATA_FOLDER, UP_FILE, Up, read_up
 from tools.keeper import refuse_taken
@@ -22,6 +23,10 @@ OUTPUT = "up.out"
 LOOK_EVERY_S = 0.05
 TAIL_BYTES_MAX = 4096
 STARTING = "starting nats-server, coordinator and nodes …"
+
+
+class NoBackground(DowndraftError):
+    """A process can't go on in the background here."""
 
 
 async def serve(plan: ClusterPlan) -> int:
@@ -63,8 +68,10 @@ def detach(data: Path) -> Background | None:
     """Go on as a process in the background, with a session and an output file of its own.
 
     Returns None in that process and tells this one about it. Call it before anything runs that a fork would halve.
-    Raises DataTaken.
+    Raises DataTaken, NoBackground.
     """
+    if not hasattr(os, "fork"):
+        raise NoBackground("--detach needs a POSIX system: leave it out, and use a second terminal or a service")
     refuse_taken(data)
     logs = data / "logs"
     logs.mkdir(parents=True, exist_ok=True)

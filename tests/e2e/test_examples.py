@@ -135,6 +135,7 @@ RULES = {
     ),
     "downdraft policy set --file policy.toml": Rule("^strategy .* round-robin$", adds="--dry-run"),
     "downdraft cancel 0123456789abcdef": Rule(r"✓ [0-9a-f]{16}  being cancelled", task="active"),
+    "downdraft cancel 0123456789abcdef --keep-partial": Rule(r"✓ [0-9a-f]{16}  being cancelled", task="active"),
     "downdraft cancel --label project=mirror --since 2h": Rule("✓ .* being cancelled", alone=True, task="active"),
     "downdraft cancel --state queued --origin '*.example.org' --dry-run": Rule(
         "cancel: [1-9].* nothing was done", task="queued", swap={"*.example.org": "127.0.0.1"}

@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
 @filtered
 def cancel(
     ids: SomeIds = None,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Keep what has come of them, as <name>.part on their nodes.")
+    ] = False,
     everything: Everything = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -35,17 +38,23 @@ def cancel(
 ) -> None:
     """Cancel tasks, running or queued. A file that is complete already stays complete.
 
-    Tasks that do not match any more when their turn comes are left alone.
+    Tasks that do not match any more when their turn comes are left alone. What has come of the others is deleted, but
+    with --keep-partial where a task stands at a node: then `downdraft show` says where that is.
 
     Examples:
 
         downdraft cancel 0123456789abcdef
 
+        downdraft cancel 0123456789abcdef --keep-partial
+
         downdraft cancel --label project=mirror --since 2h
 
         downdraft cancel --state queued --origin '*.example.org' --dry-run
     """
-    steer(Order("cancel", ids, chosen, everything, dry_run, yes, as_json, server, creds))
+    from schemas.control import Cancel
+
+    asked = Cancel(keep_partial=keep_partial)
+    steer(Order("cancel", ids, chosen, everything, dry_run, yes, as_json, server, creds, asked))
 
 
 @filtered

@@ -9,7 +9,7 @@ from broker.roles import Role
 from coordinator import moves, steering
 from coordinator.listing import Listing
 from coordinator.steering import Steering
-from schemas.control import Steer, SteerReply
+from schemas.control import Cancel, Steer, SteerReply
 from schemas.filter import filter_of
 from schemas.ids import task_id
 from schemas.lifecycle import Desired, State
@@ -59,7 +59,7 @@ async def test_a_row_that_changed_behind_the_leaders_back_is_judged_anew(broker:
         assert stored is not None
         assert await other.cas(moves.placed(row, "node-1", "i"), stored.sequence) is not None
         assert next(term.book.tops()).row.state is State.QUEUED, "this leader has not heard of it"
-        asked = Steer(ids=(row.task,), where=filter_of(states=["queued"]))
+        asked = Cancel(ids=(row.task,), where=filter_of(states=["queued"]))
         (result,) = (await Steering(term, Listing(term)).cancel(asked, lambda owner: True)).results
         assert (result.ok, result.matched) == (False, False)
         top = await other.refresh(row.task)

@@ -13,8 +13,10 @@ from node.room import (
     Room,
     after,
     fits,
+    is_near,
     leaving,
     missing_bytes,
+    outgrowing,
     strays,
 )
 from schemas.settings import NodeSettings
@@ -140,3 +142,27 @@ def test_the_journal_of_a_placed_file_is_not_deleted_for_room() -> None:
 )
 def test_room_is_made_up_to_the_high_mark(room: Room, missing: int) -> None:
     assert missing_bytes(room, MARKS) == missing
+
+
+GROWING = [Download("a", True, 0, has=300), Download("b", True, 100), Download("c", True, 0, has=200)]
+
+
+@pytest.mark.parametrize(
+    ("free", "gone"),
+    [(200, []), (199, ["a"]), (150, ["a"]), (149, ["c", "a"])],
+)
+def test_of_what_tells_no_size_the_largest_ends_before_it_takes_the_low_mark_or_what_others_need(
+    free: int, gone: list[str]
+) -> None:
+    assert outgrowing(Room(free_bytes=free), GROWING, Marks(100, 500)) == gone
+
+
+def test_the_disk_is_looked_at_soon_where_what_tells_no_size_comes_near_the_low_mark() -> None:
+    held = [Download("a", True, 0, has=1, speed=50), Download("b", True, 100)]
+    assert not is_near(Room(free_bytes=400), held, Marks(100, 500))
+    assert is_near(Room(free_bytes=399), held, Marks(100, 500))
+    assert not is_near(Room(free_bytes=0), held[1:], Marks(100, 500))
+
+
+def test_what_tells_its_size_does_not_outgrow_the_disk() -> None:
+    assert outgrowing(Room(free_bytes=0), [Download("a", True, 900)], Marks(100, 500)) == []
