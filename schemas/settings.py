@@ -67,7 +67,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True):
 class NodeSettings(Struct, frozen=True, kw_only=True):
     id: NodeId = "node-1"
     tags: tuple[NodeTag, ...] = ()
-    slots: Annotated[int, Meta(ge=1, le=256)] = 8
+    slots: Annotated[int, Meta(ge=1, le=1024)] = 8
     capabilities: tuple[Literal["http", "ftp", "sftp", "torrent", "metalink"], ...] = (
         "http",
         "ftp",
