@@ -109,6 +109,7 @@ async def _work(
             fetch_object=partial(payloads.get, connection),
             has_dht=bool(node.dht),
             keep_time=node.keep_time,
+            sha256=node.sha256,
         )
         reporter = Reporter(connection, node.id)
         closer = Closer(node.id, reporter=reporter, assignments=assignments, workshop=workshop, disk=disk)
