@@ -272,7 +272,7 @@ class LaneDriver:
             await anyio.sleep(max(0.0, began_at + least_s - anyio.current_time()))
 
     def _pause_s(self) -> float:
-        """How long nothing need be asked: quick while downloads come and go, lazy on long ones and when nothing runs."""
+        """How long nothing need be asked: quick while downloads come and go, lazy on long ones and without any."""
         if not self._held:
             if self._additions and not self._governor.is_limiting:
                 return QUICK_TICK_S

@@ -1,4 +1,4 @@
-"""How often a lane asks its aria2 while nothing begins or ends: by what may happen soon, and by what a look costs. Pure."""
+"""How often a lane asks its aria2 while nothing begins or ends: by what may end soon, and what a look costs. Pure."""
 
 from collections.abc import Iterable
 

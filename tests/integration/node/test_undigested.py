@@ -54,14 +54,14 @@ async def test_a_checksum_that_is_asked_for_is_compared_and_nothing_else_compute
     for body in (SMALL, LARGE):
         name = str(len(body))
         assert (await completed(undigested, bad, body, out=f"{name}-none")).digest == ""
-        assert (await completed(undigested, bad, body, f"md5={hex_of("md5", body)}", f"{name}-md5")).digest == ""
+        assert (await completed(undigested, bad, body, f"md5={hex_of('md5', body)}", f"{name}-md5")).digest == ""
         given = f"sha-256={sha256(body).hexdigest()}"
         assert (await completed(undigested, bad, body, given, f"{name}-sha")).digest == given
 
 
 async def test_a_file_with_another_checksum_is_never_placed(undigested: Rig, bad: BadOrigin) -> None:
     bad.manners["f"] = Manner(body=SMALL, etag='"1"')
-    task = await undigested.submit(bad.url("f"), checksum=f"sha-1={hex_of("sha1", LARGE)}", out="wrong")
+    task = await undigested.submit(bad.url("f"), checksum=f"sha-1={hex_of('sha1', LARGE)}", out="wrong")
     failed = await undigested.failure(task)
     assert (failed.failure, failed.code) == (FailureClass.DAMAGED, "checksum-mismatch")
     assert not (undigested.downloads / "wrong").exists()
