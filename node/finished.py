@@ -67,7 +67,7 @@ class Finished:
             return _read_at(descriptor, offset, length)
 
     def deletion(self, path: str, *, size: int, digest: str) -> "Deletion":
-        """Open a file that is to be deleted if its digest is `sha-256=<hex>`; empty: of any. Raises FileRefused."""
+        """Open a file that is to be deleted if its digest is `sha-256=<hex>`. Raises FileRefused."""
         with _translated(path), ExitStack() as stack:
             folder, descriptor = self._open(path, size, stack)
             return Deletion(path, folder, descriptor, digest, stack.pop_all())
@@ -123,9 +123,7 @@ class Deletion:
         self._hash = hashlib.sha256()
 
     def step(self) -> bool:
-        """Read on; True at the end of the file, or where it need not be read."""
-        if not self._wanted:
-            return True
+        """Read on; True at the end of the file."""
         with _translated(self._path):
             for _ in range(STEP_BYTES // BLOCK_BYTES):
                 block = os.read(self._descriptor, BLOCK_BYTES)
@@ -136,7 +134,7 @@ class Deletion:
 
     def finish(self) -> None:
         """Delete the file, for good, if it has the digest and nobody touched it meanwhile. Raises FileRefused."""
-        if self._wanted and f"sha-256={self._hash.hexdigest()}" != self._wanted:
+        if f"sha-256={self._hash.hexdigest()}" != self._wanted:
             raise FileRefused(Trouble.CHANGED, f"{self._path!r} has another content now: it was left alone")
         with _translated(self._path):
             name = PurePosixPath(self._path).name

@@ -29,8 +29,6 @@ DELETIONS_MAX = 64
 ANSWER_WITHIN_S = 10.0
 """How long a delete may keep its asker waiting: below any patience, and below the leave to answer (60 s)."""
 
-UNCOMPARED = "deleted; only its size was compared, as the outcome tells no digest"
-
 
 class _Deleting:
     """A deletion under way: whoever asks for the same one waits for the same end."""
@@ -121,7 +119,7 @@ class FileService:
             if asked.folder:
                 await run(partial(self._finished.tidy, asked.path, asked.folder))
             self._deleted(asked.bytes)
-            deleting.outcome = Deleted(deleted=True, said="deleted" if asked.digest else UNCOMPARED)
+            deleting.outcome = Deleted(deleted=True, said="deleted")
             log.info("finished file deleted", task=asked.task, path=asked.path)
         except FileRefused as error:
             deleting.outcome = Deleted(deleted=False, said=str(error), trouble=error.trouble)

@@ -59,8 +59,7 @@ class DeleteQuery(Struct, frozen=True, kw_only=True):
     task: _TaskId
     path: str
     bytes: _Bytes
-    digest: Annotated[str, Meta(pattern=r"^(sha-256=[0-9a-f]{64})?\Z")]
-    """Empty where the outcome tells none: then the size alone is compared."""
+    digest: Annotated[str, Meta(pattern=r"^sha-256=[0-9a-f]{64}\Z")]
     folder: str = ""
     """The folder of a task that brought several files, which goes with the last of them; relative likewise."""
 

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from broker.filestream import delete
 from broker.roles import Role
 from node.hashing import digest_of
 from schemas.event import Completed
+from schemas.lifecycle import State
 from schemas.task import FailureClass
-from schemas.transfer import Trouble
+from schemas.view import TaskView
 from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
-from tests.harness.fileservice import Watched, serving
+from tests.harness.fileservice import TASK, Watched, serving
 from tests.harness.node import Rig, rig
 from tools.client import Client
 from tools.fetching import fetch_file
 from tools.partfile import PART
+from tools.removing import _delete
 
 pytestmark = pytest.mark.anyio
 
@@ -73,16 +74,15 @@ async def test_the_same_file_is_still_known_as_the_same(undigested: Rig, bad: Ba
     assert (await completed(undigested, bad, SMALL[::-1])).path != first.path
 
 
-async def test_a_file_without_a_digest_is_deleted_by_its_size(broker: Broker, tmp_path: Path) -> None:
+async def test_a_file_without_a_digest_is_not_deleted_and_why_is_said(broker: Broker, tmp_path: Path) -> None:
     finished = Watched(tmp_path)
     file = finished.put("f", SMALL)
+    view = TaskView(task=TASK, state=State.COMPLETED, node=file.node, path="f", bytes=len(SMALL))
     async with serving(broker, finished), broker.connected(Role.OPERATOR) as operator:
-        other = await delete(operator, file._replace(bytes=len(SMALL) + 1), "")
-        assert (other.deleted, other.trouble) == (False, Trouble.CHANGED)
-        outcome = await delete(operator, file, "")
-    assert outcome.deleted
-    assert "only its size was compared" in outcome.said
-    assert not (tmp_path / "f").exists()
+        outcome = await _delete(Client(operator, Role.OPERATOR, ""), view)
+    assert not outcome.deleted
+    assert "tells no digest" in outcome.said
+    assert (tmp_path / "f").exists()
 
 
 async def test_a_file_without_a_digest_is_fetched_from_its_beginning_and_said_to_be_uncompared(
