@@ -77,7 +77,7 @@ async def test_the_same_file_is_still_known_as_the_same(undigested: Rig, bad: Ba
 async def test_a_file_without_a_digest_is_not_deleted_and_why_is_said(broker: Broker, tmp_path: Path) -> None:
     finished = Watched(tmp_path)
     file = finished.put("f", SMALL)
-    view = TaskView(task=TASK, state=State.COMPLETED, node=file.node, path="f", bytes=len(SMALL))
+    view = TaskView(task=TASK, owner="default", state=State.COMPLETED, node=file.node, path="f", bytes=len(SMALL))
     async with serving(broker, finished), broker.connected(Role.OPERATOR) as operator:
         outcome = await _delete(Client(operator, Role.OPERATOR, ""), view)
     assert not outcome.deleted
