@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks import durability, large_file, latency, noop, placing, recovery, small_files, startup, takeover
+from benchmarks import durability, large_file, latency, node, noop, placing, recovery, small_files, startup, takeover
 from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
@@ -34,8 +34,9 @@ ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
     "takeover": lambda folder, quick, tasks: takeover.measure(
         folder, tasks=tasks or (takeover.QUICK_TASKS if quick else takeover.TASKS)
     ),
+    "node": lambda folder, quick, _tasks: node.measure(folder, quick=quick),
 }
-"""These need no cluster: they get a folder, and how many tasks were asked for."""
+"""These need no cluster, or make one to their measure: they get a folder, and how many tasks were asked for."""
 
 
 def main(

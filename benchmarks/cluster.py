@@ -88,15 +88,17 @@ def fresh_id() -> str:
 
 
 @asynccontextmanager
-async def bench_cluster(folder: Path, *, sync_interval: str = "1s") -> AsyncIterator[Bench]:
-    """Two nodes of eight slots, one coordinator, one nats-server with the streams on disk as in production."""
+async def bench_cluster(
+    folder: Path, *, sync_interval: str = "1s", nodes: int = NODES, slots: int = SLOTS
+) -> AsyncIterator[Bench]:
+    """Nodes of so many slots, one coordinator, one nats-server with the streams on disk as in production."""
     folder.mkdir(parents=True, exist_ok=True)
     async with _origin(folder) as origin:
         plan = ClusterPlan(
             data=folder / "downdraft-data",
             downloads=folder / "downloads",
-            nodes=NODES,
-            slots=SLOTS,
+            nodes=nodes,
+            slots=slots,
             nats_port=0,
             sync_interval=sync_interval,
             allow_nets=("127.0.0.0/8",),

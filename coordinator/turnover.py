@@ -3,7 +3,7 @@
 import math
 
 HALF_LIFE_S = 2.0
-AHEAD_S = 0.25
+AHEAD_S = 1.0
 """What waits at a node beyond its slots should be gone this soon: late binding is what balances load."""
 SHARE_MIN = 4
 """A quarter of the slots may always wait there, so that a free slot need not wait for a round trip."""

@@ -319,6 +319,9 @@ class Agent:
         for task in admission.tasks:
             if self._may_begin(self._sessions[task]):
                 self._step(task, admitted=True)
+        is_awaited = any(one.awaits_slot for one in self._sessions.values())
+        for lane in self.lanes.values():
+            lane.await_slot(is_awaited=is_awaited)
 
     def _may_begin(self, session: Session) -> bool:
         """Whether the disk lets it; if not, it waits until the next look gives it back."""

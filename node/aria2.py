@@ -27,8 +27,8 @@ CALL_TIMEOUT_S = 5.0
 BATCH_ITEMS_MAX = 200
 BATCH_BYTES_MAX = 8 << 20
 """Half of the daemon's rpc-max-request-size: past that it drops the connection without a word."""
-LIST_MAX = 2000
-"""Waiting and stopped downloads in one tick: more than any node holds (256 slots, four times as many waiting)."""
+LIST_MAX = 6000
+"""Waiting and stopped downloads in one tick: more than any node holds (1,024 slots, four times as many waiting)."""
 ANSWER_BYTES_MAX = 32 << 20
 """A tick with three lists full of the longest messages is far below."""
 ANSWER_TIMES = 2

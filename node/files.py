@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from node import moving
+from node.hashing import digest_of
 from node.moving import Modes, NameTaken, PlacementFailed, check_inside, folder_for, free_names, moved
 from node.staging import JOURNAL_NAME, Staging
 from node.trees import PlacedFile, lie_there, remove
@@ -38,7 +39,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     """Relative to the download folder, with `/`."""
     bytes: int
     digest: str
-    """`sha-256=<hex>`; empty for a folder."""
+    """`sha-256=<hex>`; empty for a folder, and where the node takes none."""
     seconds: float
     attempt: int
     inode: int
@@ -224,17 +225,18 @@ class Store(Staging):
                     return placed
             if if_exists is IfExists.FAIL:
                 raise NameTaken(f"{relative} exists already")
-            if if_exists is IfExists.SKIP_IF_SAME and (same := self._same(task, placed)):
+            if if_exists is IfExists.SKIP_IF_SAME and (same := self._same(task, source, placed)):
                 return same
         raise PlacementFailed(f"{moving.NAMES_MAX} files are called like {relative} already")
 
-    def _same(self, task: str, placed: Placed) -> Placed | None:
-        """The file that lies at the path of `placed`, where it has the same content; from now on it is shared."""
-        found = moving.same_content(self.downloads / placed.path, placed.bytes, placed.digest)
+    def _same(self, task: str, source: Path, placed: Placed) -> Placed | None:
+        """The file that lies at the path of `placed`, where it has `source`'s content; from now on it is shared."""
+        digest = placed.digest or digest_of(source, None)[0]
+        found = moving.same_content(self.downloads / placed.path, placed.bytes, digest)
         if found is None:
             return None
         inode, modified_ns = found[0].st_ino, found[0].st_mtime_ns
-        shared = msgspec.structs.replace(placed, inode=inode, modified_ns=modified_ns, is_shared=True)
+        shared = msgspec.structs.replace(placed, digest=digest, inode=inode, modified_ns=modified_ns, is_shared=True)
         if not self._share(shared):
             return None
         self._record(task, shared)

@@ -53,8 +53,9 @@ class Finishing:
         torrents: Torrents,
         metalinks: Metalinks,
         present: Present,
+        sha256: bool = True,
     ) -> None:
-        """`hashing` bounds the large files that are read at once."""
+        """`hashing` bounds the large files that are read at once; `sha256`: each is, whatever its request asks for."""
         self._store = store
         self._hands = hands
         self._hashing = hashing
@@ -62,6 +63,7 @@ class Finishing:
         self._torrents = torrents
         self._metalinks = metalinks
         self._present = present
+        self._sha256 = sha256
         self._told: dict[str, str] = {}
         """What origins call the files of tasks that are here."""
 
@@ -121,9 +123,10 @@ class Finishing:
             if request.size_bytes is not None and size != request.size_bytes:
                 reason = f"the file has {size} bytes, {request.size_bytes} were expected"
                 return Verdict(FailureClass.DAMAGED, "size-mismatch", reason)
-            digest, matches = digest_of(data, request.checksum)
+            digest, matches = digest_of(data, request.checksum, sha256=self._sha256)
             if not matches:
-                reason = f"the file does not have the digest {request.checksum} (it is {digest})"
+                found = f" (it is {digest})" if digest else ""
+                reason = f"the file does not have the digest {request.checksum}{found}"
                 return Verdict(FailureClass.DAMAGED, "checksum-mismatch", reason)
             return self._put_away(session, request, digest, size, seconds)
         except (PlacementFailed, TemplateInvalid) as error:

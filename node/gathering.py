@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Gathering(Generic[T]):
-    """A queue with one reader; bounded by those who put, for each waits for what it put."""
+    """A queue; bounded by those who put, for each waits for what it put."""
 
     def __init__(self) -> None:
         self._waiting: deque[T] = deque()
@@ -25,6 +25,7 @@ class Gathering(Generic[T]):
     async def take(self, limit: int) -> list[T]:
         """At least one, at most `limit`, in the order they came."""
         while not self._waiting:
-            self._arrived = anyio.Event()
+            if self._arrived.is_set():
+                self._arrived = anyio.Event()
             await self._arrived.wait()
         return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]

@@ -13,6 +13,7 @@ from node.crashes import Crashes
 from node.daemon import Daemon, DaemonFailed, Lane
 from node.failures import Verdict, classify, stalled, without_peers
 from node.governor import Governor
+from node.pace import least_s, pause_s
 from node.seeding import Seeders
 from node.session import Signal
 from node.stall import Sample, StallWatch
@@ -28,6 +29,8 @@ BETWEEN_TURNS_S = 0.02
 """What is added meanwhile shares the next request; the first of an idle lane goes out at once."""
 BETWEEN_FULL_S = 0.05
 """… while every slot is taken: what follows waits inside aria2 already, so no slot idles."""
+SETTLED_S = 3.0
+"""After the last beginning or end its speeds tell when the next end is due."""
 QUICK_FOR_S = 0.2
 """Small files turn over in milliseconds: after each that begins or ends the daemon is asked often for so long."""
 STOPPED_WITHIN_S = 2.0
@@ -79,6 +82,10 @@ class LaneDriver:
         self.transfers: dict[str, Transfer] = {}
         """As of the last tick."""
         self.bytes_per_s = 0
+        self._is_awaited = False
+        """Something waits for a slot: an end is to be noticed at once."""
+        self._took_s = 0.0
+        """The last turn."""
         self._daemon = daemon
         self._limiter = limiter
         self._tell = listener
@@ -164,6 +171,12 @@ class LaneDriver:
         if slots != self._slots:
             self._slots = slots
             self._wake.set()
+
+    def await_slot(self, *, is_awaited: bool) -> None:
+        """Whether something waits for a slot to come free."""
+        if is_awaited and not self._is_awaited:
+            self._wake.set()
+        self._is_awaited = is_awaited
 
     async def run(self) -> NoReturn:
         """Drive until cancelled; a daemon that dies, freezes, stands still or talks nonsense is replaced."""
@@ -266,6 +279,7 @@ class LaneDriver:
                 await client.set_concurrency(applied)
             began_at = anyio.current_time()
             await self._turn(client)
+            self._took_s = anyio.current_time() - began_at
             with anyio.move_on_after(self._pause_s()):
                 await self._wake.wait()
             is_full = len(self._held) >= self._slots
@@ -273,15 +287,21 @@ class LaneDriver:
             await anyio.sleep(max(0.0, began_at + least_s - anyio.current_time()))
 
     def _pause_s(self) -> float:
-        """How long nothing need be asked: quick while downloads come and go, lazy when nothing runs."""
+        """How long nothing need be asked: quick while downloads come and go, lazy on long ones and without any."""
         if not self._held:
             if self._additions and not self._governor.is_limiting:
                 return QUICK_TICK_S
             return TICK_S[self.lane] if self._additions else IDLE_TICK_S
         now = anyio.current_time()
-        turns_over = self.lane is Lane.SMALL and now - self._changed_at < QUICK_FOR_S
+        changed_s_ago = now - self._changed_at
         is_stopping = self._stopping and now - self._told_at < STOPPED_WITHIN_S
-        return QUICK_TICK_S if turns_over or is_stopping else TICK_S[self.lane]
+        if is_stopping or (self.lane is Lane.SMALL and changed_s_ago < QUICK_FOR_S):
+            return QUICK_TICK_S
+        # With each look a limit is set anew, and seeders end by rules of their own.
+        is_looked_at_often = self._is_awaited or self._governor.is_limiting or self.lane is Lane.TORRENT
+        if is_looked_at_often or self._additions or changed_s_ago < SETTLED_S:
+            return max(TICK_S[self.lane], least_s(self._took_s))
+        return pause_s(self.transfers.values(), TICK_S[self.lane], self._took_s)
 
     async def _turn(self, client: Aria2) -> None:
         """Hand over, take back and look, in one request."""
@@ -312,7 +332,7 @@ class LaneDriver:
             else:
                 news.append(News(task, Signal.ADDED))
         news += self._look(tick)
-        if additions or self._ended:
+        if additions or removals or self._ended:
             self._changed_at = anyio.current_time()
         self._governor.ended(one.task for one in news if one.task not in self._held)
         self._tell(news)

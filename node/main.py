@@ -52,6 +52,8 @@ ORDERS_WITHIN_S = 5.0
 """A broker that does not answer keeps no node from its work: its own settings hold until it does."""
 RPC_THREADS = 4
 DISK_THREADS = 4
+FINISHERS = 3
+"""What one of them syncs the disk writes with what the others do; a thread is left for other work."""
 
 
 async def run_node(settings: Settings, stop: anyio.Event) -> None:
@@ -109,6 +111,7 @@ async def _work(
             fetch_object=partial(payloads.get, connection),
             has_dht=bool(node.dht),
             keep_time=node.keep_time,
+            sha256=node.sha256,
         )
         reporter = Reporter(connection, node.id)
         closer = Closer(node.id, reporter=reporter, assignments=assignments, workshop=workshop, disk=disk)
@@ -132,7 +135,8 @@ async def _work(
         tasks.start_soon(reader.run)
         tasks.start_soon(Contact(lock, reader, agent).watch)
         tasks.start_soon(ShareKeeper(connection, node.id, governor).run)
-        for work in (reporter.speak, agent.carrier.finish_small, agent.carrier.report_completed):
+        finishers = [agent.carrier.finish_small] * FINISHERS
+        for work in (reporter.speak, *finishers, agent.carrier.report_completed):
             tasks.start_soon(work)
         tasks.start_soon(
             FileService(connection, node.id, Finished(store.downloads), lambda size: disk.placed(-size)).run

@@ -37,7 +37,7 @@ class StagedFile(Struct, frozen=True):
     path: str
     """Where it is to lie in the task's own folder: see `trees.safe_paths`."""
     digest: str
-    """`sha-256=<hex>`."""
+    """`sha-256=<hex>`; empty where the node takes none."""
 
 
 class _Plan(Struct, frozen=True):

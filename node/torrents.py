@@ -49,8 +49,17 @@ class Torrents:
     """The torrents of one node."""
 
     def __init__(
-        self, store: Store, hands: Hands, asker: Asker, fetch_object: FetchObject, *, has_dht: bool = False
+        self,
+        store: Store,
+        hands: Hands,
+        asker: Asker,
+        fetch_object: FetchObject,
+        *,
+        has_dht: bool = False,
+        sha256: bool = True,
     ) -> None:
+        """`sha256`: whole files are read for their digests."""
+        self._sha256 = sha256
         self._store = store
         self._hands = hands
         self._asker = asker
@@ -141,7 +150,7 @@ class Torrents:
             if path.stat().st_size != size:
                 reason = f"file {number} has {path.stat().st_size} bytes, the torrent says {size}"
                 return Verdict(FailureClass.DAMAGED, "size-mismatch", reason)
-            digest, _ = digest_of(path, None)
+            digest, _ = digest_of(path, None, sha256=self._sha256)
             staged.append(StagedFile(f"{SWARM_NAME}/{number}", paths[number - 1].as_posix(), digest))
         if len(staged) > 1:
             is_exact = request.if_exists is IfExists.FAIL

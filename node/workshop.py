@@ -86,15 +86,16 @@ class Workshop(Tidying):
         fetch_object: FetchObject,
         has_dht: bool = False,
         keep_time: bool = False,
+        sha256: bool = True,
     ) -> None:
         """`fetch_object` gets what a request is too small for; `has_dht`: peers are found without trackers;
-        `keep_time`: files are as old as their origins say.
+        `keep_time`: files are as old as their origins say; `sha256`: each finished file is read for its digest.
         """
         self._asker = Asker(http, reach)
         super().__init__(store, hands, Guard(store, hands, self._asker.ask))
         self._keep_time = keep_time
         self._hashing = CapacityLimiter(LARGE_HASHED_MAX)
-        self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht)
+        self._torrents = Torrents(store, hands, self._asker, fetch_object, has_dht=has_dht, sha256=sha256)
         self._metalinks = Metalinks(store, hands, self._asker, fetch_object)
         self._present = Present(self._asker, self._metalinks)
         self._finishing = Finishing(
@@ -105,6 +106,7 @@ class Workshop(Tidying):
             torrents=self._torrents,
             metalinks=self._metalinks,
             present=self._present,
+            sha256=sha256,
         )
         self._keeping = Keeping(store, self._torrents, self._metalinks, self._finishing.final)
 

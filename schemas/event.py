@@ -129,7 +129,7 @@ class StoredFile(Struct, frozen=True):
     """Relative to the node's download folder."""
     bytes: int
     digest: str
-    """`sha-256=<hex>`."""
+    """`sha-256=<hex>`; empty where the node takes none (`node.sha256`)."""
 
 
 class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):
@@ -141,7 +141,7 @@ class Completed(Finished, frozen=True, kw_only=True, tag="finished.completed"):
     bytes: int
     """Of all files together."""
     digest: str
-    """`sha-256=<hex>`, computed by the node from the file it stored; empty where there are several."""
+    """`sha-256=<hex>`, computed by the node from what it stored; empty where there are several, or it takes none."""
     seconds: float
     """From the attempt's start to the whole file."""
     files: tuple[StoredFile, ...] = ()

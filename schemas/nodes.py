@@ -17,7 +17,7 @@ SPEED_LIMIT_MIN = 1024
 ALONE_AFTER_S = 60.0
 """A node that has been without the broker for so long counts as lost: what it had of a limit goes to others."""
 
-Slots = Annotated[int, Meta(ge=1, le=256)]
+Slots = Annotated[int, Meta(ge=1, le=1024)]
 SpeedLimit = Annotated[int, Meta(ge=SPEED_LIMIT_MIN, le=SPEED_MAX)]
 
 

@@ -67,7 +67,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True):
 class NodeSettings(Struct, frozen=True, kw_only=True):
     id: NodeId = "node-1"
     tags: tuple[NodeTag, ...] = ()
-    slots: Annotated[int, Meta(ge=1, le=256)] = 8
+    slots: Annotated[int, Meta(ge=1, le=1024)] = 8
     capabilities: tuple[Literal["http", "ftp", "sftp", "torrent", "metalink"], ...] = (
         "http",
         "ftp",
@@ -96,6 +96,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """The same of folders that are made for them: 0755, say."""
     keep_time: bool = False
     """Finished files are as old as their origins say (Last-Modified)."""
+    sha256: bool = True
+    """Take the SHA-256 of each finished file, for which it is read once more; without, only what a checksum needs."""
     torrent_ports: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?\Z")] = "6881-6999"
     """Ports, one of which torrents take to be reached by peers: a range, or one to let through a firewall."""
     dht: str = ""

@@ -26,6 +26,7 @@ from tools.submitting import bars
 from tools.tables import printable
 
 STDOUT = "-"
+UNCOMPARED = "; not compared, as its outcome tells no digest (node.sha256)"
 
 
 class NotFetched(DowndraftError):
@@ -121,18 +122,20 @@ async def fetch_file(client: Client, file: NodeFile, digest: str, path: Path, fo
     with closing(PartFile(path, file.bytes)) as part:
         while await anyio.to_thread.run_sync(part.take_up):
             bar(part.done, "what an earlier get left")
+        if not digest:
+            await anyio.to_thread.run_sync(part.start_over)  # nothing would tell that its beginning is another file's
         resumed_from = part.done
         bar(part.done)
         try:
             await _pour(client, file, part, bar)
-            if part.digest != digest and resumed_from:
+            if digest and part.digest != digest and resumed_from:
                 await anyio.to_thread.run_sync(part.start_over)  # that was the beginning of something else
                 resumed_from = 0
                 await _pour(client, file, part, bar)
         except NodeAway as error:
             kept = f"{format_size(part.done)} are kept in {str(part.path)!r}: the next get goes on from there"
             raise NotFetched(f"{error}; {kept}") from error
-        if part.digest != digest:
+        if digest and part.digest != digest:
             part.discard()
             raise NotFetched(_mismatch(file, part.digest, digest))
         await anyio.to_thread.run_sync(partial(part.keep, force=force))
@@ -140,7 +143,7 @@ async def fetch_file(client: Client, file: NodeFile, digest: str, path: Path, fo
     return Fetched(
         task=file.task,
         ok=True,
-        said=f"{path}  {took(file.bytes, seconds, resumed_from)}",
+        said=f"{path}  {took(file.bytes, seconds, resumed_from)}{'' if digest else UNCOMPARED}",
         path=str(path),
         bytes=file.bytes,
         digest=digest,
@@ -154,10 +157,10 @@ async def fetch_to_stdout(client: Client, file: NodeFile, digest: str, bar: Bar)
     began = anyio.current_time()
     sink = Stdout()
     await _pour(client, file, sink, bar)
-    if sink.digest != digest:
+    if digest and sink.digest != digest:
         raise NotFetched(_mismatch(file, sink.digest, digest))
     seconds = anyio.current_time() - began
-    said = took(file.bytes, seconds, 0)
+    said = took(file.bytes, seconds, 0) + ("" if digest else UNCOMPARED)
     return Fetched(task=file.task, ok=True, said=said, bytes=file.bytes, digest=digest, seconds=round(seconds, 3))
 
 

@@ -17,6 +17,8 @@ from tools.tables import printable
 LOOKS_MAX = 2
 """A task may complete between the look at it and its cancelling: then it is looked at once more."""
 
+UNKNOWN = "its outcome tells no digest (node.sha256 is off), by which its node would know it: delete it there"
+
 
 class Removed(Struct, frozen=True, kw_only=True):
     """What became of one task, as `--json` prints it."""
@@ -96,7 +98,12 @@ async def _remove_file(client: Client, view: TaskView, *, files: bool) -> Remove
 
 
 async def _delete(client: Client, view: TaskView) -> Deleted:
-    return await delete(client.connection, NodeFile(view.node, view.task, view.path, view.bytes), view.digest)
+    return await _delete_one(client, NodeFile(view.node, view.task, view.path, view.bytes), view.digest)
+
+
+async def _delete_one(client: Client, file: NodeFile, digest: str) -> Deleted:
+    """A node deletes nothing without a digest: somebody else's file of that name and size may lie there by now."""
+    return await delete(client.connection, file, digest) if digest else Deleted(deleted=False, said=UNKNOWN)
 
 
 async def _delete_folder(client: Client, view: TaskView) -> Deleted:
@@ -104,7 +111,7 @@ async def _delete_folder(client: Client, view: TaskView) -> Deleted:
     stay = []
     for one in view.files:
         file = NodeFile(view.node, view.task, one.path, one.bytes, view.path)
-        outcome = await delete(client.connection, file, one.digest)
+        outcome = await _delete_one(client, file, one.digest)
         if not outcome.deleted and outcome.trouble is not Trouble.GONE:
             stay.append(f"{one.path}: {outcome.said}")
     if view.files_cut:

@@ -90,6 +90,9 @@ class SimLane(LaneDriver):
     def forget(self, task: str) -> None:
         """No watch over stalls here: a simulated download ends by itself."""
 
+    def await_slot(self, *, is_awaited: bool) -> None:
+        """Ends are told at once anyway."""
+
     def set_slots(self, slots: int) -> None:
         if slots != self._slots:
             self._slots = slots
