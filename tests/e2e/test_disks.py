@@ -23,6 +23,7 @@ from tools.client import Refused, open_client
 MIB = 1 << 20
 MARKS: Any = {"DOWNDRAFT_NODE_DISK_LOW": "3M", "DOWNDRAFT_NODE_DISK_HIGH": "5M"}
 OVER = ("completed", "failed")
+NODES = 2
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ async def endless() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_file_that_fills_every_disk_fails_in_the_end_and_leaves_the_room_as_it_was(
+async def test_a_file_that_outgrows_every_disk_waits_for_a_larger_one_and_leaves_the_room_as_it_was(
     tmp_path: Path, first_disk: SmallDisk, origin: Origin
 ) -> None:
     quick: Any = {"DOWNDRAFT_COORDINATOR_RETRY_BASE_S": "0.2"}
@@ -212,10 +213,14 @@ async def test_a_file_that_fills_every_disk_fails_in_the_end_and_leaves_the_room
     ):
         async with endless() as address:
             [task] = await submit(up, [address], "--max-attempts", "3")
-            view = await up.state(task, *OVER, within_s=90)
-        assert view["state"] == "failed"
-        assert [record["code"] for record in view["history"] if record.get("failure")] == ["aria2-9"] * 3
-        assert {record["node"] for record in view["history"]} == {"node-1", "node-2"}
+
+            async def waits_for_a_larger_disk() -> bool:
+                return (await up.arun("explain", task)).stdout.count("MiB of disk left for a file of") == NODES
+
+            await eventually(waits_for_a_larger_disk, within_s=60, every_s=0.5, what="no node to have disk enough")
+            view = await up.show(task)
+        assert view["state"] == "queued"
+        assert {record["code"] for record in view["history"]} <= {"disk", "aria2-9"}, "a quick origin may be first"
         beat = await says(up)
         assert beat.disk_free_bytes > 7 * MIB
         await ends(up, await submit(up, publish(origin, 2, MIB)))

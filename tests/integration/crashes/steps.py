@@ -16,7 +16,7 @@ from coordinator.snapshot import Placement
 from coordinator.steering import Steering
 from coordinator.term import Term
 from schemas import subjects as s
-from schemas.control import Steer
+from schemas.control import Cancel, Steer
 from schemas.ids import rejected_task_id, task_id
 from schemas.lifecycle import Desired, Outcome
 from schemas.task import FailureClass, StoredRow
@@ -147,7 +147,8 @@ async def overdue(term: Term, stage: Stage) -> None:
 
 def asks(verb: str) -> Act:
     async def ask(term: Term, stage: Stage) -> None:
-        await getattr(Steering(term, Listing(term)), verb)(Steer(ids=(stage.task,)), lambda owner: True)
+        asked = Cancel(ids=(stage.task,)) if verb == "cancel" else Steer(ids=(stage.task,))
+        await getattr(Steering(term, Listing(term)), verb)(asked, lambda owner: True)
 
     return ask
 
