@@ -195,7 +195,7 @@ async def test_a_paused_torrent_goes_on_where_it_was_and_a_cancelled_one_leaves_
     body = os.urandom(SLOW_BYTES)
     made, other = make("slow", body, tracker.url), make("other", os.urandom(SLOW_BYTES), tracker.url)
     async with (
-        seeding(tmp_path / "seed", tracker, made, other, bytes_per_s=SLOW_BYTES_PER_S),
+        seeding(tmp_path / "seed", tracker, made, other, bytes_per_s=SLOW_BYTES_PER_S // 4),
         open_client(broker.url, broker.creds(Role.OPERATOR)) as operator,
     ):
         paused, cancelled = await node.submit(torrent=inline(made)), await node.submit(torrent=inline(other))
