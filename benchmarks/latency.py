@@ -13,8 +13,9 @@ from benchmarks import usage
 from benchmarks.cluster import Bench, fresh_id
 from benchmarks.rows import Row
 from broker.binaries import find_aria2c
-from node.aria2 import Addition, Aria2, Status
+from node.aria2 import Aria2
 from node.daemon import Daemon, Lane
+from node.transfers import Addition, Status
 from schemas.request import Request
 
 TASKS = 100

@@ -16,7 +16,8 @@ from node.defaults import limits_of
 from node.disk import Disk
 from node.extents import Extents
 from node.failures import Verdict
-from node.lane import LaneDriver, News
+from node.lane import LaneDriver
+from node.news import News
 from node.reporter import Reporter, shown
 from node.room import Download, fits
 from node.session import Phase, Session, Signal, Step, Wanted, after, begun, goes_on, next_step, rewished, wanted_of

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from node.aria2 import Transfer
 from node.lane import LaneDriver
 from node.session import Session
+from node.transfers import Transfer
 
 
 class Extents:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from node.aria2 import Addition, Limits, Tick
 from node.limited import FIRST_READ_BYTES, Lane, Limited, Origin, Task, divided, received_of
 from node.throttle import BURST_S
+from node.transfers import Addition, Limits, Tick
 from schemas.heartbeat import ALL
 from schemas.nodes import NodeShare
 

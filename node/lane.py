@@ -1,22 +1,24 @@
 """One lane at work: a daemon kept alive, and one multicall a tick that hands over, takes back and looks."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Mapping
+from typing import NoReturn
 
 import anyio
 import structlog
 from anyio import CapacityLimiter
 from msgspec.structs import replace
 
-from node.aria2 import Addition, Aria2, Aria2Error, Aria2Nonsense, Status, Tick, Transfer
+from node.aria2 import Aria2, Aria2Error, Aria2Nonsense
 from node.crashes import Crashes
 from node.daemon import Daemon, DaemonFailed, Lane
 from node.failures import Verdict, classify, stalled, without_peers
 from node.governor import Governor
+from node.news import Listener, News, meaning_of
 from node.pace import least_s, pause_s
 from node.seeding import Seeders
 from node.session import Signal
 from node.stall import Sample, StallWatch
+from node.transfers import Addition, Status, Tick, Transfer
 from schemas.options import DOWNLOAD_LIMIT, UPLOAD_LIMIT, limit_of
 from schemas.task import FailureClass
 
@@ -42,20 +44,6 @@ START_GRACE_S = 20.0
 """How long a task waits for an aria2c that does not start, before another node is to try."""
 KILLED_WITHIN_S = 2.0
 """One that hangs in a write to a dead disk ends when the disk answers: its tasks need not wait for that."""
-
-
-class News(NamedTuple):
-    """What became of a task's transfer."""
-
-    task: str
-    signal: Signal
-    verdict: Verdict | None = None
-    """With `failed`."""
-    done: int = 0
-    """Bytes it had, with `failed`."""
-
-
-Listener = Callable[[Sequence[News]], None]
 
 
 class StandsStill(Aria2Error):
@@ -367,7 +355,7 @@ class LaneDriver:
                 news.append(News(task, Signal.STARTED))
             if transfer is not None and self._seeders.saw(task, transfer, self._looked_at):
                 news.append(News(task, Signal.SEEDS))
-            signal, verdict = _meaning(transfer)
+            signal, verdict = meaning_of(transfer)
             if signal is None:
                 continue
             if signal is Signal.VANISHED and self._seeders.is_whole(task):
@@ -416,14 +404,3 @@ class LaneDriver:
             return  # to find peers takes its time: that says nothing of aria2
         if self._stalls.all_stand_still(self._held - self._given_up.keys(), now):
             raise StandsStill(f"it has {len(self._held)} downloads and no byte came for any of them")
-
-
-def _meaning(transfer: Transfer | None) -> tuple[Signal | None, Verdict | None]:
-    """What a transfer's state says of its end; (None, None) while it goes on."""
-    if transfer is None or transfer.status is Status.REMOVED:
-        return Signal.VANISHED, None
-    if transfer.status is Status.COMPLETE:
-        return Signal.WHOLE, None
-    if transfer.status is Status.ERROR:
-        return Signal.FAILED, classify(transfer.error_code, transfer.error_message)
-    return None, None

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from node.aria2 import Addition, Status, Transfer
 from node.throttle import Allowance, Throttle
+from node.transfers import Addition, Status, Transfer
 from schemas.filling import fill
 from schemas.options import DOWNLOAD_LIMIT
 from schemas.origins import origins_of

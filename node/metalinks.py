@@ -7,19 +7,17 @@ from pathlib import PurePosixPath
 from msgspec.structs import replace
 from yarl import URL
 
-from broker.errors import BrokerError
-from broker.payloads import PayloadMissing
 from node.asking import Asker
 from node.failures import Verdict
 from node.files import Store
 from node.hands import Hands
 from node.metalink import METALINK_BYTES_MAX, BadMetalink, LinkedFile, read_metalink, selected
 from node.parts import Part, Parts, kept_parts
+from node.payloads import FetchObject, given_payload
 from node.probe import same_origin
-from node.torrents import FetchObject
 from node.trees import safe_name, safe_paths
 from schemas.options import SECRET
-from schemas.payload import OBJECT, Kind, inline_bytes
+from schemas.payload import Kind
 from schemas.request import Request, file_name
 from schemas.task import FailureClass
 
@@ -47,11 +45,11 @@ class Metalinks:
         if isinstance(content, Verdict):
             return content
         try:
-            parts, folder = plan(request, content)
+            parts, name = plan(request, content)
         except BadMetalink as error:
             return Verdict(FailureClass.PERMANENT, "metalink", f"the metalink can't be used: {error}")
         whole = await self._hands.do(partial(kept_parts, self._store, task, parts))
-        self._parts[task] = opened = Parts(folder, parts, whole)
+        self._parts[task] = opened = Parts(name, parts, whole)
         return opened
 
     def of(self, task: str) -> Parts | None:
@@ -63,7 +61,7 @@ class Metalinks:
 
     async def _content(self, request: Request) -> bytes | Verdict:
         if request.metalink is not None:
-            return await self._given(request.metalink)
+            return await given_payload("metalink", request.metalink, self._fetch_object)
         told: Verdict | None = None
         for uri in request.uris:
             fetched = await self._asker.fetch(request, uri, METALINK_BYTES_MAX)
@@ -72,16 +70,6 @@ class Metalinks:
             told = told or fetched.verdict
         assert told is not None, "a request without a metalink has an address"
         return told
-
-    async def _given(self, metalink: str) -> bytes | Verdict:
-        if not metalink.startswith(OBJECT):
-            return inline_bytes("metalink", metalink)
-        try:
-            return await self._fetch_object(metalink.removeprefix(OBJECT))
-        except PayloadMissing as error:
-            return Verdict(FailureClass.PERMANENT, "object-missing", str(error))
-        except BrokerError as error:
-            return Verdict(FailureClass.TRANSIENT, "object-unread", f"the object store can't be read: {error}")
 
 
 def plan(request: Request, content: bytes) -> tuple[list[Part], str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from node.aria2 import Status, Transfer
+from node.transfers import Status, Transfer
 
 LAZY_S = 1.0
 """The longest: progress is told once a second."""

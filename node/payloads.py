@@ -1,13 +1,15 @@
-"""Fetches what says where files are, a metalink or a torrent: small, from wherever redirects lead, into memory."""
+"""Gets what says where files are, a metalink or a torrent: small, from wherever it lies, into memory."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import aiohttp
 import anyio
 from yarl import URL
 
+from broker.errors import BrokerError
+from broker.payloads import PayloadMissing
 from node.addresses import Reach, Unresolved
 from node.failures import Verdict, answered
 from node.probe import (
@@ -18,6 +20,7 @@ from node.probe import (
     target_of,
     without_credentials,
 )
+from schemas.payload import OBJECT, inline_bytes
 from schemas.redact import redact_uri
 from schemas.task import FailureClass
 
@@ -26,6 +29,10 @@ FETCH_WITHIN_S = 60.0
 BLOCK_BYTES = 64 << 10
 _OK = 200
 _HTTP = frozenset({"http", "https"})
+
+
+FetchObject = Callable[[str], Awaitable[bytes]]
+"""Gets an object of the store by its name. Raises PayloadMissing, BrokerError."""
 
 
 class Fetched(NamedTuple):
@@ -56,6 +63,18 @@ async def fetch_payload(
             return Fetched(verdict=Verdict(FailureClass.TRANSIENT, "payload", said[:300]))
     said = f"{redact_uri(uri)} did not come within {within_s:g} s"
     return Fetched(verdict=Verdict(FailureClass.TRANSIENT, "payload", said))
+
+
+async def given_payload(where: str, given: str, fetch_object: FetchObject) -> bytes | Verdict:
+    """What a request carries in its field `where`: itself, or the name of an object."""
+    if not given.startswith(OBJECT):
+        return inline_bytes(where, given)
+    try:
+        return await fetch_object(given.removeprefix(OBJECT))
+    except PayloadMissing as error:
+        return Verdict(FailureClass.PERMANENT, "object-missing", str(error))
+    except BrokerError as error:
+        return Verdict(FailureClass.TRANSIENT, "object-unread", f"the object store can't be read: {error}")
 
 
 async def _follow(

@@ -8,12 +8,12 @@ import structlog
 from broker.connection import Connection
 from broker.errors import Unanswered
 from broker.eventlog import EventLog
-from node.aria2 import Transfer
 from node.asking import Wait
 from node.failures import Verdict
 from node.files import Placed
 from node.gathering import Gathering
 from node.session import Phase, Session
+from node.transfers import Transfer
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import (

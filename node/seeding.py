@@ -1,6 +1,6 @@
 """Torrents of one lane that have every byte: those that are to be given to others, and those that should end. Pure."""
 
-from node.aria2 import Addition, Status, Transfer
+from node.transfers import Addition, Status, Transfer
 
 END_WITHIN_S = 3.0
 """aria2 tells its trackers that it has all, and that it goes; where they don't answer that is not waited for."""

@@ -5,27 +5,25 @@ kept beside the partial, cut down to what this node goes to, so that a restart g
 """
 
 import base64
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from msgspec.structs import replace
 
-from broker.errors import BrokerError
-from broker.payloads import PayloadMissing
-from node.aria2 import Addition
 from node.asking import Asker
 from node.failures import Verdict
 from node.files import Placed, Store
 from node.hands import Hands
 from node.hashing import digest_of
+from node.payloads import FetchObject, given_payload
 from node.placing_many import StagedFile, place_all
 from node.torrentfile import TORRENT_BYTES_MAX, Torrent, TorrentInvalid, read_magnet, read_torrent
 from node.trackers import Trackers
+from node.transfers import Addition
 from node.trees import safe_name, safe_paths
 from schemas.options import DOWNLOAD_LIMIT, OF_TORRENTS, SEED_MINUTES_MAX
-from schemas.payload import OBJECT, inline_bytes, is_magnet
+from schemas.payload import is_magnet
 from schemas.request import IfExists, Request
 from schemas.selection import selected_files
 from schemas.task import FailureClass
@@ -41,8 +39,6 @@ _OF_EACH = frozenset({"connect-timeout", "lowest-speed-limit", DOWNLOAD_LIMIT, "
 HANDED_ON = (OF_TORRENTS - {"seed-ratio", "seed-time"}) | _OF_EACH
 """Options of a request that mean something to a swarm. The others, and its headers, are for where the torrent lies:
 trackers and peers are to see no password."""
-
-FetchObject = Callable[[str], Awaitable[bytes]]
 
 
 class Torrents:
@@ -220,14 +216,7 @@ class Torrents:
         for uri in request.uris:
             if refused := await self._asker.refusal(uri):
                 return Verdict(FailureClass.PERMANENT, "address-refused", refused)
-        if not request.torrent.startswith(OBJECT):
-            return inline_bytes("torrent", request.torrent)
-        try:
-            return await self._fetch_object(request.torrent.removeprefix(OBJECT))
-        except PayloadMissing as error:
-            return Verdict(FailureClass.PERMANENT, "object-missing", str(error))
-        except BrokerError as error:
-            return Verdict(FailureClass.TRANSIENT, "object-unread", f"the object store can't be read: {error}")
+        return await given_payload("torrent", request.torrent, self._fetch_object)
 
     async def _take(self, task: str, request: Request, content: bytes, trackers: list[str] | None) -> Verdict | int:
         """Check a torrent and keep it, cut down to the trackers and web seeds that this node goes to.

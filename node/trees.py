@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
+from schemas.names import NAME_BYTES_MAX
 from schemas.request import STAGING_NAME
 
-NAME_BYTES_MAX = 255
-"""What file systems take for one name."""
 PATH_BYTES_MAX = 1024
 """Of a path inside the folder; longer ones lie in it by their last name alone."""
 NAMELESS = "unnamed"

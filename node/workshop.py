@@ -11,7 +11,6 @@ import structlog
 from anyio import CapacityLimiter
 
 from node.addresses import Reach
-from node.aria2 import Addition
 from node.asking import Asker, Wait
 from node.daemon import Lane
 from node.defaults import limits_of
@@ -28,12 +27,14 @@ from node.mirrors import agreed_size
 from node.moving import NameTaken, PlacementFailed
 from node.naming import asks_name
 from node.parts import Progress
+from node.payloads import FetchObject
 from node.placing_many import place_again
 from node.present import Present, refused, request_of, verdict_of_look
 from node.session import Session
 from node.staging import DATA_NAME
 from node.tidying import DISK_WITHIN_S, Tidying
-from node.torrents import FetchObject, Torrents
+from node.torrents import Torrents
+from node.transfers import Addition
 from node.validators import was_mixed
 from schemas.payload import Kind
 from schemas.request import IfExists, Request

@@ -8,7 +8,6 @@ import anyio
 from msgspec import Struct
 
 import node.disk
-from node.aria2 import Addition
 from node.asking import Wait
 from node.daemon import Lane
 from node.failures import Verdict
@@ -17,6 +16,7 @@ from node.finishing import SMALL_BYTES_MAX, Finished, disk_trouble
 from node.naming import final_path
 from node.room import Look, Marks, Room, after
 from node.session import Session
+from node.transfers import Addition
 from node.workshop import Looked, Workshop
 from schemas.task import FailureClass, Mirror
 from tests.sim.origins import Origin, Origins

@@ -7,11 +7,12 @@ from typing import NoReturn
 import anyio
 from msgspec import Struct
 
-from node.aria2 import Addition
 from node.crashes import PAUSE_S
 from node.daemon import Lane
-from node.lane import LaneDriver, Listener, News
+from node.lane import LaneDriver
+from node.news import Listener, News
 from node.session import Signal
+from node.transfers import Addition
 from schemas.task import FailureClass
 from tests.sim.disk import ATTEMPT, Disk
 from tests.sim.origins import Origins, Trouble

@@ -14,11 +14,12 @@ import pytest
 from anyio import CapacityLimiter
 
 from node import aria2
-from node.aria2 import Addition, Aria2, Aria2Frozen, Aria2Gone, Aria2Nonsense, Aria2Refused, Status, Tick
+from node.aria2 import Aria2, Aria2Frozen, Aria2Gone, Aria2Nonsense, Aria2Refused
 from node.daemon import Daemon, DaemonFailed, Lane
 from node.failures import classify
 from node.files import Store
 from node.staging import CONTROL_NAME, DATA_NAME
+from node.transfers import Addition, Status, Tick
 from schemas.task import FailureClass
 from tests.harness.bad_origin import Manner, misbehaving
 from tests.integration.node.origin import Origin

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from broker.binaries import find_aria2c
 from node.addresses import reach_of
-from node.aria2 import Aria2, Status
+from node.aria2 import Aria2
 from node.daemon import Daemon, Lane
 from node.failures import Verdict
 from node.files import Placed, Store
@@ -26,6 +26,7 @@ from node.finishing import NextPart
 from node.hands import Hands
 from node.probe import new_session
 from node.session import Session
+from node.transfers import Status
 from node.workshop import Workshop
 from schemas import codec
 from schemas.checking import decode_request

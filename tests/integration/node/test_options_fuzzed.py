@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from broker.binaries import find_aria2c
-from node.aria2 import Addition, Aria2
+from node.aria2 import Aria2
 from node.asking import headers_of
 from node.daemon import Daemon, Lane
+from node.transfers import Addition
 from schemas import codec
 from schemas.checking import decode_request
 from schemas.errors import RequestInvalid

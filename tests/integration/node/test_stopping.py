@@ -14,8 +14,9 @@ import pytest
 
 from broker.roles import Role
 from node import clearing, lane, reader
-from node.aria2 import Aria2, Status
+from node.aria2 import Aria2
 from node.asking import Asker
+from node.transfers import Status
 from schemas.control import Cancel
 from schemas.event import Cancelled
 from schemas.ids import TaskId

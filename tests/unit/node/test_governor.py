@@ -1,7 +1,7 @@
 """What a node sets at its aria2 to keep to its share."""
 
-from node.aria2 import Addition, Limits, Status, Tick, Transfer
 from node.governor import Governor
+from node.transfers import Addition, Limits, Status, Tick, Transfer
 from schemas.heartbeat import ALL
 from schemas.nodes import NodeShare
 from schemas.options import DOWNLOAD_LIMIT

@@ -2,8 +2,8 @@
 
 import pytest
 
-from node.aria2 import Status, Transfer
 from node.pace import COST_TIMES, ENDS_TIMES, LAZY_S, least_s, pause_s
+from node.transfers import Status, Transfer
 
 USUAL_S = 0.2
 

@@ -8,12 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from node import parts as parts_module
-from node.aria2 import Status, Transfer
 from node.extents import Extents
 from node.files import Store
 from node.metalinks import plan
 from node.parts import Part, Parts, Progress, kept_parts
 from node.staging import CONTROL_NAME
+from node.transfers import Status, Transfer
 from schemas.payload import Kind
 from schemas.request import Request
 from tests.examples import a_session

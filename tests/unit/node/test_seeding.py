@@ -1,7 +1,7 @@
 """When a whole torrent is given to others, and when it should have ended."""
 
-from node.aria2 import Addition, Status, Transfer
 from node.seeding import END_WITHIN_S, Seeders
+from node.transfers import Addition, Status, Transfer
 
 TASK = "00000000000000aa"
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.trees import NAME_BYTES_MAX, NAMELESS, numbered, safe_name, safe_paths
+from node.trees import NAMELESS, numbered, safe_name, safe_paths
+from schemas.names import NAME_BYTES_MAX
 from schemas.request import STAGING_NAME
 
 
