@@ -189,6 +189,11 @@ class Desk:
             self.wake()
         return plan.placements
 
+    def still_takes(self, placement: Placement) -> bool:
+        """Whether the node that was chosen takes tasks yet: since then it may have left, or been closed."""
+        node = self.planner.node(placement.node)
+        return node is not None and node.facts.instance == placement.instance and not node.facts.excluded
+
     def release(self, placement: Placement) -> None:
         """The write's fate is known: the reservation is the row itself now, or nothing."""
         self._placing.discard(placement.task)

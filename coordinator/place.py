@@ -83,7 +83,7 @@ async def _place_held(term: Term, placements: Sequence[Placement], *, all_counte
                 due.append((placement, top))
         except BrokerError as error:
             _failed(failed, placement, error)
-    due = _in_time(term, await _written_down(term, due, failed, all_counted=all_counted))
+    due = _still_good(term, await _written_down(term, due, failed, all_counted=all_counted))
     defaults = term.policy.aria2_options
     changes = [
         (moves.placed(top.row, one.node, one.instance, limited=one.limited, defaults=defaults), top.sequence)
@@ -128,13 +128,15 @@ def _is_owner_limited(term: Term, top: StoredRow) -> bool:
     return term.desk.policy.owner(top.row.owner).running is not None
 
 
-def _in_time(term: Term, due: list[tuple[Placement, StoredRow]]) -> list[tuple[Placement, StoredRow]]:
-    """Those whose deadline has not passed; the others are the watch's. Asked right before the write: to wait for a lock
-    or for a slow broker may have taken long."""
+def _still_good(term: Term, due: list[tuple[Placement, StoredRow]]) -> list[tuple[Placement, StoredRow]]:
+    """Those whose deadline has not passed, which are the watch's, and whose node still takes tasks.
+
+    Asked right before the write: to wait for a lock or for a slow broker may have taken long.
+    """
     now = term.connection.clock.now()
-    late = {placement for placement, top in due if is_overdue(top.row, now)}
-    term.handover.settled(term.handover.unsettled.intersection(map(_entry, late)))
-    return [(placement, top) for placement, top in due if placement not in late] if late else due
+    off = {one for one, top in due if is_overdue(top.row, now) or not term.desk.still_takes(one)}
+    term.handover.settled(term.handover.unsettled.intersection(map(_entry, off)))
+    return [(placement, top) for placement, top in due if placement not in off] if off else due
 
 
 def _entry(placement: Placement) -> Entry:

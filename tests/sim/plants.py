@@ -231,7 +231,7 @@ def lines_left_alone() -> None:
 def deadlines_left_to_the_watch() -> None:
     """What is too late is not begun, however soon the watch comes round."""
     desk.is_overdue = lambda row, now: False  # type: ignore[attr-defined]
-    place._in_time = lambda term, due: due
+    place._still_good = lambda term, due: due
 
 
 PLANTS: dict[str, Callable[[], None]] = {
