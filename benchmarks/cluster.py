@@ -11,6 +11,7 @@ from uuid import uuid4
 import anyio
 
 from benchmarks import usage
+from broker.cluster import Client, open_client
 from broker.exchange import Ask
 from broker.listen import Heard, listening
 from broker.roles import Role
@@ -18,7 +19,6 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.ids import DEFAULT_OWNER, task_id
 from schemas.request import Request
-from tools.client import Client, open_client
 from tools.cluster import Cluster, ClusterPlan, running_cluster
 
 NODES = 2

@@ -121,6 +121,18 @@ def _reads_log() -> tuple[str, ...]:
     )
 
 
+def _reads_table() -> tuple[str, ...]:
+    return (
+        f"{API}.CONSUMER.CREATE.{s.TASKS_STREAM}.>",
+        f"{API}.CONSUMER.DELETE.{s.TASKS_STREAM}.*",
+        f"{API}.CONSUMER.MSG.NEXT.{s.TASKS_STREAM}.*",
+    )
+
+
+def _reads_bucket() -> tuple[str, ...]:
+    return (f"{API}.STREAM.MSG.GET.{s.BUCKET_STREAM}",)
+
+
 def _looks_at_streams() -> tuple[str, ...]:
     """How full they are, how they are configured, and who leads; nothing of what is in them."""
     return (
@@ -139,8 +151,21 @@ PERMISSIONS: dict[Role, Permissions] = {
     Role.NODE: _NODE,
     Role.COORDINATOR: _COORDINATOR,
     Role.GATEWAY: Permissions(
-        publish=(s.REQUESTS, s.REQUESTS_ALL, f"{s.ROOT}.control.*.*", s.NODE_VERBS_ALL, *_reads_log(), *PUTS_PAYLOADS),
-        subscribe=(*WATCH, _own_inbox(Role.GATEWAY)),
+        publish=(
+            s.REQUESTS,
+            s.REQUESTS_ALL,
+            f"{s.ROOT}.control.*.*",
+            s.NODE_VERBS_ALL,
+            s.event_write("*", "dismissed", NAME),
+            s.bucket_key(s.api_key_key("*")),
+            s.bucket_key(s.WEBHOOKS_KEYS),
+            *_reads_log(),
+            *_reads_table(),
+            *_reads_bucket(),
+            *_looks_at_streams(),
+            *PUTS_PAYLOADS,
+        ),
+        subscribe=(*WATCH, *map(s.bucket_news, (s.api_key_key("*"), s.WEBHOOKS_KEYS)), _own_inbox(Role.GATEWAY)),
     ),
     Role.OPERATOR: Permissions(
         publish=(
@@ -148,8 +173,10 @@ PERMISSIONS: dict[Role, Permissions] = {
             s.REQUESTS_ALL,
             s.control("admin", "*"),
             s.NODE_VERBS_ALL,
+            s.bucket_key(s.api_key_key("*")),
             *PUTS_PAYLOADS,
             *_reads_log(),
+            *_reads_bucket(),
             *_looks_at_streams(),
         ),
         subscribe=(*WATCH, _own_inbox(Role.OPERATOR)),

@@ -15,7 +15,7 @@ from coordinator.fleet import Fleet
 from coordinator.plan import Planner
 from coordinator.promises import Promises
 from coordinator.rowbook import RowBook
-from coordinator.snapshot import NodeFacts, Placement
+from coordinator.snapshot import NodeFacts, Placement, Task
 from coordinator.strategies import LEAST_LOADED, strategy_of
 from coordinator.turnover import Turnover
 from coordinator.verdicts import Explanation, explain, span
@@ -95,13 +95,15 @@ class Desk:
     def rows_came(self, rows: Sequence[StoredRow]) -> None:
         """The book learned of tasks of which nothing was known: the same as `row_changed` for each."""
         now = self._clock.now()
+        waiting: list[Task] = []
         for stored in rows:
             row = stored.row
             is_waiting = row.state is State.QUEUED and row.desired is Desired.RUN and due_at(stored) <= now
             if is_waiting and row.task not in self._placing:
-                self.planner.add(task_of(stored))
+                waiting.append(task_of(stored))
             else:
                 self.row_changed(row.task)
+        self.planner.add_all(waiting)
         self.wake()
 
     def heard(self, node: str) -> None:

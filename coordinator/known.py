@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from coordinator.candidates import size_class
-from coordinator.cells import Kind
+from coordinator.cells import Cell, Kind
 from coordinator.circles import Circle, Circles
 from coordinator.claims import CLAIM_EVERY, Claim
 from coordinator.gates import Gate
 from coordinator.origins import Origins
 from coordinator.pending import Pending
 from coordinator.roster import Roster
-from coordinator.snapshot import NodeFacts, NodeState, Stand, Task
+from coordinator.snapshot import NodeFacts, NodeState, Stand, Task, Wanted
 from coordinator.speeds import Speeds
 from coordinator.standing import Standing
 from coordinator.strategies import LEAST_LOADED, Strategy
@@ -120,6 +120,21 @@ class Known:
         self.vacate(task.task)
         self._enqueue(task)
         self._look_at_owner(task.owner)
+
+    def add_all(self, tasks: Iterable[Task]) -> None:
+        """`add` each. Where many are alike, as a million are at a takeover, it is looked up once where they go."""
+        cells: dict[tuple[str, Wanted, int, tuple[str, ...]], Cell] = {}
+        pending, stands = self.pending, self._standing.stands
+        for task in tasks:
+            alike = task.owner, task.wanted, size_class(task.size), task.origins
+            cell = cells.get(alike)
+            if cell is not None and cell.count and task.task not in pending and task.task not in stands:
+                pending.put(task, cell)
+                continue
+            self.add(task)
+            waiting = pending.get(task.task)
+            assert waiting is not None, "it was just added"
+            cells[alike] = waiting.cell
 
     def withdraw(self, task: str) -> None:
         """A task waits no more, and was not placed by a plan."""

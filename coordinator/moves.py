@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from coordinator import retries
 from schemas.event import QUEUE_LIMIT, AttemptFailed
 from schemas.ids import QUEUED
-from schemas.lifecycle import Desired, Outcome, State, Step, advance, after_leaving, wish
+from schemas.lifecycle import Desired, Outcome, State, Step, advance, wish
 from schemas.request import URIS_MAX, Request
 from schemas.settings import CoordinatorSettings
 from schemas.task import (
@@ -291,7 +291,7 @@ def goes_on(row: TaskRow) -> TaskRow | None:
     """It had begun before its node heard that it was asked back by `asked_back`; None for any other row."""
     if row.code not in UNLESS_BEGUN or row.desired is not Desired.RELEASE or row.state is not State.ASSIGNED:
         return None
-    return replace(row, desired=after_leaving(row.wish), then=Desired.RUN, code="", reason="")
+    return replace(row, desired=row.wish_elsewhere, then=Desired.RUN, code="", reason="")
 
 
 def came_back(row: TaskRow, size: int | None = None) -> Requeue | End:
@@ -322,7 +322,7 @@ def _left(row: TaskRow, record: AttemptRecord | None, *, reason: str) -> TaskRow
         state=advance(row.state, Step.REQUEUE),
         place=QUEUED,
         attempt=row.attempt + 1,
-        desired=after_leaving(row.wish),
+        desired=row.wish_elsewhere,
         then=Desired.RUN,
         instance="",
         limited=False,

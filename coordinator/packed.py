@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from schemas import codec
 from schemas.ids import QUEUED
-from schemas.lifecycle import Desired, State, after_leaving
+from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow, TaskRow
 
 Packed = bytes
@@ -80,7 +80,7 @@ def outline(entry: Entry) -> Outline:
     """Without looking at the JSON, unless there is a deadline in it."""
     if isinstance(entry, StoredRow):
         row = entry.row
-        return Outline(row.place, row.state, after_leaving(row.wish), microseconds(row.submitted), _deadline(row))
+        return Outline(row.place, row.state, row.wish_elsewhere, microseconds(row.submitted), _deadline(row))
     _, _, submitted_us, state, wish, has_deadline = _HEAD.unpack_from(entry)
     deadline = _deadline(unpacked(entry).row) if has_deadline else None
     return Outline(QUEUED, _STATES[state], _WISHES[wish], submitted_us, deadline)

@@ -64,21 +64,28 @@ class Pending:
             if known.sequence == task.sequence and known.cell.kind == kind and known.cell.owner.name == task.owner:
                 return
             self.discard(task.task)
-        owner = self._owners.get(task.owner)
-        if owner is None:
-            owner = self._owners[task.owner] = OwnerQueue(task.owner)
-            self._turns.enters(task.owner)
-        cell = owner.cells.get(kind)
-        if cell is None:
-            self._cells_made += 1
-            cell = owner.cells[kind] = Cell(owner, kind, candidates, gates, self._cells_made)
+        self.put(task, self._cell(task.owner, kind, candidates, gates))
+
+    def put(self, task: Task, cell: Cell) -> None:
+        """Add a task that does not wait to a cell in which others wait."""
         waiting = Waiting(
             task.order, task.task, task.sequence, task.priority, task.size, task.origins, task.avoid, cell
         )
         self._entries[task.task] = waiting
         cell.count += 1
-        owner.count += 1
+        cell.owner.count += 1
         self._push(waiting)
+
+    def _cell(self, name: str, kind: Kind, candidates: "Candidates", gates: tuple[Gate, ...]) -> Cell:
+        owner = self._owners.get(name)
+        if owner is None:
+            owner = self._owners[name] = OwnerQueue(name)
+            self._turns.enters(name)
+        cell = owner.cells.get(kind)
+        if cell is None:
+            self._cells_made += 1
+            cell = owner.cells[kind] = Cell(owner, kind, candidates, gates, self._cells_made)
+        return cell
 
     def lift(self, waiting: Waiting) -> None:
         """Take the first of its priority out of the order; it waits on until it is put back."""

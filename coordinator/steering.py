@@ -15,7 +15,7 @@ from schemas.control import IDS_MAX, Cancel, Steer, Steered, SteerReply
 from schemas.event import QUEUE_LIMIT, Finished, Paused, Rejected, Resumed
 from schemas.filter import TaskFilter
 from schemas.ids import TASK_ID, task_id
-from schemas.lifecycle import Desired, State, after_leaving
+from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow
 from schemas.view import ended
 
@@ -146,7 +146,7 @@ async def _wish(term: Term, top: StoredRow, asked: Desired, said: str, *, keep_p
     if change is None:
         if row.state is State.ENDING:
             return left_alone(row.task, "it is ending already")
-        is_so = asked in (row.desired, after_leaving(row.wish))
+        is_so = asked in (row.desired, row.wish_elsewhere)
         return Steered(row.task, is_so, f"it is to {asked if is_so else row.desired} already")
     if isinstance(change, moves.End):
         try:

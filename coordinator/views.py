@@ -7,11 +7,10 @@ from coordinator.fleet import Fleet
 from coordinator.term import Term
 from schemas.control import NodeStanding, NodeView, UnheardNode
 from schemas.heartbeat import Heartbeat, Held
-from schemas.lifecycle import Desired, State, after_leaving
+from schemas.lifecycle import State
 from schemas.nodes import NodeWishes
-from schemas.redact import redact_uri
-from schemas.task import StoredRow, order_of
-from schemas.view import TaskView
+from schemas.task import StoredRow
+from schemas.view import TaskView, view_of
 
 RUNNING_PHASES = frozenset({"active", "verifying", "reporting"})
 
@@ -50,37 +49,10 @@ def state_of(stored: StoredRow, held: Held | None) -> State:
 
 
 def live(term: Term, stored: StoredRow, held: Held | None, *, in_full: bool = True) -> TaskView:
-    """A task that has not ended; `held` is what its node said of it.
-
-    To take its addresses apart costs four times all the rest: unless `in_full`, name and addresses stay empty.
-    """
-    row, request = stored.row, stored.row.request
-    return TaskView(
-        task=row.task,
-        owner=row.owner,
-        state=state_of(stored, held),
-        name=request.title if request and in_full else "",
-        uris=tuple(redact_uri(uri) for uri in request.uris) if request and in_full else (),
-        node="" if row.state is State.QUEUED else row.place,
-        attempt=row.attempt,
-        failures=row.failures,
-        desired=Desired.PAUSE if after_leaving(row.wish) is Desired.PAUSE else row.desired,
-        phase=held.phase if held else "",
-        tags=request.tags if request else (),
-        avoid_tags=request.avoid_tags if request else (),
-        prefer_tags=request.prefer_tags if request else (),
-        resources=request.resources if request else None,
-        not_before=request.not_before if request else None,
-        deadline=request.deadline if request else None,
-        labels=request.labels if request else {},
-        priority=request.priority if request else 0,
-        order=order_of(row),
-        reason=row.reason,
-        submitted=row.submitted,
-        due_in_s=round(term.desk.due_in_s(stored), 1) if row.state is State.QUEUED else 0.0,
-        retry_of=row.retry_of,
-        history=row.history,
-    )
+    """A task that has not ended; `held` is what its node said of it."""
+    due_in_s = term.desk.due_in_s(stored) if stored.row.state is State.QUEUED else 0.0
+    phase = held.phase if held else ""
+    return view_of(stored.row, state_of(stored, held), phase=phase, due_in_s=round(due_in_s, 1), in_full=in_full)
 
 
 def nodes(term: Term, *, with_tasks: bool) -> tuple[NodeView, ...]:

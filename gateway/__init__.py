@@ -1,1 +1,1 @@
-"""The HTTP gateway's package: its place in the layout and the import rules; it has no code yet."""
+"""The HTTP gateway: REST, live events, aria2's JSON-RPC and the page, over nothing but NATS."""

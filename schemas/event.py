@@ -109,6 +109,10 @@ class Prioritised(Event, frozen=True, kw_only=True, tag="prioritised"):
     """How many queued tasks of its owner and priority went before it then; None where it was not queued."""
 
 
+class Dismissed(Event, frozen=True, kw_only=True, tag="dismissed"):
+    """Its owner does not want to see it on the list of ended tasks any more; the log keeps its outcome."""
+
+
 class Finished(Event, frozen=True, kw_only=True):
     """How a task ended; each task has exactly one such event."""
 
@@ -187,6 +191,7 @@ AnyEvent = (
     | Paused
     | Resumed
     | Prioritised
+    | Dismissed
     | Completed
     | Failed
     | Cancelled
@@ -203,7 +208,7 @@ OUTCOME_EVENTS: dict[Outcome, type[Finished]] = {
 
 KINDS: tuple[str, ...] = tuple(
     str(kind.__struct_config__.tag)
-    for kind in (Queued, Assigned, Started, AttemptFailed, Retrying, Released, Paused, Resumed, Prioritised)
+    for kind in (Queued, Assigned, Started, AttemptFailed, Retrying, Released, Paused, Resumed, Prioritised, Dismissed)
 ) + tuple(str(kind.__struct_config__.tag) for kind in OUTCOME_EVENTS.values())
 
 

@@ -13,6 +13,8 @@ from schemas.errors import IllegalTransition
 
 
 class State(StrEnum):
+    __hash__ = str.__hash__  # that of enumerations is written in Python, which shows where a million rows are counted
+
     QUEUED = "queued"
     ASSIGNED = "assigned"
     ACTIVE = "active"
@@ -79,6 +81,8 @@ def advance(state: State, step: Step) -> State:
 class Desired(StrEnum):
     """What is wished of a task; it lives in the row and the node makes its aria2 match it."""
 
+    __hash__ = str.__hash__  # as above
+
     RUN = "run"
     PAUSE = "pause"
     CANCEL = "cancel"
@@ -117,6 +121,6 @@ def wish(current: Wish, asked: Desired) -> Wish:
     return WISHES.get((current, asked), current)
 
 
-def after_leaving(current: Wish) -> Desired:
-    """What is wished of a task once it has left its node."""
-    return current.then if current.desired is Desired.RELEASE else current.desired
+def after_leaving(desired: Desired, then: Desired = Desired.RUN) -> Desired:
+    """What is wished of a task once it has left its node; the arguments as in `Wish`."""
+    return then if desired is Desired.RELEASE else desired

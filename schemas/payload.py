@@ -35,10 +35,12 @@ _ENDINGS_OF_ADDRESSES = tuple(_ENDINGS)
 
 def kind_of(uri: str) -> Kind:
     """What an address leads to, as far as it tells. Of a million waiting tasks each is asked: no parser, then."""
-    path = uri.partition("?")[0].partition("#")[0].lower()
-    if path.endswith(_ENDINGS_OF_ADDRESSES) and path.count("/") > HOST_SLASHES:
-        return _ENDINGS[path[path.rindex(".") :]]
-    return Kind.TORRENT if is_magnet(uri) else Kind.FILE
+    lower = uri.lower()
+    if ".torrent" in lower or ".meta" in lower:
+        path = lower.partition("?")[0].partition("#")[0]
+        if path.endswith(_ENDINGS_OF_ADDRESSES) and path.count("/") > HOST_SLASHES:
+            return _ENDINGS[path[path.rindex(".") :]]
+    return Kind.TORRENT if lower.startswith(MAGNET) else Kind.FILE
 
 
 def is_magnet(uri: str) -> bool:

@@ -113,6 +113,25 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
     """A download that receives next to nothing for so long is given up and tried again elsewhere."""
 
 
+class GatewaySettings(Struct, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    """Address to listen at. Without any API key the gateway keeps to loopback, whatever this says."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    """0: any free one."""
+    database: str = ""
+    """SQLite file of the read model; empty: in memory. It is rebuilt from the streams when lost."""
+    history_max: Annotated[int, Meta(ge=0)] = 1_000_000
+    """Finished tasks that the read model keeps, the latest of them."""
+    key_file: str = ""
+    """File with the first API key, which is stored on the start: `downdraft up` makes one."""
+    key_in_query: bool = False
+    """Accept `?api_key=` on GET: addresses end up in logs and histories, so only where nothing else will do."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages of these origins (`https://host`, or `*`) may call the gateway."""
+    jsonp: bool = False
+    """Answer JSON-RPC by GET with `jsoncallback`."""
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: str = ""
@@ -124,6 +143,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     broker: BrokerSettings = BrokerSettings()
     coordinator: CoordinatorSettings = CoordinatorSettings()
     node: NodeSettings = NodeSettings()
+    gateway: GatewaySettings = GatewaySettings()
     log: LogSettings = LogSettings()
 
 

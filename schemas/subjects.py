@@ -182,6 +182,19 @@ def node_lock_key(node: str) -> str:
     return f"nodelocks.{node}"
 
 
+WEBHOOKS_KEYS = "webhooks.*"
+"""Where events are to be sent; each under an id of its own."""
+
+
+def webhook_key(webhook_id: str) -> str:
+    return f"webhooks.{webhook_id}"
+
+
+def api_key_key(key_id: str) -> str:
+    """What is known of an API key of the gateway."""
+    return f"keys.{key_id}"
+
+
 def bucket_key(key: str) -> str:
     """The subject on which a key of the bucket is written."""
     return f"$KV.{BUCKET}.{key}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from schemas.lifecycle import Desired, Outcome, State, Wish
+from schemas.lifecycle import Desired, Outcome, State, Wish, after_leaving
 from schemas.request import Request
 
 HISTORY_MAX = 20
@@ -115,6 +115,11 @@ class TaskRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     def wish(self) -> Wish:
         """What is wished of it now, and once it has left its node."""
         return Wish(self.desired, self.then)
+
+    @property
+    def wish_elsewhere(self) -> Desired:
+        """What is wished of it once it has left its node."""
+        return after_leaving(self.desired, self.then)
 
 
 class StoredRow(NamedTuple):

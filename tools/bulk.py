@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from broker.cluster import Client, NotSubmitted, Prepared
 from broker.errors import BrokerError, Unanswered
 from broker.publisher import Publisher, publishing
 from schemas import codec
@@ -17,7 +18,6 @@ from schemas.lifecycle import State
 from schemas.sizes import format_size
 from schemas.view import TaskView
 from tools import lines
-from tools.client import Client, NotSubmitted, Prepared
 from tools.inputfile import BadLine, Entry, LineInvalid, Reader, repeatable_id, to_request
 from tools.looking import COLOURS
 from tools.pieces import pieces, size_of

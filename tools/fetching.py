@@ -15,12 +15,12 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
+from broker.cluster import Client
 from broker.filestream import NodeAway, NodeFile, reading
 from schemas.errors import DowndraftError
 from schemas.lifecycle import FINISHED, State
 from schemas.sizes import format_size
 from schemas.view import TaskView
-from tools.client import Client
 from tools.partfile import CannotWrite, PartFile
 from tools.submitting import bars
 from tools.tables import printable

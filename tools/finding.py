@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import NamedTuple
 
+from broker.cluster import Client
 from broker.outcomes import READ_MAX, latest_outcomes
 from schemas.control import LIST_PAGE_MAX, ListQuery, ListReply
 from schemas.errors import DowndraftError
 from schemas.event import Finished
 from schemas.filter import TaskFilter
 from schemas.view import TaskView, ended
-from tools.client import Client
 
 
 class NoLog(DowndraftError):

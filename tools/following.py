@@ -9,10 +9,10 @@ from typing import NamedTuple
 import anyio
 from rich.console import Console
 
+from broker.cluster import Client
 from broker.follow import NOW, expand
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, Finished
-from tools.client import Client
 from tools.hooks import Hooks, hooking
 from tools.looking import event_line, print_json
 

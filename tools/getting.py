@@ -8,11 +8,11 @@ import anyio.to_thread
 from rich.console import Console
 from rich.markup import escape
 
+from broker.cluster import Client
 from broker.filestream import NodeFile, look
 from schemas.errors import DowndraftError
 from schemas.event import StoredFile
 from schemas.view import TaskView
-from tools.client import Client
 from tools.fetching import (
     STDOUT,
     Fetched,

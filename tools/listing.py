@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from broker.cluster import Client
 from schemas.filter import TaskFilter
 from schemas.sizes import format_size
 from schemas.view import TaskView
-from tools.client import Client
 from tools.finding import ended_tasks, live_tasks, moment_of
 from tools.looking import age, due_in, print_json, state_cell, tries
 from tools.tables import Cell, Column, print_table

@@ -6,10 +6,10 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 
+from broker.cluster import Client
 from schemas.control import NodesReply, NodeStanding, NodeView, Steer, UnheardNode
 from schemas.heartbeat import Heartbeat
 from schemas.sizes import format_size
-from tools.client import Client
 from tools.looking import PARTIALS_TOLD_FROM_BYTES, age, print_json
 from tools.tables import Cell, Column, print_table
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from broker.cluster import PATIENCE, Client, Refused
 from schemas.control import NodeOrder, NodesReply, NodeStanding, Ordered, OrderReply, Steer
-from tools.client import PATIENCE, Client, Refused
 from tools.looking import print_json
 
 LOOK_EVERY_S = 0.5

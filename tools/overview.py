@@ -1,11 +1,11 @@
 """`stats`: the cluster as a whole."""
 
+from broker.cluster import Client
 from schemas import subjects as s
 from schemas.control import StatsReply, Steer, StoreUse
 from schemas.lifecycle import Outcome, State
 from schemas.oddity import WORDS, Oddity
 from schemas.sizes import format_size
-from tools.client import Client
 from tools.looking import COLOURS, age, print_json
 from tools.tables import Cell, Column, print_table
 

@@ -4,11 +4,11 @@ import base64
 from pathlib import Path
 
 from broker import payloads
+from broker.cluster import Client, NotSubmitted
 from broker.errors import BrokerError
 from node.torrentfile import TORRENT_BYTES_MAX, TorrentInvalid, read_torrent
 from schemas.errors import DowndraftError
 from schemas.payload import INLINE_BYTES_MAX, OBJECT
-from tools.client import Client, NotSubmitted
 
 
 class FileUnusable(DowndraftError):

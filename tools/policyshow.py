@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from broker import policyclient
+from broker.cluster import Client
+from broker.policyclient import Edit
 from schemas.control import PolicyReply
 from schemas.origins import OTHERS
 from schemas.policy import OwnerPolicy, Policy, policy_of
 from schemas.windows import describe
-from tools import policyclient
-from tools.client import Client
 from tools.looking import print_json
-from tools.policyclient import Edit
 from tools.policyedit import differences, said
 from tools.policyfile import as_toml
 from tools.tables import Cell, Column, print_table

@@ -4,13 +4,13 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
+from broker.cluster import Client
 from broker.filestream import NodeFile, delete
 from schemas.errors import DowndraftError
 from schemas.lifecycle import FINISHED, State
 from schemas.sizes import format_size
 from schemas.transfer import Deleted, Trouble
 from schemas.view import TaskView
-from tools.client import Client
 from tools.looking import print_json
 from tools.tables import printable
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
+from broker.cluster import Client
 from schemas.event import AnyEvent, AttemptFailed, StoredFile
 from schemas.sizes import format_size
 from schemas.task import Mirror
 from schemas.view import TaskView, limits, needs
-from tools.client import Client
 from tools.looking import age, colour_of, details, due_in, moment, print_json, state_cell
 from tools.tables import Cell, Column, print_table, printable
 

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from broker.cluster import Client, Refused
 from schemas.control import IDS_MAX, How, Prioritise, Steer, Steered
 from schemas.filter import ENDED, Standing, TaskFilter
 from schemas.lifecycle import FINISHED, Desired, State
 from schemas.view import TaskView
-from tools.client import Client, Refused
 from tools.finding import ended_tasks, live_tasks
 from tools.looking import print_json
 

@@ -18,12 +18,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from broker.cluster import Client
 from schemas.lifecycle import State
 from schemas.request import Request
 from schemas.sizes import format_size
 from schemas.view import TaskView
 from tools import lines
-from tools.client import Client
 from tools.looking import COLOURS, print_json
 from tools.waiting import Waiting, waiting
 

@@ -22,7 +22,7 @@ INTERRUPTED = 130
 OUTPUT = "up.out"
 LOOK_EVERY_S = 0.05
 TAIL_BYTES_MAX = 4096
-STARTING = "starting nats-server, coordinator and nodes …"
+STARTING = "starting nats-server, coordinator, nodes and gateway …"
 
 
 class NoBackground(DowndraftError):
@@ -126,6 +126,8 @@ def _say(console: Console, up: Up, data: Path, last: str) -> None:
     console.print(
         f"[green]ready[/green]  broker {up.nats.url} · nodes {nodes} · logs in {data / 'logs'}", soft_wrap=True
     )
+    if up.gateway is not None:
+        console.print(f"       HTTP {up.gateway.url} · API key {up.gateway.key}", soft_wrap=True, highlight=False)
     console.print("\nsubmit with this command, or with NATS itself:")
     console.print("  downdraft submit https://example.org/file --wait", style="bold", highlight=False, soft_wrap=True)
     console.print(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import anyio
 
+from broker.cluster import Client, Prepared, Refused
 from broker.errors import Unanswered
 from broker.eventlog import StoredEvent
 from broker.follow import FILTERS_MAX, NOW, OUTCOMES, Follower
@@ -15,7 +16,6 @@ from schemas.event import AnyEvent, Assigned, Finished, Retrying
 from schemas.lifecycle import FINISHED, State
 from schemas.subjects import EventSubject
 from schemas.view import TaskView, ended
-from tools.client import Client, Prepared, Refused
 
 ASKED_AT_ONCE = 32
 """Questions in flight to the coordinator, from those who may not read the log."""

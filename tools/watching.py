@@ -10,6 +10,7 @@ import structlog
 from rich.console import Console, Group
 from rich.live import Live
 
+from broker.cluster import Client, Refused
 from broker.follow import NOW, OUTCOMES, Follower
 from broker.listen import Heard, listening
 from schemas import codec
@@ -22,7 +23,6 @@ from schemas.lifecycle import State
 from schemas.view import TaskView
 from tools import lines
 from tools.board import Board
-from tools.client import Client, Refused
 from tools.finding import live_tasks
 from tools.looking import print_json
 

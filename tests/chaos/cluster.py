@@ -18,6 +18,7 @@ import anyio
 
 from broker import embedded, topology
 from broker.binaries import find_nats_server
+from broker.cluster import Client, NotSubmitted, open_client
 from broker.connection import connect
 from broker.credentials import Keyring
 from broker.roles import Role
@@ -30,7 +31,6 @@ from tests.chaos.process import Process
 from tests.chaos.witness import Witness, witnessing
 from tests.harness.processes import COMMAND
 from tests.harness.waiting import eventually
-from tools.client import Client, NotSubmitted, open_client
 
 PORTS = range(15_000, 30_000)
 """Below those that connecting clients get: one that dials a dead server's port there may end up talking to itself."""

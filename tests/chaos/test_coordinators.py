@@ -9,12 +9,12 @@ from itertools import pairwise
 import anyio
 import pytest
 
+from broker.cluster import Refused
 from schemas.control import NodesReply, Steer
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import steady_load
 from tests.chaos.recovery import BREAKS, frozen_leader, leads_after_s
 from tests.harness.waiting import eventually
-from tools.client import Refused
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from broker import embedded
+from broker.cluster import NotSubmitted, Prepared
 from schemas.request import Request
 from tests.chaos.books import Wanted
 from tests.chaos.cluster import Cluster, chaos_cluster
 from tests.conftest import required
-from tools.client import NotSubmitted, Prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

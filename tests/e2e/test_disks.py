@@ -11,6 +11,7 @@ import anyio
 import pytest
 from aiohttp import web
 
+from broker.cluster import Refused, open_client
 from broker.errors import NotConnected
 from schemas.control import NodesReply, NodeView, Steer
 from schemas.heartbeat import Heartbeat
@@ -18,7 +19,6 @@ from tests.harness.disks import SmallDisk, hanging_disk, small_disk
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin
-from tools.client import Refused, open_client
 
 MIB = 1 << 20
 MARKS: Any = {"DOWNDRAFT_NODE_DISK_LOW": "3M", "DOWNDRAFT_NODE_DISK_HIGH": "5M"}

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from broker.cluster import Client, open_client
 from broker.credentials import Keyring
 from broker.embedded import KEYS, lay_out
 from broker.roles import Role
@@ -21,7 +22,6 @@ from tests.harness.processes import Up, running_up
 from tests.harness.tracker import make
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin, serve
-from tools.client import Client, open_client
 
 EXEMPT = {
     "docker ": "needs a Docker engine: tests/compose runs these",

@@ -11,10 +11,10 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
+from broker.cluster import open_client
 from schemas.request import Request
 from tests.harness.processes import COMMAND, Up, environment
 from tests.integration.node.origin import Origin
-from tools.client import open_client
 
 VIEW_FIELDS = {"task", "owner", "state", "name", "uris", "node", "tags", "labels", "submitted", "finished", "history"}
 

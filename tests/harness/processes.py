@@ -15,10 +15,10 @@ import anyio.to_thread
 import msgspec
 import psutil
 
+from broker.cluster import Refused, open_client
 from broker.errors import NotConnected
 from tests.harness import forked
 from tests.harness.waiting import eventually
-from tools.client import Refused, open_client
 
 COMMAND = [sys.executable, "-P", "-m", "tools"]
 """What the `downdraft` script runs, by the interpreter of this test run."""
@@ -106,15 +106,18 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def running_up(folder: Path, *arguments: str, allow_loopback: bool = True, **settings: str) -> Iterator[Up]:
-    """`downdraft up` on free ports for the length of the block."""
+def running_up(
+    folder: Path, *arguments: str, allow_loopback: bool = True, gateway: bool = False, **settings: str
+) -> Iterator[Up]:
+    """`downdraft up` on free ports for the length of the block; without a gateway, whose start costs a second."""
     folder.mkdir(parents=True, exist_ok=True)
+    http = ["--gateway-port", "0"] if gateway else ["--no-gateway"]
     allowed = ["--allow-net", "127.0.0.0/8"] if allow_loopback else []
     stale = folder / "downdraft-data" / "up.json"
     before = stale.stat().st_mtime_ns if stale.exists() else 0
     with (folder / "up.out").open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, "up", "--nats-port", "0", *allowed, *arguments],
+            [*COMMAND, "up", "--nats-port", "0", *http, *allowed, *arguments],
             cwd=folder,
             env=environment() | settings,
             stdin=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from schemas.ids import QUEUED
-from schemas.lifecycle import Desired, State, after_leaving
+from schemas.lifecycle import Desired, State
 from schemas.task import StoredRow
 
 
@@ -82,7 +82,7 @@ class PlainBook:
         return Counter(top.row.place for top in self.tops().values())
 
     def wishes(self) -> Counter[tuple[State, Desired]]:
-        return Counter((top.row.state, after_leaving(top.row.wish)) for top in self.tops().values())
+        return Counter((top.row.state, top.row.wish_elsewhere) for top in self.tops().values())
 
     def queued_since(self) -> list[float]:
         """When the tasks in the queue were submitted, Unix seconds, oldest first."""

@@ -117,14 +117,14 @@ def test_a_release_ends_only_by_leaving(current: Wish, asked: Desired) -> None:
 
 @pytest.mark.parametrize("current", [one for one in WISHABLE if one.desired is not Desired.RELEASE], ids=str)
 def test_leaving_changes_no_wish_but_release(current: Wish) -> None:
-    assert after_leaving(current) is current.desired
+    assert after_leaving(*current) is current.desired
 
 
 @given(asks)
 def test_a_release_takes_no_pause_away_and_gives_none(asked: list[Desired]) -> None:
     """Whatever people ask before and after, and however often the task is asked back: it leaves as they wished."""
     without = [one for one in asked if one is not Desired.RELEASE]
-    assert after_leaving(after(asked)) is after(without).desired
+    assert after_leaving(*after(asked)) is after(without).desired
 
 
 @given(asks)
@@ -137,7 +137,7 @@ def test_a_wish_that_people_have_is_kept_once(asked: list[Desired]) -> None:
 
 @given(st.sampled_from(WISHABLE), st.sampled_from(ASKED_BY_PEOPLE))
 def test_what_people_ask_is_what_a_task_leaves_with_unless_it_is_cancelled(current: Wish, asked: Desired) -> None:
-    assert after_leaving(wish(current, asked)) is (Desired.CANCEL if current == CANCELLED else asked)
+    assert after_leaving(*wish(current, asked)) is (Desired.CANCEL if current == CANCELLED else asked)
 
 
 @given(asks, asks)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from coordinator.packed import kept, outline, restamped, sequence_of, unpacked
 from schemas import codec
 from schemas.ids import QUEUED
-from schemas.lifecycle import Outcome, State, after_leaving
+from schemas.lifecycle import Outcome, State
 from schemas.task import StoredRow, TaskRow
 from tests.property import strategies as drawn
 
@@ -56,7 +56,7 @@ def test_what_is_told_without_unpacking_is_what_the_row_says(stored: StoredRow) 
     row = stored.row
     assert outline(kept(stored, outline(stored))) == outline(stored)
     about = outline(stored)
-    assert (about.place, about.state, about.wish) == (row.place, row.state, after_leaving(row.wish))
+    assert (about.place, about.state, about.wish) == (row.place, row.state, row.wish_elsewhere)
     deadline = row.request.deadline if row.request else None
     assert about.deadline == (deadline.timestamp() if deadline else None)
 

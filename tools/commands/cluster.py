@@ -1,4 +1,4 @@
-"""The processes: `up`, `coordinator`, `node`, and `keys` to make credentials."""
+"""The processes: `up`, `coordinator`, `node`, `gateway`, and `keys` to make credentials."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Processes")(down)
     app.command(rich_help_panel="Processes")(coordinator)
     app.command(rich_help_panel="Processes")(node)
+    app.command(rich_help_panel="Processes")(gateway)
     app.command(rich_help_panel="Processes")(keys)
     app.command(rich_help_panel="Processes")(demo)
 
@@ -27,8 +28,12 @@ def up(
     ),
     nats_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the broker; 0: any free one.")] = 4222,
     gateway_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Kept for the HTTP gateway, which this version does not have yet.")
-    ] = 8080,
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the HTTP gateway; 0: any free one; default: gateway.port, 8080."),
+    ] = None,
+    with_gateway: Annotated[
+        bool, typer.Option("--gateway/--no-gateway", help="Run the HTTP gateway too, or leave it out.")
+    ] = True,
     slots: Annotated[
         int | None, typer.Option(min=1, max=256, help="Downloads each node runs at once; default: node.slots, 8.")
     ] = None,
@@ -46,7 +51,7 @@ def up(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Run a whole cluster on this machine until Ctrl-C: nats-server, coordinator, nodes.
+    """Run a whole cluster on this machine until Ctrl-C: nats-server, coordinator, nodes, HTTP gateway.
 
     When it is ready it writes `<data>/up.json`, by which every other command finds it. Ctrl-C ends it in order;
     a second one kills what is left. With --detach it is `downdraft down` that ends it.
@@ -70,6 +75,7 @@ def up(
 
     configure(LogSettings(level="warning"))
     settings = load_settings(config).settings
+    port = settings.gateway.port if gateway_port is None else gateway_port
     plan = ClusterPlan(
         data=data,
         downloads=downloads,
@@ -77,6 +83,8 @@ def up(
         coordinators=coordinators,
         slots=slots or settings.node.slots,
         nats_port=nats_port,
+        gateway_host=settings.gateway.host,
+        gateway_port=port if with_gateway else None,
         nats_binary=settings.nats.server_binary,
         sync_interval=settings.broker.sync_interval,
         allow_nets=tuple(allow_net or settings.node.allow_nets),
@@ -196,6 +204,37 @@ def node(
     async def serve() -> None:
         async with told_to_stop() as told:
             await run_node(settings, told)
+
+    run(serve)
+
+
+def gateway(
+    server: Server = None,
+    creds: Creds = None,
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen at; default: gateway.host, 127.0.0.1.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one; default: gateway.port, 8080.")
+    ] = None,
+) -> None:
+    """Run an HTTP gateway: REST, live events, and the whole cluster as one aria2. Any number may run.
+
+    Example:
+
+        downdraft gateway --server nats://broker:4222 --creds keys/gateway.creds --port 8080
+    """
+    from gateway.main import run_gateway
+    from tools.context import load_settings
+    from tools.logs import configure
+    from tools.signals import told_to_stop
+
+    flags = {"nats.url": server, "nats.creds": creds, "gateway.host": host, "gateway.port": port}
+    settings = load_settings(config, flags).settings
+    configure(settings.log, process="gateway")
+
+    async def serve() -> None:
+        async with told_to_stop() as told:
+            await run_gateway(settings, told)
 
     run(serve)
 

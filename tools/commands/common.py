@@ -47,9 +47,9 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def with_client(server: str | None, creds: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
-    """Run `work` with a connected `tools.client.Client`."""
+    """Run `work` with a connected `broker.cluster.Client`."""
+    from broker.cluster import open_client
     from schemas.settings import LogSettings
-    from tools.client import open_client
     from tools.context import locate
     from tools.logs import configure
 

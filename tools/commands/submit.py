@@ -9,7 +9,7 @@ from tools.commands.common import Creds, Json, Server, with_client
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tools.client import Client
+    from broker.cluster import Client
 
 
 def register(app: typer.Typer) -> None:

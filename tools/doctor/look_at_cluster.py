@@ -15,6 +15,7 @@ import anyio
 from msgspec.structs import replace
 
 from broker import health, topology
+from broker.cluster import Client, Refused
 from broker.connection import Connection, connect
 from broker.errors import BrokerError
 from broker.lease import Holder, Lease
@@ -25,7 +26,6 @@ from schemas.filter import Standing, TaskFilter
 from schemas.ids import DEFAULT_OWNER
 from schemas.redact import redact_servers
 from schemas.settings import BrokerSettings
-from tools.client import Client, Refused
 from tools.doctor.facts import (
     Cluster,
     CredentialsSeen,

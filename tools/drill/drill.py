@@ -6,13 +6,13 @@ import anyio
 import msgspec
 from anyio import to_thread
 
+from broker.cluster import Client
 from broker.errors import BrokerError
 from broker.listen import Heard, listening
 from schemas import codec
 from schemas import subjects as s
 from schemas.control import StatsReply, Steer
 from schemas.heartbeat import Heartbeat
-from tools.client import Client
 from tools.drill import reading
 from tools.drill.books import Books, Ledger, judge
 from tools.drill.plan import plan

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
+from broker.cluster import Client, Prepared
 from broker.errors import BrokerError
 from broker.publisher import publishing
-from tools.client import Client, Prepared
 from tools.drill.story import Story
 from tools.drill.wares import Ware, request
 

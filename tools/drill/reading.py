@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from broker.cluster import Client
 from broker.table import MARKER
 from schemas import subjects as s
 from schemas.event import Finished
 from schemas.ids import TASK_ID
 from schemas.request import STAGING_NAME
-from tools.client import Client
 from tools.drill.books import Disk, Entry
 from tools.drill.wares import Nature, Ware, digest
 

@@ -7,12 +7,12 @@ import anyio
 import msgspec
 from rich.console import Console
 
+from broker.cluster import Client
 from broker.errors import BrokerError
 from broker.eventlog import history
 from schemas import codec
 from schemas.errors import DowndraftError
 from schemas.sizes import format_size
-from tools.client import Client
 from tools.drill.drill import drill
 from tools.drill.report import Report
 from tools.drill.stage import Stage, guarded_folder, keep, on_stage

@@ -10,8 +10,8 @@ from pathlib import Path
 import anyio
 import psutil
 
+from broker.cluster import Client, open_client
 from broker.roles import Role
-from tools.client import Client, open_client
 from tools.cluster import Cluster, ClusterPlan, running_cluster
 from tools.context import DATA_FOLDER
 from tools.drill.guard import KEEP

@@ -1,10 +1,10 @@
 """What these tests begin with."""
 
+from broker.cluster import Client, Refused
 from coordinator.term import Term
 from schemas.control import ListQuery, ListReply
 from tests.harness.leader import RunningCoordinator
 from tests.harness.waiting import eventually
-from tools.client import Client, Refused
 
 
 async def answering(leader: RunningCoordinator, client: Client) -> Term:

@@ -1,5 +1,6 @@
 """`explain`: what is known of a task, and to whom it is told."""
 
+from broker.cluster import open_client
 from broker.roles import Role
 from coordinator.explaining import explain
 from coordinator.listing import Listing
@@ -15,7 +16,6 @@ from tests.harness.recorder import recording
 from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools.client import open_client
 
 
 def judged(top: StoredRow) -> Explanation:

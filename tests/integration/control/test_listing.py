@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.cluster import Client, open_client
 from broker.roles import Role
 from coordinator import listing
 from schemas.control import ListQuery, ListReply
@@ -15,7 +16,6 @@ from tests.harness.producing import producer
 from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools.client import Client, open_client
 from tools.finding import live_tasks
 
 

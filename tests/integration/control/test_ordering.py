@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from broker import keys
+from broker.cluster import Client, Refused, open_client
 from broker.roles import Role
 from coordinator import aside, ordering
 from coordinator.term import Term
@@ -24,7 +25,6 @@ from tests.harness.producing import producer
 from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.control.steps import answering
-from tools.client import Client, Refused, open_client
 from tools.ordering import drain
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from broker import keys
+from broker import policyclient as policies
+from broker.cluster import Client, Refused, open_client
+from broker.policyclient import PolicyConflict, PolicyUnreadable
 from broker.roles import Role
 from schemas import subjects as s
 from schemas.control import PolicySet, PolicySetReply, StatsReply, Steer
@@ -17,9 +20,6 @@ from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import coordinator
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools import policyclient as policies
-from tools.client import Client, Refused, open_client
-from tools.policyclient import PolicyConflict, PolicyUnreadable
 
 TWICE = {"owners": {"alice": {"weight": 2.0}}}
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from broker.cluster import Client, Refused, open_client
 from broker.roles import Role
 from coordinator import positions
 from coordinator.listing import Listing
@@ -28,7 +29,6 @@ from tests.harness.recorder import recording
 from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools.client import Client, Refused, open_client
 
 
 class Stage(NamedTuple):

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 import anyio
 from msgspec.structs import replace
 
+from broker import policyclient as policies
+from broker.cluster import Client, open_client
 from broker.roles import Role
 from broker.standing import Found
 from coordinator import claim
@@ -20,8 +22,6 @@ from tests.harness.producing import Producer, producer
 from tests.harness.recorder import Recorder, recording
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools import policyclient as policies
-from tools.client import Client, open_client
 
 REASON = (
     "ann has 3 tasks waiting already, and the policy allows no more: submit it again, or `downdraft retry` it, when "

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.cluster import Client, open_client
 from broker.roles import Role
 from coordinator import counting
 from schemas.control import StatsReply, Steer
@@ -13,7 +14,6 @@ from tests.harness.recorder import Recorder, recording
 from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools.client import Client, open_client
 
 
 async def stats(client: Client) -> StatsReply:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from broker.cluster import open_client
 from broker.errors import Unanswered
 from broker.roles import Role
 from coordinator import moves, steering
@@ -22,7 +23,6 @@ from tests.harness.recorder import recording
 from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
-from tools.client import open_client
 from tools.finding import NoLog
 from tools.steering import find, steer_all
 

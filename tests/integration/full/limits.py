@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from broker.cluster import Client
 from broker.connection import Connection
 from schemas import subjects as s
 from schemas.control import StatsReply, Steer
-from tools.client import Client
 
 
 async def info(admin: Connection, stream: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from broker import eventlog, topology
+from broker.cluster import open_client
 from broker.roles import Role
 from coordinator import counting, intake
 from schemas import subjects as s
@@ -19,7 +20,6 @@ from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.control.steps import answering
 from tests.integration.full.limits import fill_up, limit, stats
-from tools.client import open_client
 from tools.doctor.findings import Status
 from tools.doctor.judge_fleet import judge_stores
 

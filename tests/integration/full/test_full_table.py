@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from broker.cluster import open_client
 from broker.roles import Role
 from coordinator import headroom, intake
 from coordinator.headroom import FULL_SHARE
@@ -17,7 +18,6 @@ from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.control.steps import answering
 from tests.integration.full.limits import empty_inbox, fill_up, info, limit, stats
-from tools.client import open_client
 
 MIB = 1 << 20
 

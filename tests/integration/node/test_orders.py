@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from broker import keys
+from broker.cluster import Client, open_client
 from broker.listen import Heard, listening
 from broker.roles import Role
 from coordinator import moves
@@ -29,7 +30,6 @@ from tests.harness.recorder import Recorder, recording
 from tests.harness.waiting import eventually, stays
 from tests.integration.control.steps import answering
 from tests.integration.node.origin import Origin
-from tools.client import Client, open_client
 
 MIB = 1 << 20
 

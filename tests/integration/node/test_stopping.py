@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from broker.cluster import Client, open_client
 from broker.roles import Role
 from node import clearing, lane, reader
 from node.aria2 import Aria2
@@ -26,7 +27,6 @@ from tests.harness.metalinks import Entry, meta4
 from tests.harness.node import Rig, rig
 from tests.harness.tracker import make, seeding, tracking
 from tests.harness.waiting import eventually
-from tools.client import Client, open_client
 
 NEVER_S = 600.0
 """Of a timer that is not to be needed."""

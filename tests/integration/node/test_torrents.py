@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker import payloads
+from broker.cluster import open_client
 from broker.listen import Heard, listening
 from broker.roles import Role
 from schemas import codec
@@ -24,7 +25,6 @@ from tests.harness.recorder import recording
 from tests.harness.tracker import Made, Tracker, make, seeding, tracking
 from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin
-from tools.client import open_client
 
 SIZE = 200_000
 SLOW_BYTES = 3 << 20

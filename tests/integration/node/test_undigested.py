@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.cluster import Client
 from broker.roles import Role
 from node.hashing import digest_of
 from schemas.event import Completed
@@ -17,7 +18,6 @@ from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
 from tests.harness.fileservice import TASK, Watched, serving
 from tests.harness.node import Rig, rig
-from tools.client import Client
 from tools.fetching import fetch_file
 from tools.partfile import PART
 from tools.removing import _delete

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from broker.cluster import Client, open_client
 from broker.connection import Connection
 from broker.roles import Role
 from coordinator import counting
@@ -27,7 +28,6 @@ from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually
 from tests.integration.control.steps import answering
 from tests.integration.full.limits import empty_inbox, stats
-from tools.client import Client, open_client
 from tools.doctor.facts import StatsSeen
 from tools.doctor.findings import Status
 from tools.doctor.judge_fleet import judge_reports

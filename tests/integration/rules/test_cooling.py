@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from broker import keys
+from broker.cluster import Client, open_client
 from broker.errors import StoreFull
 from broker.roles import Role
 from coordinator import follow, lead, moves
@@ -25,7 +26,6 @@ from tests.harness.recorder import recording
 from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.rules.test_rule_02_places import TASK, a_row
-from tools.client import Client, open_client
 
 HERE, ELSEWHERE = "origin.invalid:80", "other.invalid:80"
 MIRRORED = Request(uris=("http://origin.invalid/f", "http://other.invalid/f"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 from msgspec.structs import replace
 
+from broker.cluster import Client, Refused, open_client
 from broker.errors import Deposed
 from broker.roles import Role
 from coordinator import moves
@@ -23,7 +24,6 @@ from tests.harness.recorder import recording
 from tests.harness.scripted import scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.rules.test_rule_02_places import TASK, a_row
-from tools.client import Client, Refused, open_client
 
 FROZEN_S = 4 * QUICK.node_lost_after_s
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from broker.cluster import Client, open_client
 from broker.roles import Role
 from node.lock import NodeLock
 from schemas.lifecycle import Desired
@@ -16,7 +17,6 @@ from tests.harness.producing import Producer, producer
 from tests.harness.recorder import recording
 from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually, stays
-from tools.client import Client, open_client
 
 LIMITED = Policy(origins={"origin.invalid": OriginPolicy(running=5)})
 

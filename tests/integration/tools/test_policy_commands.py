@@ -10,14 +10,15 @@ from typing import Any
 import anyio
 import pytest
 
+from broker import policyclient
+from broker.cluster import Client, open_client
+from broker.policyclient import PolicyConflict
 from broker.roles import Role
 from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import coordinator
 from tests.harness.processes import COMMAND, environment
 from tests.integration.control.steps import answering
-from tools import policyclient, policyshow
-from tools.client import Client, open_client
-from tools.policyclient import PolicyConflict
+from tools import policyshow
 from tools.policyedit import Edits, edited
 from tools.policyfile import read_file
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 
+from broker.cluster import Client, Prepared, open_client
 from broker.follow import FILTERS_MAX
 from broker.publisher import publishing
 from broker.roles import Role
@@ -18,7 +19,6 @@ from schemas.lifecycle import State
 from schemas.request import Request
 from schemas.view import TaskView
 from tests.harness.broker import Broker
-from tools.client import Client, Prepared, open_client
 from tools.waiting import FAILURES_KEPT, waiting
 
 WITHIN_S = 90

@@ -1,13 +1,13 @@
-"""The cluster's policy as the command line reads and sets it."""
+"""The cluster's policy as its users read and set it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from broker.cluster import PATIENCE, Client
 from schemas.control import PolicyReply, PolicySet, PolicySetReply, Steer
 from schemas.errors import DowndraftError, PolicyInvalid
 from schemas.policy import policy_of
-from tools.client import PATIENCE, Client
 
 TRIES = 2
 """A change of some fields is made once more where another's came between."""

@@ -1,4 +1,4 @@
-"""A cluster as the command line sees it: submit to the inbox, ask the coordinator, listen to events."""
+"""A cluster as its users see it: submit to the inbox, ask the coordinator, listen to events."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

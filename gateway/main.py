@@ -1,0 +1,118 @@
+"""The gateway process: connect, keep in step, serve."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import structlog
+import uvicorn
+
+from broker import keys
+from broker.cluster import Client
+from broker.connection import Connection, connect
+from broker.roles import Role
+from gateway.app import make_app
+from gateway.keybook import KeyBook
+from gateway.readmodel.model import ReadModel
+from gateway.service import Gateway
+from schemas import codec
+from schemas import subjects as s
+from schemas.apikey import ApiKey, Scope, digest_of, read_secret
+from schemas.errors import SettingInvalid
+from schemas.ids import DEFAULT_OWNER
+from schemas.settings import GatewaySettings, Settings
+
+log = structlog.get_logger()
+
+LOOPBACK = "127.0.0.1"
+BACKLOG = 1024
+GRACE_S = 5
+"""Requests under way are let finish for so long."""
+
+
+class Server(uvicorn.Server):
+    """Signals are the process's own affair."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
+    """Serve until `stop` is set. Raises NotConnected, PermissionRefused, SettingInvalid."""
+    chosen = settings.gateway
+    async with (
+        connect(settings.nats.url, settings.nats.creds, name="gateway") as connection,
+        anyio.create_task_group() as tasks,
+    ):
+        book = KeyBook()
+        await tasks.start(book.follow, connection)
+        await _store_first_key(connection, chosen)
+        model = ReadModel(connection, chosen)
+        tasks.start_soon(model.run)
+        gateway = Gateway(chosen, Client(connection, Role.GATEWAY, DEFAULT_OWNER), book, model)
+        with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
+            server = Server(
+                uvicorn.Config(
+                    make_app(gateway),
+                    log_config=None,
+                    access_log=False,
+                    lifespan="off",
+                    timeout_graceful_shutdown=GRACE_S,
+                    server_header=False,
+                )
+            )
+            tasks.start_soon(_end_when, stop, server)
+            host, port = listener.getsockname()[:2]
+            log.info("gateway ready", url=f"http://{host}:{port}")
+            await server.serve([listener])
+        tasks.cancel_scope.cancel()
+
+
+async def _end_when(stop: anyio.Event, server: uvicorn.Server) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+@contextmanager
+def _listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.socket]:
+    """The socket to serve at. Without any key nobody but this machine is let near."""
+    host = settings.host
+    if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
+        log.warning("there is no API key yet: listening on loopback only; make one with `downdraft key create`")
+        host = LOOPBACK
+    try:
+        listener = socket.create_server(
+            (host, settings.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise SettingInvalid(
+            f"can't listen at {host}:{settings.port} ({error.strerror}): choose another gateway.port"
+        ) from error
+    with listener:
+        yield listener
+
+
+async def _store_first_key(connection: Connection, settings: GatewaySettings) -> None:
+    """The key of `gateway.key_file` opens everything; stored once, so that it can be revoked like any other."""
+    if not settings.key_file:
+        return
+    try:
+        secret = read_secret(Path(settings.key_file).read_text())
+    except OSError as error:
+        raise SettingInvalid(f"gateway.key_file: can't read {settings.key_file!r}: {error.strerror}") from error
+    if secret is None:
+        raise SettingInvalid(f"gateway.key_file: {settings.key_file!r} holds no API key (dd_…)")
+    first = ApiKey(
+        id=secret.id,
+        owner=DEFAULT_OWNER,
+        scopes=tuple(Scope),
+        digest=digest_of(secret),
+        created=datetime.now(UTC),
+        note="first key",
+    )
+    # Only where there never was one under this id: what was revoked stays so.
+    await keys.write(connection, s.api_key_key(secret.id), codec.encode(first), expected=0)

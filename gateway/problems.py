@@ -1,0 +1,93 @@
+"""Errors as HTTP says them: problem documents (RFC 9457) that name the field and the remedy."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from broker.cluster import NotSubmitted, Refused
+from broker.errors import BrokerError
+from schemas.errors import DowndraftError, PolicyInvalid, RequestInvalid
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document."""
+
+    title: str
+    status: int
+    detail: str = ""
+    """What was wrong, where, and what to do."""
+    field: str = ""
+    """The field at fault: `uris[0]`, `options.split`."""
+
+
+class ProblemError(DowndraftError):
+    """Ends a request with a problem document."""
+
+    def __init__(self, status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.field, self.headers = status, field, headers or {}
+
+
+def answer(status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> Response[Problem]:
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
+    return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _of_problem(_: "Request[Any, Any, Any]", error: ProblemError) -> Response[Problem]:
+    return answer(error.status, str(error), field=error.field, headers=error.headers)
+
+
+def _of_request(_: "Request[Any, Any, Any]", error: RequestInvalid | PolicyInvalid) -> Response[Problem]:
+    return answer(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), field=error.where)
+
+
+def _of_cluster(_: "Request[Any, Any, Any]", error: DowndraftError) -> Response[Problem]:
+    """The cluster is away, or leaderless: it may be asked again."""
+    return answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "2"})
+
+
+def _of_any(_: "Request[Any, Any, Any]", error: DowndraftError) -> Response[Problem]:
+    return answer(HTTPStatus.BAD_REQUEST, str(error))
+
+
+def _of_body(_: "Request[Any, Any, Any]", error: msgspec.ValidationError) -> Response[Problem]:
+    what, _at, where = str(error).partition(" - at `$")
+    return answer(HTTPStatus.UNPROCESSABLE_ENTITY, what.replace("`", ""), field=where.rstrip("`").lstrip("."))
+
+
+def _of_http(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Problem]:
+    """What the framework itself refuses."""
+    detail, field = error.detail, ""
+    if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
+        first = error.extra[0]
+        if isinstance(first, dict):
+            detail, field = str(first.get("message", detail)), str(first.get("key", ""))
+    return answer(error.status_code, detail, field=field, headers=dict(error.headers or {}))
+
+
+def _of_fault(_: "Request[Any, Any, Any]", error: Exception) -> Response[Problem]:
+    log.error("a request failed", problem=str(error), exc_info=error)
+    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed; its log says why")
+
+
+HANDLERS: dict[Any, Any] = {
+    ProblemError: _of_problem,
+    RequestInvalid: _of_request,
+    PolicyInvalid: _of_request,
+    NotSubmitted: _of_cluster,
+    Refused: _of_cluster,
+    BrokerError: _of_cluster,
+    DowndraftError: _of_any,
+    msgspec.ValidationError: _of_body,
+    HTTPException: _of_http,
+    Exception: _of_fault,
+}

@@ -1,0 +1,19 @@
+"""What every route works with: the cluster, the keys, the read model."""
+
+from broker.cluster import Client
+from gateway.keybook import KeyBook
+from gateway.readmodel.model import ReadModel
+from schemas.settings import GatewaySettings
+
+
+class Gateway:
+    """One gateway process."""
+
+    def __init__(self, settings: GatewaySettings, client: Client, keys: KeyBook, model: ReadModel) -> None:
+        self.settings = settings
+        self.client = client
+        self.keys = keys
+        self.model = model
+
+    def __repr__(self) -> str:
+        return f"<Gateway {self.keys!r} {self.model!r}>"
