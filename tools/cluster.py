@@ -1,7 +1,6 @@
 """A whole cluster on this machine as supervised processes: broker, coordinator, nodes, gateway (`downdraft up`)."""
 
 import os
-import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,21 +21,19 @@ from broker.credentials import Keyring, write_private
 from broker.errors import BrokerError
 from broker.roles import Role
 from schemas import codec
-from schemas.apikey import ID_BYTES, SECRET_BYTES, make_secret
 from schemas.control import NodesReply, Steer
 from schemas.errors import DowndraftError
 from schemas.ids import DEFAULT_OWNER
 from schemas.settings import BrokerSettings
 from tools.child import Child, pause_before
 from tools.context import UP_FILE, Up, UpGateway, UpNats
+from tools.firstkey import first_key
 from tools.keeper import keeping
 from tools.leftovers import end_leftovers
 
 log = structlog.get_logger()
 
 READY_WITHIN_S = 30.0
-API_KEY = "api.key"
-"""The gateway's first key, beside the credentials."""
 SERVER_BACK_WITHIN_S = 300.0
 """A broker that comes back reads its store first, which takes longer the more there is; then it is tried again."""
 
@@ -157,9 +154,7 @@ class Cluster:
 
     def _add_gateway(self, host: str, port: int) -> None:
         """One whose port stays the same however often it is restarted, and that knows one key from the start."""
-        key_file = self.plan.data / embedded.KEYS / API_KEY
-        if not key_file.exists():
-            write_private(key_file, make_secret(secrets.token_bytes(ID_BYTES + SECRET_BYTES)).text)
+        key_file = first_key(self.plan.data / embedded.KEYS)
         settings = {
             "DOWNDRAFT_GATEWAY_HOST": host,
             "DOWNDRAFT_GATEWAY_PORT": str(port),

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 
 SEED, SIZE = 7, 20 << 20
 ADDRESS = "http://origin:8000/real.bin"
-PROCESSES = ("coordinator", "node-1", "node-2")
+PROCESSES = ("coordinator", "node-1", "node-2", "gateway")
+OWN_KEYS = {"coordinator": ["coordinator.creds"], "gateway": ["api.key", "gateway.creds"]}
 NODES = ("node-1", "node-2")
 ONLINE_WITHIN_S = 30.0
 
@@ -44,6 +45,7 @@ class Deployment:
             self._command += ["--file", str(file)]
         self._environment = engine.environment | {
             "NATS_ADDRESS": "127.0.0.1:0",
+            "GATEWAY_ADDRESS": "127.0.0.1:0",
             "ORIGIN_SEED": str(SEED),
             "ORIGIN_SIZE": str(SIZE),
         }
@@ -137,7 +139,7 @@ def test_a_producer_outside_needs_its_credentials_and_the_published_port(deploye
     assert json.loads(ended.stdout)["digest"] == deployed.wanted()
 
 
-def test_only_the_broker_is_published_and_only_on_loopback(deployed: Deployment) -> None:
+def test_only_the_broker_and_the_gateway_are_published_and_only_on_loopback(deployed: Deployment) -> None:
     published = {
         (service["Service"], port["URL"])
         for service in map(json.loads, deployed.compose("ps", "--format", "json").splitlines())
@@ -145,16 +147,16 @@ def test_only_the_broker_is_published_and_only_on_loopback(deployed: Deployment)
         if port["PublishedPort"]
     }
 
-    assert published == {("nats", "127.0.0.1")}
+    assert published == {("nats", "127.0.0.1"), ("gateway", "127.0.0.1")}
 
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_a_process_is_not_root_and_sees_no_secret_but_its_own(deployed: Deployment, service: str) -> None:
-    own = "coordinator.creds" if service == "coordinator" else "node.creds"
+    own = OWN_KEYS.get(service, ["node.creds"])
     volumes = json.loads(deployed.compose("config", "--format", "json"))["services"][service]["volumes"]
 
     assert deployed.inside(service, "id", "-u").strip() == "10001"
-    assert deployed.inside(service, "ls", "-A", "/run/keys").split() == [own]
+    assert deployed.inside(service, "ls", "-A", "/run/keys").split() == own
     assert [volume["source"] for volume in volumes if "keys" in volume["source"]] == [f"keys-{service}"]
 
 

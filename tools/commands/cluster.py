@@ -244,7 +244,7 @@ def keys(
     node: Annotated[list[str] | None, typer.Option(help="Make credentials for this node id. Repeatable.")] = None,
     owner: Annotated[list[str] | None, typer.Option(help="Make credentials for this producer. Repeatable.")] = None,
 ) -> None:
-    """Make a cluster's keys and credentials; what exists is kept.
+    """Make a cluster's keys and credentials, and the gateway's first API key; what exists is kept.
 
     The broker includes `auth.conf` from there and needs nothing else. Keep `keys.json` to yourself: it can
     make credentials for every role.
@@ -256,10 +256,11 @@ def keys(
     from broker.credentials import Keyring
     from broker.roles import Role
     from schemas.ids import DEFAULT_OWNER
+    from tools.firstkey import first_key
 
     keyring = Keyring(folder)
     keyring.ensure()
-    made = [keyring.auth_conf]
+    made = [keyring.auth_conf, first_key(folder)]
     made += [keyring.credentials(role, str(role)) for role in Role if role not in (Role.NODE, Role.PRODUCER)]
     made += [keyring.credentials(Role.PRODUCER, name) for name in [DEFAULT_OWNER, *(owner or [])]]
     made += [keyring.credentials(Role.NODE, name) for name in node or []]
