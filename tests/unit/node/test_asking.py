@@ -4,12 +4,14 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 
 from node import asking
 from node.addresses import reach_of
 from node.asking import Asker
 from node.failures import Verdict
 from node.payloads import Fetched
+from node.probe import new_session
 from schemas.request import Request
 from schemas.task import FailureClass
 
@@ -49,3 +51,24 @@ async def test_several_addresses_that_say_nothing_fail_as_what_they_are(
         content, verdict = await asker.fetch(Request(uris=tuple(MANY)), 1000)
     assert verdict is not None
     assert (content, verdict.code, verdict.reason) == (b"", "payload", f"{MANY[0]} did not come")
+
+
+async def test_what_an_origin_answers_wrongly_is_told_without_the_key_in_its_address() -> None:
+    async def nonsense(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"nonsense\r\n\r\n")
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        new_session() as session,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, nonsense)
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django here
+        asker = Asker(session, reach_of(["127.0.0.0/8"]))
+        _, verdict = await asker.fetch(Request(uris=(f"http://127.0.0.1:{port}/f.torrent?passkey=s3cr3t",)), 1000)
+        tasks.cancel_scope.cancel()
+    assert verdict is not None
+    assert "nonsense" in verdict.reason
+    assert "s3cr3t" not in verdict.reason
