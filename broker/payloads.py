@@ -18,6 +18,7 @@ from broker.connection import Connection
 from broker.errors import BrokerError
 from schemas import codec
 from schemas import subjects as s
+from schemas.payload import OBJECT
 
 CHUNK_BYTES = 128 << 10
 """As the NATS tools cut objects."""
@@ -97,6 +98,11 @@ async def get(connection: Connection, name: str) -> bytes:
 def name_of(content: bytes, ending: str) -> str:
     """The name of an object that is called by its content: whatever else is stored there is known to be wrong."""
     return hashlib.sha256(content).hexdigest() + ending
+
+
+def is_fixed(given: str) -> bool:
+    """Whether a request's torrent or metalink is what its sender saw: nobody can store another one in its place."""
+    return not given.startswith(OBJECT) or _HASH.match(given.removeprefix(OBJECT)) is not None
 
 
 async def _read(connection: Connection, name: str, meta: _Meta) -> bytes:

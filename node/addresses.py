@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from node.upstream import Upstream
 from schemas.errors import DowndraftError, SettingInvalid
+from schemas.misread import why_misread
 from schemas.redact import origin_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -73,6 +74,13 @@ def host_and_port(uri: str) -> tuple[str, int]:
     """Where an address leads, without the brackets of an IPv6 literal."""
     host, _, port = origin_of(uri).rpartition(":")
     return host.strip("[]"), int(port)
+
+
+async def check_address(uri: str, reach: Reach) -> str | None:
+    """None where the node may go to `uri`, else a sentence why not. Raises Unresolved, ValueError."""
+    if problem := why_misread(uri):
+        return f"the address {problem}"
+    return await check_addresses(*host_and_port(uri), reach)
 
 
 async def check_addresses(host: str, port: int, reach: Reach) -> str | None:

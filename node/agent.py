@@ -115,13 +115,12 @@ class Agent:
                 self.lanes[session.lane].give_up(task, Verdict(FailureClass.NODE, "disk", OUTGROWN))
 
     def stop_oversized(self) -> None:
-        """What has more bytes already than its request says fails now, as it would at its end, whenever that comes."""
+        """What has, or will have, more bytes than its request says fails now, as it would at its end."""
         for session in tuple(self._sessions.values()):
-            asked = session.row.request.size_bytes if session.row.request else None
-            if asked is None or session.phase is not Phase.ACTIVE:
+            if session.phase is not Phase.ACTIVE:
                 continue
-            growing = self._extents.growing(session)
-            if growing is not None and growing.done > asked:
+            asked = self._workshop.asked_bytes(session)
+            if asked is not None and self._extents.present(session) > asked:
                 reason = f"the file has more than the {asked} bytes that were expected"
                 self.lanes[session.lane].give_up(session.task, Verdict(FailureClass.DAMAGED, "size-mismatch", reason))
 

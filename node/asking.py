@@ -2,17 +2,21 @@
 
 import time
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import aiohttp
 import anyio
 
-from node.addresses import Reach, Unresolved, check_addresses, host_and_port
+from node.addresses import Reach, Unresolved, check_address
+from node.failures import Verdict
 from node.payloads import Fetched, fetch_payload
 from node.probe import PROBE_TIMEOUT_S, Probed, probe, probe_by_get
 from schemas.redact import origin_of
 from schemas.request import Request
 
+FETCH_ANY_WITHIN_S = 90.0
+"""Of several addresses that say nothing not each is waited for in full."""
 ADDRESSES_MAX = 16
 """Mirrors of one file that are asked, all at once: aria2 takes bytes from no more at a time."""
 
@@ -59,14 +63,35 @@ class Asker:
                 return Wait(told.retry_after_s, origin_of(uri), told.status or 0)
         return None
 
-    async def fetch(self, request: Request, uri: str, bytes_max: int) -> Fetched:
-        """What lies at an http address of the request, or why it can't be had."""
-        return await fetch_payload(self._http, uri, headers_of(request), self._reach, bytes_max=bytes_max)
+    async def fetch(self, request: Request, bytes_max: int) -> Fetched:
+        """What lies at the first http address of the request that has it, or why the first one has not."""
+        told: Verdict | None = None
+        with anyio.move_on_after(FETCH_ANY_WITHIN_S):
+            for uri in request.uris:
+                headers = headers_of(request)
+                fetched = await fetch_payload(self._http, uri, headers, self._reach, bytes_max=bytes_max)
+                if fetched.verdict is None:
+                    return fetched
+                told = told or fetched.verdict
+        assert told is not None, "the first address alone takes less than that"
+        return Fetched(verdict=told)
+
+    async def refusals(self, uris: Iterable[str]) -> dict[str, str]:
+        """Why this node does not go to these addresses, all looked up at once; those to which it does are left out."""
+        told: dict[str, str | None] = dict.fromkeys(uris)
+
+        async def judge(uri: str) -> None:
+            told[uri] = await self.refusal(uri)
+
+        async with anyio.create_task_group() as tasks:
+            for uri in told:
+                tasks.start_soon(judge, uri)
+        return {uri: refusal for uri, refusal in told.items() if refusal}
 
     async def refusal(self, uri: str) -> str | None:
         """Why this node does not go to an address, of which nothing else is to be known."""
         try:
-            return await check_addresses(*host_and_port(uri), self._reach)
+            return await check_address(uri, self._reach)
         except Unresolved:
             return None  # aria2 will say so in its own words, and it may resolve by then
 

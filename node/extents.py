@@ -23,12 +23,15 @@ class Extents:
 
     def transfer(self, session: Session) -> Transfer | None:
         """What aria2 said of it last; of several parts, of all of them together."""
-        lane = self._lanes.get(session.lane)
-        transfer = lane.transfers.get(session.task) if lane else None
-        before = self._before.get(session.task)
+        transfer, before = self._told_by(session), self._before.get(session.task)
         if transfer is None or before is None:
             return transfer
         return replace(transfer, total=self.known(session.task), done=before + transfer.done)
+
+    def present(self, session: Session) -> int:
+        """Of the file that is downloaded now, the size or at least what came, as aria2 said last."""
+        transfer = self._told_by(session)
+        return max(transfer.total, transfer.done) if transfer else 0
 
     def told(self, task: str, size: int) -> None:
         """The origin told."""
@@ -61,8 +64,14 @@ class Extents:
 
     def left(self, session: Session) -> int:
         """Still to come."""
-        transfer = self.transfer(session)
-        return max(0, self.size(session) - (transfer.done if transfer else self._before.get(session.task, 0)))
+        transfer, present = self.transfer(session), self._told_by(session)
+        known = self.size(session) - (transfer.done if transfer else self._before.get(session.task, 0))
+        # The present part may be larger than was said of it.
+        return max(0, known, present.total - present.done if present else 0)
+
+    def _told_by(self, session: Session) -> Transfer | None:
+        lane = self._lanes.get(session.lane)
+        return lane.transfers.get(session.task) if lane else None
 
     def forget(self, task: str) -> None:
         self._known.pop(task, None)

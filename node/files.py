@@ -17,19 +17,18 @@ import msgspec
 from msgspec import Struct
 
 from node import moving
+from node.carrying import carried_beside, let_go
 from node.hashing import digest_of
-from node.moving import Modes, NameTaken, PlacementFailed, check_inside, folder_for, free_names, moved
+from node.moving import Modes, NameTaken, PlacementFailed, check_inside, folder_for, free_names, lengths_told, moved
 from node.staging import JOURNAL_NAME, Staging
 from node.trees import PlacedFile, lie_there, remove
 from schemas import codec
-from schemas.request import STAGING_NAME, IfExists
+from schemas.request import IfExists
 from schemas.task import Mirror
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 SHARED_NAME = "shared"
 """Lies beside the journal of a placed file with which another task completed: from then on it stays."""
-CARRIED_NAME = "carried"
-"""Says where, on another file system, a copy of the staged file lies, or may lie, on its way to its place."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):
@@ -53,6 +52,10 @@ class Placed(Struct, frozen=True, kw_only=True):
     mirrors: tuple[Mirror, ...] = ()
     """What each of several addresses did for it."""
 
+    def has(self, path: str) -> bool:
+        """Whether it put a file there."""
+        return path == self.path or any(path == f"{self.path}/{one.path}" for one in self.files)
+
 
 class Store(Staging):
     """The download folder of one node: what is unfinished, and what was placed."""
@@ -60,7 +63,7 @@ class Store(Staging):
     def __init__(self, downloads: Path, modes: Modes | None = None) -> None:
         """Makes the folder where it is missing. Raises DownloadsUnusable."""
         super().__init__(downloads)
-        self._modes = modes or Modes()
+        self.modes = modes or Modes()
         self._owning = Lock()
         """Held while a file that has a final name is deleted, replaced or shared: each looks first whose it is."""
 
@@ -88,8 +91,8 @@ class Store(Staging):
         if placed is not None:
             self._let_go(task)
         else:
-            if self._modes.file is not None:
-                staged.chmod(self._modes.file)
+            if self.modes.file is not None:
+                staged.chmod(self.modes.file)
             moving.sync(staged)
             found = staged.stat()
             wanted = Placed(
@@ -102,12 +105,8 @@ class Store(Staging):
                 modified_ns=found.st_mtime_ns,
                 mirrors=mirrors,
             )
-            try:
+            with lengths_told(relative):
                 placed = self._move(task, staged, wanted, if_exists)
-            except OSError as error:
-                if error.errno == errno.ENAMETOOLONG:
-                    raise PlacementFailed(f"{str(relative)[:80]}… is too long for the file system") from error
-                raise
         staged.unlink(missing_ok=True)
         return placed
 
@@ -187,7 +186,7 @@ class Store(Staging):
 
     def folder_for(self, relative: PurePosixPath) -> Path:
         """The folder that is to hold `relative`, made if need be. Raises PlacementFailed for one outside."""
-        return folder_for(self.downloads, relative, self._modes.folder)
+        return folder_for(self.downloads, relative, self.modes.folder)
 
     def _move(self, task: str, staged: Path, wanted: Placed, if_exists: IfExists) -> Placed:
         """Move to the path wanted, by a copy where that is on another file system; what became of it."""
@@ -197,10 +196,7 @@ class Store(Staging):
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-        carried = folder / self._carried_name(task)
-        # Known before it exists: whatever happens, it is deleted with what is staged of the task.
-        beside = PurePosixPath(wanted.path).with_name(carried.name)
-        (self.staging(task) / CARRIED_NAME).write_text(beside.as_posix())
+        carried = carried_beside(self.downloads, self.staging(task), PurePosixPath(wanted.path))
         moving.copied(staged, carried)
         found = carried.stat()
         wanted = msgspec.structs.replace(wanted, inode=found.st_ino, modified_ns=found.st_mtime_ns)
@@ -249,7 +245,7 @@ class Store(Staging):
                 return False
             for other in tuple(self._staged):
                 theirs = self.journal(other)
-                if theirs is not None and theirs.path == shared.path and not theirs.is_shared:
+                if theirs is not None and not theirs.is_shared and theirs.has(shared.path):
                     with suppress(FileNotFoundError):  # it is over just now: then it deletes nothing any more
                         (self.staging(other) / SHARED_NAME).touch()
             return True
@@ -263,21 +259,8 @@ class Store(Staging):
             return placed.inode == found.st_ino
         return (placed.bytes, placed.inode, placed.modified_ns) == (found.st_size, found.st_ino, found.st_mtime_ns)
 
-    def _carried_name(self, task: str) -> str:
-        return f"{STAGING_NAME}-{task}"
-
     def _let_go(self, task: str) -> None:
-        """Delete the copy that was on its way to another file system, unless there is none."""
-        note = self.staging(task) / CARRIED_NAME
-        try:
-            carried = PurePosixPath(note.read_text())
-        except FileNotFoundError:
-            return
-        if carried.name == self._carried_name(task):
-            with suppress(PlacementFailed):  # its folder leads elsewhere by now
-                check_inside(self.downloads, carried)
-                (self.downloads / carried).unlink(missing_ok=True)
-        note.unlink()
+        let_go(self.downloads, self.staging(task))
 
     def _record(self, task: str, placed: Placed) -> None:
         """Write the journal, if there is room for it."""

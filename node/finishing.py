@@ -22,6 +22,7 @@ from node.parts import Parts, Progress
 from node.present import Present, request_of
 from node.session import Session
 from node.torrents import Torrents
+from schemas.payload import Kind
 from schemas.request import URIS_MAX, IfExists, Request
 from schemas.task import FailureClass
 from schemas.templates import TemplateInvalid
@@ -78,10 +79,11 @@ class Finishing:
     def final(self, session: Session) -> PurePosixPath:
         """Where its file or folder is to lie. Raises TemplateInvalid."""
         told = self._told.get(session.task, "")
-        if is_torrent(session):
-            told = self._torrents.name(session.task)
-        elif (parts := self._metalinks.of(session.task)) is not None:
-            told = parts.name
+        match (request := request_of(session)).payload:
+            case Kind.TORRENT:
+                told = self._torrents.name(session.task)
+            case Kind.METALINK:
+                told = self._metalinks.name(session.task, request)
         return final_path(session.row, told)
 
     async def finish(self, whole: Sequence[tuple[Session, float]]) -> list[Finished]:

@@ -10,6 +10,7 @@ from defusedxml.ElementTree import fromstring
 from msgspec import Struct
 
 from schemas.errors import DowndraftError
+from schemas.misread import why_misread
 from schemas.request import DIGEST_HEX, SCHEMES, URI_CHARS_MAX, URIS_MAX
 from schemas.selection import selected_files
 
@@ -127,7 +128,7 @@ def _is_usable(uri: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme.lower() in SCHEMES and bool(parts.hostname)
+    return parts.scheme.lower() in SCHEMES and bool(parts.hostname) and not why_misread(uri)
 
 
 def _text(element: Element) -> str:

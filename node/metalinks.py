@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from msgspec.structs import replace
 from yarl import URL
 
+from broker.payloads import is_fixed
 from node.asking import Asker
 from node.failures import Verdict
 from node.files import Store
@@ -45,7 +46,8 @@ class Metalinks:
         if isinstance(content, Verdict):
             return content
         try:
-            parts, name = plan(request, content)
+            # Of megabytes: beside what the node does meanwhile.
+            parts, name = await self._hands.do(partial(plan, request, content))
         except BadMetalink as error:
             return Verdict(FailureClass.PERMANENT, "metalink", f"the metalink can't be used: {error}")
         whole = await self._hands.do(partial(kept_parts, self._store, task, parts))
@@ -55,6 +57,11 @@ class Metalinks:
     def of(self, task: str) -> Parts | None:
         return self._parts.get(task)
 
+    def name(self, task: str, request: Request) -> str:
+        """Of its file or folder; while the metalink was not read, as its address or its request calls it."""
+        parts = self._parts.get(task)
+        return parts.name if parts else _title(request)
+
     def forget(self, task: str) -> None:
         """Its attempt is over."""
         self._parts.pop(task, None)
@@ -62,14 +69,8 @@ class Metalinks:
     async def _content(self, request: Request) -> bytes | Verdict:
         if request.metalink is not None:
             return await given_payload("metalink", request.metalink, self._fetch_object)
-        told: Verdict | None = None
-        for uri in request.uris:
-            fetched = await self._asker.fetch(request, uri, METALINK_BYTES_MAX)
-            if fetched.verdict is None:
-                return fetched.content
-            told = told or fetched.verdict
-        assert told is not None, "a request without a metalink has an address"
-        return told
+        content, verdict = await self._asker.fetch(request, METALINK_BYTES_MAX)
+        return verdict or content
 
 
 def plan(request: Request, content: bytes) -> tuple[list[Part], str]:
@@ -98,7 +99,9 @@ def plan(request: Request, content: bytes) -> tuple[list[Part], str]:
 def _part(request: Request, file: LinkedFile, path: str, metalink: str) -> Part:
     # Without a digest a part is known by the very metalink alone.
     known_by = (path, str(file.size), file.checksum or metalink)
-    asks_as_told = not request.uris or all(_is_beside(request.uris[0], uri) for uri in file.uris)
+    is_named_by_request = request.metalink is not None and is_fixed(request.metalink)
+    is_at_origin = bool(request.uris) and all(_is_beside(request.uris[0], uri) for uri in file.uris)
+    asks_as_told = is_named_by_request or is_at_origin
     options = {
         name: value
         for name, value in request.options.items()

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -43,6 +44,17 @@ class Modes(NamedTuple):
     def of(cls, file: str, folder: str) -> "Modes":
         """From octal texts, as settings have them; empty: not set."""
         return cls(int(file, 8) if file else None, int(folder, 8) if folder else None)
+
+
+@contextmanager
+def lengths_told(relative: PurePosixPath) -> Iterator[None]:
+    """A path that is too long for the file system leaves as PlacementFailed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise PlacementFailed(f"{str(relative)[:80]}… is too long for the file system") from error
 
 
 def folder_for(downloads: Path, relative: PurePosixPath, mode: int | None = None) -> Path:

@@ -30,9 +30,14 @@ def final_path(row: TaskRow, told: str = "") -> PurePosixPath:
     Raises TemplateInvalid, for rows of other versions.
     """
     assert row.request is not None, "a rejected request is never placed"
-    name = told or file_name(row.request.uris[0])
+    name = told or untold_name(row.request)
     out = _expanded(row.request.out, row, name) if row.request.out else PurePosixPath(name)
     return folder_of(row, name) / out
+
+
+def untold_name(request: Request) -> str:
+    """What a file or folder is called of which nobody tells a name: what the request carries has no address."""
+    return file_name(request.uris[0]) if request.uris else portable(request.name or "") or str(request.payload)
 
 
 def folder_of(row: TaskRow, name: str) -> PurePosixPath:

@@ -15,6 +15,7 @@ from node.guard import VALIDATORS_NAME
 from node.moving import sync
 from node.placing_many import TREE_NAME, StagedFile, place_all
 from node.staging import CONTROL_NAME, DATA_NAME, SPLIT_NAME
+from node.trees import safe_paths
 from schemas import codec
 from schemas.request import Request
 
@@ -139,7 +140,9 @@ def kept_of_parts(store: Store, task: str, parts: Parts | None) -> list[StagedFi
     tree, data = store.staging(task) / TREE_NAME, store.data(task)
     found = [StagedFile(f"{TREE_NAME}/{one.path}", one.path, one.digest) for one in whole if _is(tree / one.path, one)]
     if parts is not None and (part := parts.current) is not None and data.is_file() and data.stat().st_size:
-        found.append(StagedFile(DATA_NAME, f"{part.path}.part", ""))
+        # A whole one may be called so already.
+        *_, path = safe_paths([*(one.path for one in found), f"{part.path}.part"])
+        found.append(StagedFile(DATA_NAME, path.as_posix(), ""))
     return found
 
 

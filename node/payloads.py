@@ -59,7 +59,9 @@ async def fetch_payload(
         try:
             return await _follow(session, URL(uri, encoded=True), headers, reach, bytes_max)
         except (Unresolved, aiohttp.ClientError, OSError, ValueError) as error:
-            said = f"{redact_uri(uri)} can't be fetched: {error}"
+            # In full it names the address, with whatever key is in it.
+            why = error.message if isinstance(error, aiohttp.ClientResponseError) else error
+            said = f"{redact_uri(uri)} can't be fetched: {why}"
             return Fetched(verdict=Verdict(FailureClass.TRANSIENT, "payload", said[:300]))
     said = f"{redact_uri(uri)} did not come within {within_s:g} s"
     return Fetched(verdict=Verdict(FailureClass.TRANSIENT, "payload", said))

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec import Struct
 
+from node.carrying import carried_beside, copied_folder, let_go
 from node.files import Placed, Store
-from node.moving import NAMES_MAX, NameTaken, PlacementFailed, sync
+from node.moving import NAMES_MAX, Modes, NameTaken, PlacementFailed, lengths_told, sync
 from node.staging import JOURNAL_NAME
 from node.trees import PlacedFile, files_below, numbered
 from schemas import codec
@@ -71,7 +72,8 @@ def place_all(
     for path in (folder, *(PurePosixPath(one.path) for one in files)):
         if path.is_absolute() or ".." in path.parts or not path.name:
             raise PlacementFailed(f"{path} would lie outside the download folder")
-    store.folder_for(folder)  # is it allowed at all?
+    with lengths_told(folder):
+        store.folder_for(folder)  # is it allowed at all?
     for one in files:
         _check_plain(store.staging(task) / one.source)
     _write(store.staging(task), PLAN_NAME, codec.encode(plan))
@@ -98,7 +100,7 @@ def _is_complete(staging: Path, plan: _Plan) -> bool:
 
 def _carry_out(store: Store, task: str, plan: _Plan) -> Placed:
     staging = store.staging(task)
-    files = _put_together(staging, plan)
+    files = _put_together(staging, plan, store.modes)
     wanted = Placed(
         path=plan.folder,
         bytes=sum(one.bytes for one in files),
@@ -109,12 +111,35 @@ def _carry_out(store: Store, task: str, plan: _Plan) -> Placed:
         modified_ns=0,
         files=tuple(files),
     )
-    placed = _move(store, task, wanted, is_exact=plan.is_exact)
+    with lengths_told(PurePosixPath(plan.folder)):
+        try:
+            placed = _move(store, task, staging / TREE_NAME, wanted, is_exact=plan.is_exact)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            placed = _move_by_copy(store, task, wanted, is_exact=plan.is_exact)
     (staging / PLAN_NAME).unlink(missing_ok=True)
     return placed
 
 
-def _put_together(staging: Path, plan: _Plan) -> list[PlacedFile]:
+def _move_by_copy(store: Store, task: str, wanted: Placed, *, is_exact: bool) -> Placed:
+    """Move what is put together to a folder on another file system."""
+    staging = store.staging(task)
+    carried = carried_beside(store.downloads, staging, PurePosixPath(wanted.path))
+    copied_folder(staging / TREE_NAME, carried)
+    files = tuple(_as_it_lies(carried, one) for one in wanted.files)
+    wanted = msgspec.structs.replace(wanted, inode=carried.stat().st_ino, files=files)
+    placed = _move(store, task, carried, wanted, is_exact=is_exact)
+    let_go(store.downloads, staging)
+    return placed
+
+
+def _as_it_lies(folder: Path, one: PlacedFile) -> PlacedFile:
+    found = (folder / one.path).stat()
+    return PlacedFile(one.path, found.st_size, one.digest, found.st_ino, found.st_mtime_ns)
+
+
+def _put_together(staging: Path, plan: _Plan, modes: Modes) -> list[PlacedFile]:
     """All files in one folder, each where it is to lie, and nothing else; synced."""
     tree = staging / TREE_NAME
     tree.mkdir(exist_ok=True)
@@ -129,19 +154,22 @@ def _put_together(staging: Path, plan: _Plan) -> list[PlacedFile]:
         if source != target and source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
+        if modes.file is not None:
+            target.chmod(modes.file)
         sync(target)
-        found = target.stat()
-        files.append(PlacedFile(one.path, found.st_size, one.digest, found.st_ino, found.st_mtime_ns))
+        files.append(_as_it_lies(tree, PlacedFile(one.path, 0, one.digest, 0, 0)))
     for root, folders, _ in os.walk(tree, topdown=False):
         for name in folders:
             if not any(os.scandir(Path(root, name))):
                 Path(root, name).rmdir()
+        if modes.folder is not None:
+            Path(root).chmod(modes.folder)
         sync(Path(root))
     return files
 
 
-def _move(store: Store, task: str, wanted: Placed, *, is_exact: bool) -> Placed:
-    """Move the folder to the path wanted or the next free one beside it; what became of it."""
+def _move(store: Store, task: str, tree: Path, wanted: Placed, *, is_exact: bool) -> Placed:
+    """Move the folder `tree` to the path wanted or the next free one beside it; what became of it."""
     relative = PurePosixPath(wanted.path)
     parent = store.folder_for(relative)
     staging = store.staging(task)
@@ -154,7 +182,7 @@ def _move(store: Store, task: str, wanted: Placed, *, is_exact: bool) -> Placed:
             continue
         placed = msgspec.structs.replace(wanted, path=relative.with_name(name).as_posix())
         _write(staging, JOURNAL_NAME, codec.encode(placed))
-        if _moved(staging / TREE_NAME, final):
+        if _moved(tree, final):
             return placed
     raise PlacementFailed(f"{NAMES_MAX} files are called like {relative} already")
 
@@ -168,8 +196,6 @@ def _moved(tree: Path, final: Path) -> bool:
             return False
         with suppress(OSError):
             final.rmdir()
-        if error.errno == errno.EXDEV:
-            raise PlacementFailed(f"{final.parent} is another file system than the download folder") from error
         raise
     return True
 

@@ -33,9 +33,8 @@ class Present:
             return None
         found = await self._asker.ask(request)
         if is_named_by_others:
-            for uri in request.uris:
-                if uri not in found and (refusal := await self._asker.refusal(uri)):
-                    found[uri] = Probed(refused=refusal)
+            unasked = [uri for uri in request.uris if uri not in found]
+            found |= {uri: Probed(refused=why) for uri, why in (await self._asker.refusals(unasked)).items()}
             if refusal := refused_by_all(request.uris, found):
                 return refused(request.uris[0], refusal)
         elif verdict := verdict_of_look(request, found):

@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 from yarl import URL
 
-from node.addresses import Reach, Unresolved, check_addresses, host_and_port
+from node.addresses import Reach, Unresolved, check_address, check_addresses, host_and_port
 from node.naming import disposed_name
 
 PROBE_TIMEOUT_S = 2.0
@@ -113,11 +113,10 @@ async def probe_by_get(
 async def _allowed(uri: str, reach: Reach) -> URL | Probed:
     """The address if it may be asked by HTTP, else all there is to say of it."""
     try:
-        host, port = host_and_port(uri)
-        if refused := await check_addresses(host, port, reach):
+        if refused := await check_address(uri, reach):
             return Probed(refused=refused, final_uri=uri)
         url = URL(uri, encoded=True)
-        if url.host != host and (refused := await check(url, reach)):
+        if url.host != host_and_port(uri)[0] and (refused := await check(url, reach)):
             return Probed(refused=refused, final_uri=uri)  # two readings of one address: neither may lead astray
     except (Unresolved, ValueError):
         return Probed()  # aria2 will find out too, and report it

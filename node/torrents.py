@@ -105,7 +105,9 @@ class Torrents:
         if (torrent := self._known.get(task)) is None:
             return
         data = self._store.data(task)
-        if data.exists() and len(wanted := torrent.wanted(_selected(request))) == 1:
+        if data.exists() and data.stat().st_nlink > 1:
+            data.unlink()  # it died between the two halves of that: to write on here would change the finished file
+        elif data.exists() and len(wanted := torrent.wanted(_selected(request))) == 1:
             data.replace(swarm / str(wanted[0]))  # a process died while it gave the file its place
         self._encoded[task] = base64.b64encode((self._store.staging(task) / TORRENT_NAME).read_bytes()).decode()
 
@@ -128,8 +130,9 @@ class Torrents:
         return Addition(gid=task, uris=uris, options=options, torrent=self._encoded.pop(task))
 
     def name(self, task: str) -> str:
-        """What the torrent calls its file or folder."""
-        return safe_name(self._known[task].name)
+        """What the torrent calls its file or folder; empty while it is not known."""
+        torrent = self._known.get(task)
+        return safe_name(torrent.name) if torrent else ""
 
     def finish(
         self, task: str, request: Request, top: PurePosixPath, *, seconds: float, attempt: int
@@ -206,16 +209,10 @@ class Torrents:
     async def _content(self, request: Request) -> bytes | Verdict:
         """The torrent, as it lies where the request says."""
         if request.torrent is None:
-            verdict: Verdict | None = None
-            for uri in request.uris:
-                content, verdict = await self._asker.fetch(request, uri, TORRENT_BYTES_MAX)
-                if verdict is None:
-                    return content
-            assert verdict is not None, "a request without a torrent has addresses"
-            return verdict
-        for uri in request.uris:
-            if refused := await self._asker.refusal(uri):
-                return Verdict(FailureClass.PERMANENT, "address-refused", refused)
+            content, verdict = await self._asker.fetch(request, TORRENT_BYTES_MAX)
+            return verdict or content
+        if refused := await self._asker.refusals(request.uris):
+            return Verdict(FailureClass.PERMANENT, "address-refused", next(iter(refused.values())))
         return await given_payload("torrent", request.torrent, self._fetch_object)
 
     async def _take(self, task: str, request: Request, content: bytes, trackers: list[str] | None) -> Verdict | int:

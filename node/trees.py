@@ -10,14 +10,13 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
-from schemas.names import NAME_BYTES_MAX
-from schemas.request import STAGING_NAME
+from schemas.names import NAME_BYTES_MAX, portable, shortened
 
 PATH_BYTES_MAX = 1024
 """Of a path inside the folder; longer ones lie in it by their last name alone."""
+FOLDERS_MAX = 32
+"""… and so do those in more folders, one inside the other."""
 NAMELESS = "unnamed"
-_REPLACED = str.maketrans({"\\": "_", "\x7f": "_"} | {chr(code): "_" for code in range(32)})
-"""Control characters, and what some systems take for a slash."""
 
 
 class PlacedFile(Struct, frozen=True):
@@ -33,14 +32,42 @@ class PlacedFile(Struct, frozen=True):
     """With the inode, what makes the file ours and no other."""
 
 
+class _Folder:
+    """The names that are taken in a folder, whatever their capitals."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._folders: dict[str, tuple[str, _Folder]] = {}
+        """The first spelling of each, and what is taken in it."""
+        self._tried: dict[tuple[str, bool], int] = {}
+        """The number that a name got last: of thousands of files called the same none tries all numbers anew."""
+
+    def file(self, name: str) -> str:
+        """The name, or the first beside it that is free."""
+        spelling = self._free(name, is_folder=False)
+        self._files.add(spelling.casefold())
+        return spelling
+
+    def folder(self, name: str) -> tuple[str, "_Folder"]:
+        """The folder of that name, or beside a file that is called so: its spelling, and what is taken in it."""
+        spelling = self._free(name, is_folder=True)
+        return self._folders.setdefault(spelling.casefold(), (spelling, _Folder()))
+
+    def _free(self, name: str, *, is_folder: bool) -> str:
+        key = name.casefold(), is_folder
+        number = self._tried.get(key, 0)
+        while True:
+            candidate = numbered(name, number, keep_suffix=not is_folder) if number else name
+            folded = candidate.casefold()
+            if folded not in self._files and (is_folder or folded not in self._folders):
+                self._tried[key] = number
+                return candidate
+            number += 1
+
+
 def safe_name(name: str) -> str:
-    """A name as any file system takes it: no part of a path, no control character, at most NAME_BYTES_MAX bytes."""
-    name = name.encode(errors="replace").decode().replace("/", "_").translate(_REPLACED).strip()
-    if name in {"", ".", ".."}:
-        return NAMELESS
-    if name.casefold() == STAGING_NAME:
-        name = f"_{name}"
-    return _shortened(name, "")
+    """A name that somebody else chose, as every platform takes it: no part of a path, and never empty."""
+    return portable(name) or NAMELESS
 
 
 def safe_paths(names: Sequence[str]) -> list[PurePosixPath]:
@@ -48,24 +75,24 @@ def safe_paths(names: Sequence[str]) -> list[PurePosixPath]:
 
     Also on a file system that takes capitals for small letters; no file is where another one's folder is.
     """
-    taken: dict[tuple[str, ...], str] = {}
+    top = _Folder()
     paths = []
     for name in names:
-        *folders, last = [safe_name(part) for part in name.replace("\\", "/").split("/") if part] or [NAMELESS]
-        if len(name.encode(errors="replace")) > PATH_BYTES_MAX:
+        *folders, last = [part for part in name.replace("\\", "/").split("/") if part] or [NAMELESS]
+        if len(folders) > FOLDERS_MAX or len(name.encode(errors="replace")) > PATH_BYTES_MAX:
             folders = []
-        path: tuple[str, ...] = ()
+        inside, path = top, []
         for folder in folders:
-            path = _free(path, folder, taken, is_folder=True)
-        paths.append(PurePosixPath(*_free(path, last, taken, is_folder=False)))
+            spelling, inside = inside.folder(safe_name(folder))
+            path.append(spelling)
+        paths.append(PurePosixPath(*path, inside.file(safe_name(last))))
     return paths
 
 
 def numbered(name: str, number: int, *, keep_suffix: bool = True) -> str:
     """`name.1.ext` for `name.ext`; for a folder `name.1`."""
-    path = PurePosixPath(name)
-    suffix = path.suffix if keep_suffix else ""
-    return _shortened(path.stem if keep_suffix else name, f".{number}{suffix}")
+    tail = f".{number}"
+    return shortened(name, tail=tail) if keep_suffix else shortened(name, NAME_BYTES_MAX - len(tail)) + tail
 
 
 def lie_there(folder: Path, files: Iterable[PlacedFile]) -> bool:
@@ -93,23 +120,6 @@ def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield Path(root, name), os.lstat(os.path.join(root, name))  # noqa: PTH118 - for each of very many
 
 
-def _free(folder: tuple[str, ...], name: str, taken: dict[tuple[str, ...], str], *, is_folder: bool) -> tuple[str, ...]:
-    """The name, or one beside it, that is free in the folder; a folder is entered again under its first spelling.
-
-    `taken`: by the path without capitals, the spelling of a folder; empty for a file.
-    """
-    number = 0
-    while True:
-        candidate = numbered(name, number, keep_suffix=not is_folder) if number else name
-        key = (*(part.casefold() for part in folder), candidate.casefold())
-        if key not in taken:
-            taken[key] = candidate if is_folder else ""
-            return *folder, candidate
-        if is_folder and taken[key]:
-            return *folder, taken[key]
-        number += 1
-
-
 def _is_there(folder: Path, one: PlacedFile) -> bool:
     try:
         found = (folder / one.path).lstat()
@@ -120,12 +130,3 @@ def _is_there(folder: Path, one: PlacedFile) -> bool:
 
 def _folders(folder: Path, path: str) -> Iterator[Path]:
     return (folder / one for one in PurePosixPath(path).parents)
-
-
-def _shortened(name: str, tail: str) -> str:
-    room = NAME_BYTES_MAX - len(tail.encode())
-    if len(name.encode()) <= room:
-        return name + tail
-    suffix = PurePosixPath(name).suffix
-    suffix = "" if tail or len(suffix.encode()) > room // 2 else suffix
-    return name.encode()[: room - len(suffix.encode())].decode(errors="ignore").rstrip() + suffix + tail

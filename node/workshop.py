@@ -139,10 +139,9 @@ class Workshop(Tidying):
             self._finishing.told(session.task, name)
             if is_fresh:
                 self._guard.noticed(session.task, found)
-        for uri in request.uris:
-            # What was asked was checked on the way.
-            if uri not in found and (refusal := await self._asker.refusal(uri)):
-                return Looked(verdict=refused(uri, refusal))
+        # What was asked was checked on the way.
+        if refusals := await self._asker.refusals(uri for uri in request.uris if uri not in found):
+            return Looked(verdict=refused(*next(iter(refusals.items()))))
         if settled := await self._settled(session):
             return settled
         return Looked(lane=lane_for(request, size), is_fresh=is_fresh, size=size or 0)
@@ -233,6 +232,10 @@ class Workshop(Tidying):
         except OSError:
             return None  # placing will find out, too
         return None
+
+    def asked_bytes(self, session: Session) -> int | None:
+        """What the file that is downloaded now must have; None where nobody said, and of a torrent."""
+        return None if is_torrent(session) else self._present.asked(session).size_bytes
 
     async def prepare(self, session: Session) -> Verdict | None:
         """Make the staging folder fit to go on with; a verdict where the origin, asked for that, refuses.

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas import codec
 from schemas.errors import RequestInvalid
+from schemas.misread import why_misread
 from schemas.options import OF_SEVERAL, OF_TORRENTS, check_options
 from schemas.payload import Kind, check_inline, check_magnet, is_magnet
 from schemas.request import (
@@ -43,9 +44,6 @@ def decode_request(body: bytes) -> Request:
 
 
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f]")
-_ENDS_A_LINE = re.compile(r"%(0a|0d|00)", re.IGNORECASE)
-TYPED_OUT = ("ftp", "sftp")
-"""Schemes whose addresses aria2 decodes before it asks for them."""
 _EXAMPLE = '{"uris": ["https://example.org/file"]}'
 _ADDRESS = "write it as https://host/path"
 _MOMENT = "must be a moment with a time zone, such as 2031-05-01T22:00:00Z"
@@ -177,9 +175,8 @@ def _check_uri(where: str, uri: str) -> None:
         raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)} or magnet")
     if not host:
         raise RequestInvalid(where, f"has no host; {_ADDRESS}")
-    if parts.scheme.lower() in TYPED_OUT and _ENDS_A_LINE.search(uri):
-        # aria2 decodes them and sends what follows as a command of its own.
-        raise RequestInvalid(where, f"has an encoded line end, which {parts.scheme} can't ask for")
+    if problem := why_misread(uri):
+        raise RequestInvalid(where, problem)
 
 
 def _check_path(where: str, request: Request) -> None:

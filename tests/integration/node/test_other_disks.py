@@ -11,6 +11,7 @@ import pytest
 from node import moving
 from node.files import Placed, Store
 from node.moving import Modes, NameTaken
+from node.placing_many import StagedFile, place_all
 from schemas.request import STAGING_NAME, IfExists
 from tests.harness.disks import SmallDisk, small_disk
 
@@ -147,4 +148,39 @@ def test_a_full_disk_there_leaves_the_staged_file_and_no_litter(store: Store) ->
         place(store, body=body)
     assert store.data(TASK).stat().st_size == len(body)
     store.wipe(TASK)
+    assert stored(store) == {}
+
+
+def place_folder(store: Store) -> Placed:
+    staged = store.expect(TASK) / "payload"
+    if not staged.exists():
+        (staged / "sub").mkdir(parents=True)
+        (staged / "a").write_bytes(b"first")
+        (staged / "sub" / "b").write_bytes(b"second")
+    files = [StagedFile("payload/a", "a", ""), StagedFile("payload/sub/b", "sub/b", "")]
+    return place_all(store, TASK, PurePosixPath("mounted/suite"), files, seconds=1, attempt=1)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_several_files_get_their_place_on_another_file_system_also_after_a_crash(
+    store: Store, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    if dies:
+        from node import placing_many
+
+        def crash(*_: Any, **__: Any) -> None:
+            raise Crash
+
+        with monkeypatch.context() as patched:
+            patched.setattr(placing_many, "_as_it_lies", crash)
+            with pytest.raises(Crash):
+                place_folder(store)
+        with monkeypatch.context() as patched:
+            patched.setattr(placing_many, "let_go", crash)
+            with pytest.raises(Crash):
+                place_folder(store)
+    placed = place_folder(store)
+    assert stored(store) == {"suite/a": b"first", "suite/sub/b": b"second"}
+    assert Store(store.downloads).journal(TASK) == placed
+    assert store.unplace(TASK)
     assert stored(store) == {}

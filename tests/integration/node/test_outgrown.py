@@ -83,8 +83,11 @@ async def test_what_outgrows_the_disk_ends_before_it_is_full_goes_to_a_larger_on
         assert (last.node, last.bytes) == ("node-2", len(BIG))
 
 
-async def test_what_has_more_bytes_than_its_request_says_fails_before_it_ends(node: Rig, bad: BadOrigin) -> None:
-    bad.manners["lies"] = Manner(body=BIG, length="chunked", bytes_per_s=2 * MIB, ranges="ignore")
+@pytest.mark.parametrize(("length", "bytes_per_s"), [("chunked", 2 * MIB), ("told", MIB // 2)])
+async def test_what_has_more_bytes_than_its_request_says_fails_before_it_ends(
+    node: Rig, bad: BadOrigin, length: Any, bytes_per_s: float
+) -> None:
+    bad.manners["lies"] = Manner(body=BIG, length=length, bytes_per_s=bytes_per_s, ranges="ignore")
     task = await node.submit(bad.url("lies"), size=MIB, max_attempts=1)
     failed = await node.failure(task)
     assert (failed.code, failed.failure) == ("size-mismatch", "damaged")

@@ -23,6 +23,8 @@ FOUR = f"""<?xml version="1.0" encoding="UTF-8"?>
     <url priority="1">file:///etc/passwd</url>
     <url priority="1">http://[bad/a.iso</url>
     <url priority="1">http://a.example/with space</url>
+    <url priority="1">ftp://a.example/x%0d%0aDELE%20y</url>
+    <url priority="1">http://a.example:?@127.0.0.1/x</url>
   </file>
   <file name="b"><url>http://a.example/b</url></file>
 </metalink>"""

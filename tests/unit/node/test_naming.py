@@ -2,7 +2,9 @@
 
 import pytest
 
-from node.naming import DISPOSITION_CHARS_MAX, disposed_name
+from node.naming import DISPOSITION_CHARS_MAX, disposed_name, final_path
+from schemas.request import Request
+from tests.examples import a_row
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,15 @@ from node.naming import DISPOSITION_CHARS_MAX, disposed_name
 )
 def test_the_name_is_read_as_origins_write_it_and_made_safe(header: str, name: str) -> None:
     assert disposed_name(header) == name
+
+
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        (Request(torrent="AA=="), "torrent"),
+        (Request(metalink="AA==", dir="sets"), "sets/metalink"),
+        (Request(torrent="AA==", name="../Debian"), "__Debian"),
+    ],
+)
+def test_what_a_request_carries_itself_has_a_name_before_it_was_read(request_: Request, path: str) -> None:
+    assert str(final_path(a_row(request=request_))) == path

@@ -11,7 +11,7 @@ from node import parts as parts_module
 from node.extents import Extents
 from node.files import Store
 from node.metalinks import plan
-from node.parts import Part, Parts, Progress, kept_parts
+from node.parts import Part, Parts, Progress, kept_of_parts, kept_parts
 from node.staging import CONTROL_NAME
 from node.transfers import Status, Transfer
 from schemas.payload import Kind
@@ -129,3 +129,32 @@ def test_what_is_shown_of_a_transfer_is_of_all_parts_together() -> None:
     assert (shown.done, shown.total, extents.left(session)) == (7, 11, 4)
     Lane.transfers = {}
     assert (extents.transfer(session), extents.left(session)) == (None, 6)
+
+
+def test_a_partial_is_not_kept_over_a_whole_file_that_is_called_as_it_would_be(store: Store) -> None:
+    entries = [Entry("a.part", ["http://a.example/1"], b"whole"), Entry("a", ["http://a.example/2"], b"second")]
+    parts = Parts("suite", plan(ASKED, meta4(*entries))[0], {})
+    download(store, b"whole")
+    parts.keep(store, TASK, "sha-256=00")
+    download(store, b"sec")
+    assert [one.path for one in kept_of_parts(store, TASK, parts)] == ["a.part", "a.1.part"]
+
+
+@pytest.mark.parametrize(
+    ("metalink", "is_told"),
+    [("AA==", True), ("object:suite.meta4", False), (f"object:{'0' * 64}.meta4", True)],
+)
+def test_secrets_go_to_mirrors_only_where_nobody_else_can_have_named_them(metalink: str, is_told: bool) -> None:
+    asked = Request(metalink=metalink, headers={"Cookie": "x"}, options={"http-passwd": "y"})
+    request = plan(asked, content())[0][0].request
+    assert (bool(request.headers), bool(request.options)) == (is_told, is_told)
+
+
+def test_a_part_that_is_larger_than_was_said_of_it_needs_that_room() -> None:
+    class Lane:
+        transfers = {TASK: Transfer(gid=TASK, status=Status.ACTIVE, total=600, done=2, speed=1)}  # noqa: RUF012
+
+    session = a_session(0xAA, lane="small")
+    extents = Extents({"small": Lane()})  # type: ignore[dict-item]
+    extents.parts(session.task, 5, 11)
+    assert (extents.left(session), extents.present(session)) == (598, 600)

@@ -9,9 +9,9 @@ import pytest
 
 from node import placing_many
 from node.files import Placed, Store
-from node.moving import NameTaken, PlacementFailed
+from node.moving import Modes, NameTaken, PlacementFailed
 from node.placing_many import PLAN_NAME, TREE_NAME, StagedFile, place_again, place_all
-from schemas.request import STAGING_NAME
+from schemas.request import STAGING_NAME, IfExists
 
 TASK, OTHER = "00000000000000aa", "00000000000000bb"
 SUITE = PurePosixPath("images/suite")
@@ -257,3 +257,27 @@ def test_a_folder_that_exists_is_refused_where_no_other_name_will_do(store: Stor
     files = stage(store)
     with pytest.raises(NameTaken, match="images/suite exists already"):
         place_all(store, TASK, SUITE, files, seconds=1.0, attempt=1, is_exact=True)
+
+
+def test_modes_of_the_settings_hold_for_several_files_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "downloads", Modes.of("0640", "0750"))
+    place(store)
+    found = {path: (store.downloads / path).stat().st_mode & 0o777 for path in ("images/suite", "images/suite/docs")}
+    assert set(found.values()) == {0o750}
+    assert (store.downloads / "images/suite/a.iso").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_of_which_another_task_shares_a_file_stays(store: Store) -> None:
+    store.expect(TASK)
+    place(store)
+    store.prepare(OTHER, split=False)
+    store.data(OTHER).write_bytes(FILES["a.iso"])
+    shared = store.place(OTHER, SUITE / "a.iso", digest="", seconds=1, attempt=1, if_exists=IfExists.SKIP_IF_SAME)
+    assert (shared.path, shared.is_shared) == ("images/suite/a.iso", True)
+    assert not store.unplace(TASK)
+    assert visible(store) == WHOLE
+
+
+def test_a_path_that_is_too_long_is_said_to_be(store: Store) -> None:
+    with pytest.raises(PlacementFailed, match="too long"):
+        place(store, folder=PurePosixPath(*["d" * 250] * 20))
