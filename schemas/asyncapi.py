@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from schemas import __version__, contract
 from schemas import subjects as s
+from schemas.apikey import ApiKey
 from schemas.event import KINDS
 from schemas.heartbeat import Heartbeat, Progress
 from schemas.lifecycle import Outcome
@@ -24,6 +25,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "owner": {"description": "Who asks: a-z, 0-9, '-' and '_'.", "examples": ["team-a"]},
     "caller": {"description": "An owner, who reaches only their own tasks, or `admin`.", "examples": ["admin"]},
     "node": {"description": "Node id: a-z, 0-9 and '-'.", "examples": ["attic"]},
+    "key": {"description": "Id of an API key: the first part of it.", "examples": ["1a2b3c4d"]},
     "place": {"description": "Where the task stands: `queued`, or a node's id.", "examples": ["queued", "attic"]},
     "type": {
         "description": "What happened.",
@@ -91,6 +93,9 @@ CHANNELS: dict[str, Channel] = {
     "shares": Channel(
         s.bucket_news(s.node_share_key("{node}")), "A node's share of the cluster's bandwidth.", (NodeShare,)
     ),
+    "apiKeys": Channel(
+        s.bucket_news(s.api_key_key("{key}")), "An API key of the gateway was made or revoked.", (ApiKey,)
+    ),
     "writtenEvents": Channel(_events(True, "{type}"), "Where events are written; nobody hears it.", _of_events(False)),
     "writtenOutcomes": Channel(
         _events(True, f"{FINISHED}.{{outcome}}"), "Where outcomes are written; nobody hears it.", _of_events(True)
@@ -112,6 +117,7 @@ OPERATIONS: dict[str, Operation] = {
     "takeRows": Operation("rows", "receive", "node", "Hear what is placed here, and what is wished of it."),
     "takeWishes": Operation("wishes", "receive", "node", "Hear what is decided about it; an empty body: nothing more."),
     "takeShare": Operation("shares", "receive", "node", "Hear how much it may download."),
+    "followKeys": Operation("apiKeys", "receive", "gateway", "Hear which keys open what."),
     "followPolicy": Operation("policy", "receive", "coordinator", "Hear what operators decide."),
     "report": Operation("writtenEvents", "send", "node", "Report what became of an attempt."),
     "complete": Operation("writtenOutcomes", "send", "node", "Report a whole file: a node writes `completed` only."),
@@ -137,7 +143,7 @@ _HEADERS: dict[str, dict[str, str]] = {
         for kind in contract.EVENTS.values()
     },
     "TaskRow": {s.SEQUENCE: "Its sequence in TASKS."},
-    **{kind.__name__: {s.SEQUENCE: "Its revision."} for kind in (Policy, NodeWishes, NodeShare)},
+    **{kind.__name__: {s.SEQUENCE: "Its revision."} for kind in (Policy, NodeWishes, NodeShare, ApiKey)},
 }
 
 

@@ -31,20 +31,20 @@ EXEMPT = {
 """Lines that begin so are not run, and why."""
 
 FILE = b"what the origin serves\n"
+QUIET = "--nats-port 0 --no-gateway"
+SMALL = f"{QUIET} --nodes 1"
 RULES = {
-    "downdraft up": Rule("ready", until_shown=True, apart=True, adds="--nats-port 0"),
-    "downdraft up --nodes 2 --slots 8": Rule(
-        "nodes node-1, node-2 ", until_shown=True, apart=True, adds="--nats-port 0"
+    "downdraft up": Rule("HTTP http://", until_shown=True, apart=True, adds="--nats-port 0 --gateway-port 0"),
+    "downdraft up --nodes 2 --slots 8": Rule("nodes node-1, node-2 ", until_shown=True, apart=True, adds=QUIET),
+    "downdraft up --detach": Rule("It runs in the background", apart=True, adds=SMALL),
+    "downdraft up --nodes 4 --slots 16 --nats-port 0": Rule(
+        "node-4", until_shown=True, apart=True, adds="--no-gateway"
     ),
-    "downdraft up --detach": Rule("It runs in the background", apart=True, adds="--nats-port 0 --nodes 1"),
-    "downdraft up --nodes 4 --slots 16 --nats-port 0": Rule("node-4", until_shown=True, apart=True),
     "downdraft up --node-tag node-2:ssd --allow-net 127.0.0.0/8": Rule(
-        "ready", until_shown=True, apart=True, adds="--nats-port 0"
+        "ready", until_shown=True, apart=True, adds=QUIET
     ),
-    "downdraft down": Rule("ended 6 processes in their order", apart=True, before="up -d --nodes 1 --nats-port 0"),
-    "downdraft down --data downdraft-data --json": Rule(
-        '"processes":6', apart=True, before="up -d --nodes 1 --nats-port 0"
-    ),
+    "downdraft down": Rule("ended 6 processes in their order", apart=True, before=f"up -d {SMALL}"),
+    "downdraft down --data downdraft-data --json": Rule('"processes":6', apart=True, before=f"up -d {SMALL}"),
     "downdraft coordinator --server nats://broker:4222 --creds keys/coordinator.creds": Rule(
         "standing by", until_shown=True
     ),
@@ -53,6 +53,9 @@ RULES = {
     ),
     "downdraft node --id attic --server nats://broker:4222 --creds keys/node-attic.creds --tag ssd --slots 16": Rule(
         '"slots": ?16', until_shown=True, alone=True
+    ),
+    "downdraft gateway --server nats://broker:4222 --creds keys/gateway.creds --port 8080": Rule(
+        "gateway ready", until_shown=True, swap={"8080": "0"}
     ),
     "downdraft keys --folder keys --node attic --node cellar --owner team-a": Rule("keys/node-cellar.creds"),
     "nats-server -c nats.conf": Rule(

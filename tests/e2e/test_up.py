@@ -73,7 +73,11 @@ def test_no_process_runs_as_admin(cluster: Up) -> None:
 
 def test_a_second_one_on_the_same_data_is_refused(cluster: Up) -> None:
     done = subprocess.run(
-        [*COMMAND, "up", "--nats-port", "0"], cwd=cluster.folder, env=environment(), capture_output=True, text=True
+        [*COMMAND, "up", "--nats-port", "0", "--no-gateway"],
+        cwd=cluster.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert "a cluster runs in" in done.stderr
@@ -111,7 +115,7 @@ def test_after_a_killed_supervisor_the_next_one_ends_its_processes_first(tmp_pat
 
 def test_a_supervisor_killed_before_it_was_ready_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "up", "--nats-port", "0"],
+        [*COMMAND, "up", "--nats-port", "0", "--no-gateway"],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -133,7 +137,7 @@ def test_a_supervisor_killed_before_it_was_ready_leaves_nothing_in_the_way(tmp_p
 
 def test_ctrl_c_while_it_starts_ends_it(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "up", "--nats-port", "0", "--nodes", "1"],
+        [*COMMAND, "up", "--nats-port", "0", "--no-gateway", "--nodes", "1"],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -202,7 +206,7 @@ exec {find_nats_server("")} "$@"
 
 
 def test_detached_it_runs_on_in_a_session_of_its_own_until_down_ends_it_all(folder: Up) -> None:
-    done = folder.run("up", "--detach", "--nats-port", "0", "--nodes", "1")
+    done = folder.run("up", "--detach", "--nats-port", "0", "--no-gateway", "--nodes", "1")
     assert done.returncode == 0, done.stderr
     assert "ready  broker nats://127.0.0.1:" in done.stdout
     assert done.stdout.endswith("end it with:\n  downdraft down\n")
@@ -229,7 +233,7 @@ def test_down_where_nothing_runs_says_so_and_exits_1(folder: Up) -> None:
 
 
 def test_down_ends_what_a_killed_up_left_running(folder: Up) -> None:
-    folder.run("up", "--detach", "--nats-port", "0", "--nodes", "1")
+    folder.run("up", "--detach", "--nats-port", "0", "--no-gateway", "--nodes", "1")
     supervisor, *orphans = family_of(folder)
     supervisor.kill()
     supervisor.wait(10)
@@ -270,7 +274,7 @@ def test_detached_it_says_why_it_did_not_come_up_and_leaves_nothing_running(fold
     refusing.chmod(0o755)
     environ = environment() | {"DOWNDRAFT_NATS_SERVER_BINARY": str(refusing)}
     done = subprocess.run(
-        [*COMMAND, "up", "-d", "--nats-port", "0"],
+        [*COMMAND, "up", "-d", "--nats-port", "0", "--no-gateway"],
         cwd=folder.folder,
         env=environ,
         capture_output=True,
@@ -285,7 +289,7 @@ def test_detached_it_says_why_it_did_not_come_up_and_leaves_nothing_running(fold
 
 def test_detached_interrupted_while_it_starts_leaves_nothing_running(folder: Up) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "up", "-d", "--nats-port", "0"],
+        [*COMMAND, "up", "-d", "--nats-port", "0", "--no-gateway"],
         cwd=folder.folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -301,7 +305,7 @@ def test_detached_interrupted_while_it_starts_leaves_nothing_running(folder: Up)
 
 
 def test_detached_on_data_that_is_taken_it_is_refused_and_the_running_one_goes_on(cluster: Up) -> None:
-    done = cluster.run("up", "--detach", "--nats-port", "0")
+    done = cluster.run("up", "--detach", "--nats-port", "0", "--no-gateway")
     assert done.returncode == 1
     assert "a cluster runs in 'downdraft-data' already" in done.stderr
     assert cluster.run("stats").returncode == 0

@@ -91,6 +91,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ev.Paused,
     ev.Resumed,
     ev.Prioritised,
+    ev.Dismissed,
     *ev.OUTCOME_EVENTS.values(),
 )
 

@@ -68,13 +68,19 @@ def test_nobody_but_the_coordinator_and_admin_writes_rows() -> None:
     assert [role for role in ROLES if may_publish(role, s.TASKS_WRITE_ALL)] == SERVING
 
 
-def test_nobody_but_nodes_the_coordinator_and_admin_writes_events() -> None:
-    assert [role for role in ROLES if may_publish(role, s.EVENTS_WRITE_ALL)] == [Role.NODE, *SERVING]
+def test_nobody_but_nodes_the_coordinator_the_gateway_and_admin_writes_events() -> None:
+    writers = [role for role in ROLES if may_publish(role, s.EVENTS_WRITE_ALL)]
+    assert set(writers) == {Role.NODE, Role.GATEWAY, *SERVING}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gateway_only_takes_tasks_off_a_list(kind: str) -> None:
+    assert may_publish(Role.GATEWAY, s.event_write(TASK, kind, "node-a")) == (kind == "dismissed")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_node_reports_facts_and_decides_nothing(kind: str) -> None:
-    decided = {"queued", "assigned", "retrying", "prioritised"}
+    decided = {"queued", "assigned", "retrying", "prioritised", "dismissed"}
     decided |= {"finished.failed", "finished.cancelled", "finished.rejected"}
     assert may_publish(Role.NODE, s.event_write(TASK, kind, "node-a")) == (kind not in decided)
 
@@ -116,7 +122,7 @@ def test_only_the_coordinator_and_admin_touch_streams(role: Role, verb: str) -> 
     assert not any(may_publish(role, f"$JS.API.STREAM.{verb}.{stream}") for stream in (s.TASKS_STREAM, s.EVENTS_STREAM))
 
 
-@pytest.mark.parametrize("stream", [s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM, s.BUCKET_STREAM])
+@pytest.mark.parametrize("stream", [s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM])
 def test_an_operator_sees_how_full_a_stream_is_and_nothing_of_what_is_in_it(stream: str) -> None:
     assert may_publish(Role.OPERATOR, f"$JS.API.STREAM.INFO.{stream}")
     for verb in ("STREAM.MSG.GET", "DIRECT.GET"):
