@@ -180,6 +180,8 @@ def shown(session: Session) -> str:
     """The phase as others see it."""
     if session.phase is Phase.WAITING and session.said_paused:
         return "paused"
+    if session.phase is Phase.WAITING and session.started_at:
+        return "interrupted"  # it ran here, and waits for a slot once more: to go elsewhere is no use to it
     if session.phase is Phase.ACTIVE and session.is_seeding:
         return "seeding"
     return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)
