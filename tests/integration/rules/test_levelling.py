@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from broker.cluster import open_client
 from broker.roles import Role
 from schemas.control import NodeChange, OrderReply
 from schemas.lifecycle import Desired
@@ -12,7 +13,6 @@ from tests.harness.producing import Producer, producer
 from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually, stays
 from tests.integration.control.steps import answering
-from tools.client import open_client
 
 
 def is_asked_back(node: ScriptedNode, task: str) -> bool:
