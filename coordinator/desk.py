@@ -15,7 +15,7 @@ from coordinator.fleet import Fleet
 from coordinator.plan import Planner
 from coordinator.promises import Promises
 from coordinator.rowbook import RowBook
-from coordinator.snapshot import NodeFacts, Placement, Task
+from coordinator.snapshot import NodeFacts, Placement, Stand, Task
 from coordinator.strategies import LEAST_LOADED, strategy_of
 from coordinator.turnover import Turnover
 from coordinator.verdicts import Explanation, explain, span
@@ -25,9 +25,14 @@ from schemas.errors import PolicyInvalid
 from schemas.lifecycle import Desired, State
 from schemas.nodes import NodeWishes
 from schemas.policy import Policy
-from schemas.task import StoredRow
+from schemas.task import StoredRow, TaskRow
 
 log = structlog.get_logger()
+
+NOWHERE = ""
+"""In place of a node, where a task needs none of its slots."""
+HELD_MAX = 1000
+"""At a node that has more tasks than this, paused ones take slots, too: a heartbeat tells of all that it holds."""
 
 
 class Aside(NamedTuple):
@@ -77,7 +82,9 @@ class Desk:
         top, planner = self._book.top(task), self.planner
         if top is not None and top.row.state is State.ASSIGNED:
             planner.withdraw(task)
-            planner.occupy(task, stand_of(top.row))
+            planner.occupy(task, self._stand(top.row))
+            if top.row.desired is Desired.PAUSE:
+                self.wake()  # its slot came free
             return
         self._vacate(task)
         if top is None or top.row.state is not State.QUEUED or top.row.desired is not Desired.RUN:
@@ -247,6 +254,13 @@ class Desk:
         if seen is not None and top is not None:
             beat = seen.heartbeat
             self._promises.make(beat.node, beat.instance, beat.beat, placement.task, size_of(top.row))
+
+    def _stand(self, row: TaskRow) -> Stand:
+        """What a row at a node takes up there: of one that is paused only its owner's and its origins' limits."""
+        stand = stand_of(row)
+        if row.desired is Desired.PAUSE and self._book.count_at(row.place) <= HELD_MAX:
+            return replace(stand, node=NOWHERE, bandwidth=0)
+        return stand
 
     def _vacate(self, task: str) -> None:
         stand = self.planner.stands(task)

@@ -18,8 +18,8 @@ ROUND_S = 0.5
 """A quarter of the time between heartbeats, which tell what a node holds."""
 IN_FLIGHT = 64
 """Rows asked back at once: a node of many slots is emptied in some rounds, and others' writes go in between."""
-NOT_BEGUN = frozenset({"waiting", "probing", "paused"})
-BEGUN = frozenset({"adding", "active", "removing"})
+NOT_BEGUN = frozenset({"waiting", "probing", "paused", "interrupted"})
+BEGUN = frozenset({"adding", "active", "seeding", "removing"})
 """Whole files are not asked back: to hash and report them takes less time than to fetch them again."""
 
 

@@ -144,8 +144,10 @@ class Known:
         """A task stands at a node, or is on its way there."""
         if self._standing.stands.get(task) == stand:
             return
+        is_new = task not in self._standing.stands
         self.vacate(task)
-        self.turns.served(stand.owner)
+        if is_new:
+            self.turns.served(stand.owner)
         self._reserve(task, stand)
 
     def vacate(self, task: str) -> None:

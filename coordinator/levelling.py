@@ -60,6 +60,8 @@ async def _waiting(term: Term, in_line: dict[str, int]) -> list[InLine]:
         # Who is not heard does not hear: what stands there is missed soon, and goes elsewhere.
         if seen is None or not term.fleet.is_online(node, now, term.settings.node_lost_after_s):
             continue
+        if term.decisions.of(node).paused:
+            continue  # what it holds stays there, and what was stopped there looks as if it had never begun
         async for held in unhurried(seen.heartbeat.held):
             top = term.book.top(held.task)
             if held.phase != IN_LINE or top is None or held.task in term.locks:

@@ -26,13 +26,12 @@ async def _carry_out(term: Term, top: StoredRow, *, asked: SetLimits) -> Steered
     row = top.row
     if row.state is State.ENDING or row.request is None:
         return left_alone(row.task, "it is ending already")
+    limits = {DOWNLOAD_LIMIT: asked.download, UPLOAD_LIMIT: asked.upload}
     if asked.upload is not None and row.request.payload is not Kind.TORRENT:
-        return Steered(row.task, False, f"a {row.request.payload} sends nothing: it has no limit for that")
-    asked_for = {
-        name: str(value)
-        for name, value in ((DOWNLOAD_LIMIT, asked.download), (UPLOAD_LIMIT, asked.upload))
-        if value is not None
-    }
+        if asked.where is None or asked.download is None:
+            return left_alone(row.task, f"a {row.request.payload} sends nothing: it has no limit for that")
+        del limits[UPLOAD_LIMIT]  # of many, each gets what means something for it
+    asked_for = {name: str(value) for name, value in limits.items() if value is not None}
     change = moves.with_options(row, asked_for, waited_s=term.connection.clock.now() - top.stored_at)
     if change is not None and await term.cas(change, top.sequence) is None:
         return None

@@ -12,7 +12,7 @@ from schemas.nodes import NodeWishes
 from schemas.task import StoredRow
 from schemas.view import TaskView, view_of
 
-RUNNING_PHASES = frozenset({"active", "verifying", "reporting"})
+RUNNING_PHASES = frozenset({"active", "seeding", "verifying", "reporting"})
 
 
 class Holdings:

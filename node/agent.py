@@ -156,7 +156,7 @@ class Agent:
                 continue  # it ended meanwhile, or has to go for another reason
             self.carrier.reason(task, reason)
             self._extents.keep(session)
-            self.put(replace(session, wanted=Wanted.GIVE_BACK))
+            self._heed(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
 
     def hold(self, *, is_held: bool) -> int:
@@ -203,7 +203,7 @@ class Agent:
             if assigned is None:
                 self._next.pop(task, None)
                 if session is not None:
-                    self.put(replace(session, wanted=Wanted.DROP))
+                    self._heed(replace(session, wanted=Wanted.DROP))
             elif session is None:
                 self._begin(assigned)
             elif session.row.attempt == assigned.row.attempt and session.wanted is not Wanted.DROP:
@@ -211,7 +211,7 @@ class Agent:
             else:
                 # Another attempt came back here while the last one is still being put away.
                 self._next[task] = assigned
-                self.put(replace(session, wanted=Wanted.DROP))
+                self._heed(replace(session, wanted=Wanted.DROP))
         self._pump()
 
     def hear(self, news: Sequence[News]) -> None:
@@ -243,7 +243,7 @@ class Agent:
         self._leaving = self.carrier.is_leaving = True
         for session in tuple(self._sessions.values()):
             if session.wanted in (Wanted.RUN, Wanted.PAUSE):
-                self.put(replace(session, wanted=Wanted.GIVE_BACK))
+                self._heed(replace(session, wanted=Wanted.GIVE_BACK))
         self._pump()
         while self._sessions:
             self._idle = anyio.Event()
@@ -275,10 +275,13 @@ class Agent:
         if session.said_paused and changed.wanted is Wanted.RUN:
             changed = replace(changed, said_paused=False)
             self._reporter.say_resumed(changed)
-        self.put(changed)
-        is_asking = changed.phase is Phase.PROBING and self.carrier.is_carried(changed.task)
-        if is_asking and changed.wanted is not Wanted.RUN:
-            self.carrier.interrupt(changed.task)  # a slow origin may take its time
+        self._heed(changed)
+
+    def _heed(self, session: Session) -> None:
+        """Something else is wished of it: if not to run, neither an origin nor a lane is waited for."""
+        self.put(session)
+        if session.wanted is not Wanted.RUN:
+            self._interrupt(session)
 
     def put(self, session: Session) -> None:
         """The session is this now: decide its next step with the next pump."""

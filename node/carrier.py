@@ -16,7 +16,7 @@ from node.finishing import NextPart, disk_trouble
 from node.gathering import Gathering
 from node.lane import LaneDriver
 from node.reporter import Reporter
-from node.session import Phase, Session, Signal
+from node.session import Phase, Session, Signal, Wanted
 from node.workshop import Workshop
 
 FINISH_MAX = 16
@@ -221,7 +221,7 @@ class Carrier:
             self._board.signal(task, Signal.FAILED)
             return False
         now = self._board.session(task)
-        if now is not None and now.is_held:
+        if now is not None and (now.is_held or now.wanted is not Wanted.RUN):
             self._board.signal(task, Signal.VANISHED)
             return False
         self._hand_over(now or session)  # as it is wished by now

@@ -15,8 +15,10 @@ from node.naming import disposed_name
 
 PROBE_TIMEOUT_S = 2.0
 """For all redirects of one request together: knowing the size early is worth no more."""
-PROBES_MAX = 16
-"""Connections at once."""
+PROBES_MAX = 256
+"""Connections at once …"""
+PROBES_OF_ONE_MAX = 16
+"""… of these to one origin: those that do not answer keep nobody from asking the others."""
 REDIRECTS_MAX = 5
 RETRY_AFTER_MAX_S = 86_400.0
 """An origin does not park a task for longer than a day."""
@@ -60,7 +62,7 @@ class Probed(Struct, frozen=True, kw_only=True):
 def new_session() -> aiohttp.ClientSession:
     """A session for `probe`: no proxy of the environment, and no cookie from one task's origin in another's."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=PROBES_MAX),
+        connector=aiohttp.TCPConnector(limit=PROBES_MAX, limit_per_host=PROBES_OF_ONE_MAX),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),  # `probe` has its own, over all redirects
         trust_env=False,

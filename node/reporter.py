@@ -9,6 +9,7 @@ from broker.connection import Connection
 from broker.errors import Unanswered
 from broker.eventlog import EventLog
 from node.asking import Wait
+from node.defaults import asked_of
 from node.failures import Verdict
 from node.files import Placed
 from node.gathering import Gathering
@@ -145,7 +146,7 @@ class Reporter:
             **self._about(session) | {"attempt": placed.attempt if placed.path else session.row.attempt},
             source=session.row.source,
             retry_of=session.row.retry_of,
-            **told_of(session.row.request),
+            **told_of(asked_of(session.row)),
             node=self._node,
             path=placed.path,
             bytes=placed.bytes,
@@ -179,6 +180,8 @@ def shown(session: Session) -> str:
     """The phase as others see it."""
     if session.phase is Phase.WAITING and session.said_paused:
         return "paused"
+    if session.phase is Phase.WAITING and session.started_at:
+        return "interrupted"  # it ran here, and waits for a slot once more: to go elsewhere is no use to it
     if session.phase is Phase.ACTIVE and session.is_seeding:
         return "seeding"
     return "waiting" if session.phase is Phase.ACTIVE and not session.started_at else str(session.phase)

@@ -214,5 +214,5 @@ def rewished(session: Session, row: TaskRow, sequence: int) -> Session:
     """The same attempt under a newer row."""
     wanted = session.wanted if session.wanted is Wanted.DROP else wanted_of(row)
     if wanted is Wanted.GIVE_BACK and row.code in UNLESS_BEGUN and has_begun(session):
-        wanted = Wanted.RUN  # asked back lest it begin
+        wanted = Wanted.PAUSE if row.then is Desired.PAUSE else Wanted.RUN  # asked back lest it begin
     return replace(session, row=row, sequence=sequence, wanted=wanted)

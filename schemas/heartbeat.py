@@ -12,7 +12,7 @@ class Held(Struct, frozen=True):
     task: str
     attempt: int
     phase: str
-    """A phase of the node's session: waiting, probing, active, seeding, paused, verifying, reporting …"""
+    """A phase of the node's session: waiting, probing, active, seeding, paused, interrupted, verifying, reporting …"""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -28,9 +28,11 @@ LINES_MAX = 20
 RETRIED_MAX = 100_000
 """Ended tasks found for one `retry`."""
 
+GOES_ON = frozenset({Desired.RUN, Desired.RELEASE})
+"""What is asked back from its node goes on elsewhere."""
 MEANT: dict[str, Callable[[TaskView], bool]] = {
     "cancel": lambda view: view.state not in (*FINISHED, State.ENDING) and view.desired is not Desired.CANCEL,
-    "pause": lambda view: view.state not in (*FINISHED, State.ENDING) and view.desired is Desired.RUN,
+    "pause": lambda view: view.state not in (*FINISHED, State.ENDING) and view.desired in GOES_ON,
     "resume": lambda view: view.state not in (*FINISHED, State.ENDING) and view.desired is Desired.PAUSE,
     "retry": lambda view: view.state in FINISHED or (view.state is State.QUEUED and view.due_in_s > 0),
     "clear": lambda view: view.state is State.QUEUED,

@@ -59,8 +59,9 @@ class PlainPlanner:
 
     def occupy(self, name: str, stand: Stand) -> None:
         if self.stands.get(name) != stand:
+            is_new = name not in self.stands
             self.stands[name] = stand
-            self._served(stand)
+            self._served(stand, is_new=is_new)
 
     def vacate(self, name: str) -> None:
         self.stands.pop(name, None)
@@ -131,8 +132,9 @@ class PlainPlanner:
             placements.append(Placement(task.task, task.sequence, node.node, node.facts.instance, "", limited))
         return placements
 
-    def _served(self, stand: Stand) -> None:
-        self.turns.served(stand.owner)
+    def _served(self, stand: Stand, *, is_new: bool = True) -> None:
+        if is_new:
+            self.turns.served(stand.owner)
         if stand.node in self.given:
             self.given[stand.node] = self.placed
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from coordinator import orders
+from coordinator.desk import NOWHERE
 from coordinator.filters import CLASS_FILTERS, has_disk
 from coordinator.origins import limits_of
 from coordinator.plan import Planner
@@ -118,7 +119,7 @@ class PlannerAndPlainOne(RuleBasedStateMachine):
             self.both("set_node", replace(facts, excluded="is cordoned"))
             self.both("set_node", facts)
 
-    @rule(task=tasks, node=st.sampled_from(NAMES))
+    @rule(task=tasks, node=st.sampled_from([*NAMES, NOWHERE]))
     def a_task_is_found_at_a_node(self, task: Task, node: str) -> None:
         self.both("withdraw", task.task)
         self.both("occupy", task.task, Stand(node, task.owner, task.origins, task.wanted.bandwidth))

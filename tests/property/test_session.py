@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from node.reporter import shown
 from node.session import (
     BEGINS,
     TABLE,
@@ -24,7 +25,7 @@ from node.session import (
 )
 from schemas.errors import IllegalTransition
 from schemas.lifecycle import Desired
-from schemas.task import UNLESS_BEGUN
+from schemas.task import SLOT_FREE, UNLESS_BEGUN
 from tests.examples import a_session, an_assigned_row
 
 SIGNALS = {phase: [signal for before, signal in TABLE if before is phase] for phase in Phase}
@@ -165,6 +166,27 @@ def test_what_is_asked_back_lest_it_begin_goes_on_if_it_has(code: str, fields: d
     row = an_assigned_row(desired=Desired.RELEASE, code=code)
     assert rewished(a_session(**fields), row, 9).wanted is wanted
     assert rewished(a_session(**fields), replace(row, code=""), 9).wanted is Wanted.GIVE_BACK
+
+
+def test_what_has_begun_and_is_paused_on_its_way_back_is_paused_here() -> None:
+    row = an_assigned_row(desired=Desired.RELEASE, then=Desired.PAUSE, code=SLOT_FREE)
+    assert rewished(a_session(phase=Phase.ACTIVE, started_at=1.0), row, 9).wanted is Wanted.PAUSE
+    assert rewished(a_session(), row, 9).wanted is Wanted.GIVE_BACK
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"phase": Phase.WAITING}, "waiting"),
+        ({"phase": Phase.WAITING, "started_at": 1.0}, "interrupted"),
+        ({"phase": Phase.WAITING, "started_at": 1.0, "said_paused": True}, "paused"),
+        ({"phase": Phase.ACTIVE}, "waiting"),
+        ({"phase": Phase.ACTIVE, "started_at": 1.0}, "active"),
+        ({"phase": Phase.ACTIVE, "started_at": 1.0, "is_seeding": True}, "seeding"),
+    ],
+)
+def test_only_what_never_ran_here_is_said_to_wait(fields: dict[str, Any], expected: str) -> None:
+    assert shown(a_session(**fields)) == expected
 
 
 @pytest.mark.parametrize("step", Step)

@@ -11,7 +11,7 @@ from schemas import codec
 from schemas import subjects as s
 from schemas.event import Completed, Finished, decode_event
 from schemas.heartbeat import Heartbeat
-from schemas.lifecycle import State
+from schemas.lifecycle import Desired, State
 from schemas.redact import origin_of
 from schemas.settings import CoordinatorSettings
 from schemas.task import TaskRow
@@ -72,6 +72,8 @@ class Judge:
         self._origins_of: dict[str, frozenset[str]] = {}
         """Of every task that had a row."""
         self._given: dict[tuple[str, int], str] = {}
+        self._paused: set[str] = set()
+        """Tasks that were paused at some time."""
         self._heard: dict[str, tuple[float, float]] = {}
         """For each node when it was last heard, and since when without a gap."""
         self.has_file: Callable[[Completed], bool] = lambda event: True
@@ -101,6 +103,8 @@ class Judge:
     def row_stored(self, sequence: int, place: str, task: str, row: TaskRow) -> None:
         top, now = self.top(task), self._now()
         is_over = task in self.outcomes
+        if Desired.PAUSE in row.wish:
+            self._paused.add(task)
         if not is_over:
             self._attempts(task, row, top)
         if top is not None and top.row.state is State.ENDING:
@@ -154,7 +158,8 @@ class Judge:
         if row.request is not None and row.request.deadline is not None:
             late_s = self._now() + EPOCH_NS / NS - row.request.deadline.timestamp()
             self.check("no_start_too_late", late_s < LATE_S, task, "is placed", round(late_s, 1), "s past its deadline")
-        tops = [top.row for other in self.rows if (top := self.top(other)) is not None and other != task]
+        paused = self._paused | {task}  # these take no slots, and may go on while another is on its way there
+        tops = [top.row for other in self.rows if (top := self.top(other)) is not None and other not in paused]
         there = sum(one.place == row.place and one.epoch == row.epoch and one.state is State.ASSIGNED for one in tops)
         room = self.fleet.slots(row.place, row.epoch) + PREFETCH
         self.check("no_herding", there < room, row.place, "has room for", room, "tasks and got", there + 1)

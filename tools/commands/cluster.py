@@ -35,7 +35,7 @@ def up(
         bool, typer.Option("--gateway/--no-gateway", help="Run the HTTP gateway too, or leave it out.")
     ] = True,
     slots: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Downloads each node runs at once; default: node.slots, 8.")
+        int | None, typer.Option(min=1, max=1024, help="Downloads each node runs at once; default: node.slots, 8.")
     ] = None,
     coordinators: Annotated[int, typer.Option(min=1, max=9, help="One leads, the others stand by.")] = 1,
     node_tag: Annotated[
@@ -153,7 +153,7 @@ def node(
     creds: Creds = None,
     config: Config = None,
     node_id: Annotated[str | None, typer.Option("--id", help="This node's id: a-z, 0-9 and '-'.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, max=256, help="Downloads to run at once.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=1024, help="Downloads to run at once.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Tag that requests can ask for. Repeatable.")] = None,
     downloads: Annotated[str | None, typer.Option(help="Folder for finished files.")] = None,
     state: Annotated[str | None, typer.Option(help="Folder for this node's own state.")] = None,

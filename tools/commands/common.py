@@ -63,7 +63,7 @@ def with_client(server: str | None, creds: str | None, work: Callable[[Any], Awa
     return run(connected)
 
 
-def rate_of(typed: str | None, flag: str) -> int | None:
+def rate_of(typed: str | None, flag: str, *, least: int = 1) -> int | None:
     """Bytes a second as typed, 0 for `none`; None where nothing was. Raises typer.BadParameter."""
     from schemas.options import SPEED_MAX
     from schemas.sizes import parse_size
@@ -76,6 +76,7 @@ def rate_of(typed: str | None, flag: str) -> int | None:
         rate = parse_size(typed.removesuffix("/s"))
     except ValueError as error:
         raise typer.BadParameter(f"{error}, or none", param_hint=flag) from error
-    if not 0 < rate <= SPEED_MAX:
-        raise typer.BadParameter("write a rate below 2048M, or none", param_hint=flag)
+    if not least <= rate <= SPEED_MAX:
+        told = f"{least // 1024}K to 2047M" if least > 1 else "below 2048M"
+        raise typer.BadParameter(f"write a rate {told}, or none", param_hint=flag)
     return rate

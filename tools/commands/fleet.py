@@ -109,7 +109,7 @@ def drain(
 def node_set(
     nodes: SomeNodes = None,
     with_tag: WithTag = None,
-    slots: Annotated[int | None, typer.Option(min=1, max=256, help="Downloads it runs at once from now on.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=1024, help="Downloads it runs at once from now on.")] = None,
     own_slots: Annotated[bool, typer.Option("--own-slots", help="As its own settings say.")] = False,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Add a tag. Repeatable.")] = None,
     untag: Annotated[
@@ -149,9 +149,11 @@ def node_set(
 
         downdraft node-set attic --resumed
     """
+    from schemas.nodes import SPEED_LIMIT_MIN
+
     limits = {
-        "download_limit": rate_of(download_limit, "--download-limit"),
-        "upload_limit": rate_of(upload_limit, "--upload-limit"),
+        "download_limit": rate_of(download_limit, "--download-limit", least=SPEED_LIMIT_MIN),
+        "upload_limit": rate_of(upload_limit, "--upload-limit", least=SPEED_LIMIT_MIN),
     }
     said = (slots, paused, *limits.values())
     if not (own_slots or tag or untag or own_tags or any(one is not None for one in said)):

@@ -10,7 +10,7 @@ from broker.roles import Role
 from coordinator import moves, steering
 from coordinator.listing import Listing
 from coordinator.steering import Steering
-from schemas.control import Cancel, Steer, SteerReply
+from schemas.control import Cancel, SetLimits, Steer, SteerReply
 from schemas.filter import filter_of
 from schemas.ids import task_id
 from schemas.lifecycle import Desired, State
@@ -197,3 +197,22 @@ async def test_a_wish_carried_out_already_is_no_failure(broker: Broker) -> None:
             assert result.ok
         (view,) = (await find(client, "resume", filter_of())).views
         assert (view.task, view.desired) == (task, Desired.PAUSE)
+
+
+async def test_of_many_each_gets_the_limits_that_mean_something_for_it(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        coordinator(broker) as leader,
+        open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
+    ):
+        await answering(leader, client)
+        task = await ann.submit(tags=["nobody"])
+        await eventually(lambda: task in leader.term.book)
+        where = filter_of(tags=["nobody"])
+        (left,) = (await client.steer("limit", (task,), where, SetLimits(upload=1 << 20))).results
+        assert (left.ok, left.matched, left.said) == (False, False, "a file sends nothing: it has no limit for that")
+        both = SetLimits(download=2 << 20, upload=1 << 20)
+        (done,) = (await client.steer("limit", (task,), where, both)).results
+        assert (done.ok, done.said) == (True, "downloads at 2 MiB/s")
+        (named,) = (await client.steer("limit", (task,), None, both)).results
+        assert (named.ok, named.matched) == (False, True), "who names a task means both"

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from schemas.control import PolicyReply, PolicySet, PolicySetReply, SetLimits, Steer, SteerReply
 from schemas.event import Completed
 from schemas.task import TaskRow
+from schemas.view import limits
 from tests.harness.broker import Broker
 from tests.harness.metered import MeteredOrigin, metered
 from tests.harness.node import working_node
@@ -50,6 +51,9 @@ async def test_a_running_task_follows_its_limit_and_goes_on(
         await eventually(lambda: fast.bytes > 10 * MB, what="a download at some speed")
         assert await limited(stage, task, download=MB) == "downloads at 977 KiB/s"
         await slow(fast, 1.3 * MB)
+        shown = (await stage.client.show(task)).task
+        assert shown is not None
+        assert limits(shown) == ["downloads at 977 KiB/s"]
         assert await limited(stage, task, download=0) == "downloads without a limit of its own"
         assert isinstance(await stage.seen.outcome(task, within_s=10), Completed)
         assert stage.seen.kinds(task).count("started") == 1, "it was not begun anew"
@@ -114,7 +118,10 @@ async def test_what_a_node_and_a_policy_say_holds_below_the_request(
         assert done.ok, done
         for name, options in (("a", {}), ("b", {"user-agent": "of the request"})):
             task = await stage.submit(origin.url(f"file/{name}"), options=options)
-            assert isinstance(await stage.seen.outcome(task), Completed)
+            outcome = await stage.seen.outcome(task)
+            assert isinstance(outcome, Completed)
+            assert outcome.request is not None
+            assert outcome.request.options == options, "to be tried again as it was asked for"
     agents = {one.headers["User-Agent"] for one in origin.asked if one.method == "GET" and one.path.endswith("/a")}
     assert agents == {"of the node"}
     (last,) = [one for one in origin.asked if one.method == "GET" and one.path.endswith("/b")]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from email.utils import formatdate
+from functools import partial
 
 import aiohttp
 import anyio
@@ -11,6 +12,8 @@ from node import probe as module
 from node.addresses import Reach, Unresolved, check_addresses, reach_of
 from node.probe import Probed, new_session, probe, retry_after_s
 from schemas.errors import SettingInvalid
+from tests.harness.bad_origin import BadOrigin, Manner
+from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +59,18 @@ async def test_an_origin_that_is_not_there_leaves_the_size_unknown(session: aioh
 async def test_a_silent_origin_costs_no_more_than_the_time_out(session: aiohttp.ClientSession, origin: Origin) -> None:
     with anyio.fail_after(2):
         assert await probe(session, origin.url("silent"), {}, LOOPBACK, NOW, within_s=0.2) == Probed()
+
+
+async def test_an_origin_that_is_silent_keeps_nobody_from_asking_another(
+    session: aiohttp.ClientSession, origin: Origin, bad: BadOrigin
+) -> None:
+    origin.files["a"], bad.manners["f"] = b"x" * 10, Manner(is_silent=True)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2 * module.PROBES_OF_ONE_MAX):
+            tasks.start_soon(partial(probe, session, bad.url("f"), {}, LOOPBACK, NOW, within_s=30))
+        await eventually(lambda: len(bad.asked) == module.PROBES_OF_ONE_MAX, what="as many questions as it is asked")
+        assert (await probe(session, origin.url("file/a"), {}, LOOPBACK, NOW)).size == 10
+        tasks.cancel_scope.cancel()
 
 
 async def test_redirects_are_followed_to_the_file(session: aiohttp.ClientSession, origin: Origin) -> None:

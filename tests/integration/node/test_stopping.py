@@ -12,19 +12,23 @@ from typing import Any
 import anyio
 import pytest
 
-from broker.cluster import Client, open_client
+from broker.cluster import Client, Refused, open_client
 from broker.roles import Role
-from node import clearing, lane, reader
+from node import clearing, lane, main, reader
 from node.aria2 import Aria2
 from node.asking import Asker
+from node.governor import Governor
 from node.transfers import Status
 from schemas.control import Cancel
 from schemas.event import Cancelled
 from schemas.ids import TaskId
 from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
+from tests.harness.leader import coordinator
 from tests.harness.metalinks import Entry, meta4
-from tests.harness.node import Rig, rig
+from tests.harness.node import PATIENT, Rig, rig, running_node
+from tests.harness.producing import producer
+from tests.harness.recorder import recording
 from tests.harness.tracker import make, seeding, tracking
 from tests.harness.waiting import eventually
 
@@ -175,17 +179,78 @@ async def test_a_download_that_was_paused_leaves_its_partial_file_too(
 async def test_a_task_whose_origin_is_still_being_asked_is_cancelled_at_once_and_leaves_nothing(
     broker: Broker, tmp_path: Path, bad: BadOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never_answered(*_: Any) -> None:
-        asked.set()
-        await anyio.sleep_forever()
-
-    asked = anyio.Event()
-    monkeypatch.setattr(Asker, "ask", never_answered)
+    monkeypatch.setattr(Asker, "ask", never)
     async with rig(broker, tmp_path) as node, steered(broker) as client:
         task = await node.submit(bad.url("f"), out="none")
-        await asked.wait()
+        await phase(client, task, "probing")
         assert "had no partial files" in await cancelled(client, node, task)
         assert not (node.downloads / "none.part").exists()
+
+
+async def test_a_task_whose_mirrors_are_still_being_asked_is_paused_and_cancelled_at_once(
+    broker: Broker, tmp_path: Path, bad: BadOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Asker, "ask", never)
+    async with rig(broker, tmp_path) as node, steered(broker) as client:
+        # With its size and a name it is not looked at before it has a slot.
+        task = await node.submit(bad.url("a"), bad.url("b"), out="f", size=MIB)
+        await phase(client, task, "adding")
+        await steer(client, "pause", [task])
+        await node.recorder.sees("paused", task)
+        await steer(client, "resume", [task])
+        await phase(client, task, "adding")
+        assert "had no partial files" in await cancelled(client, node, task)
+        assert "started" not in node.recorder.kinds(task)
+
+
+async def test_a_task_that_waits_for_its_origins_share_is_cancelled_at_once(
+    broker: Broker, tmp_path: Path, bad: BadOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Governor, "begin", lambda *_: False)
+    bad.manners["f"] = Manner(body=bytes(MIB))
+    async with rig(broker, tmp_path) as node, steered(broker) as client:
+        task = await node.submit(bad.url("f"), out="f")
+        await phase(client, task, "adding")
+        await steer(client, "cancel", [task])
+        assert (await node.outcome(task)).kind == "finished.cancelled"
+
+
+async def test_a_node_that_leaves_gives_back_what_a_silent_origin_holds_up(
+    broker: Broker, tmp_path: Path, bad: BadOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Asker, "ask", never)
+    monkeypatch.setattr(main, "LEAVE_WITHIN_S", NEVER_S)
+    async with (
+        coordinator(broker, settings=PATIENT),
+        producer(broker) as submitter,
+        recording(broker) as seen,
+        running_node(broker, tmp_path) as leave,
+        steered(broker) as client,
+    ):
+        looked_at = await submitter.submit(uris=[bad.url("f")])
+        prepared = await submitter.submit(uris=[bad.url("a"), bad.url("b")], out="f", size=MIB)
+        await phase(client, looked_at, "probing")
+        await phase(client, prepared, "adding")
+        leave.set()
+        for task in (looked_at, prepared):
+            await seen.sees("released", task)
+
+
+async def never(*_: Any, **__: Any) -> None:
+    await anyio.sleep_forever()
+
+
+async def phase(client: Client, task: TaskId, phase: str) -> None:
+    """Wait until its node says so."""
+
+    async def is_so() -> bool:
+        try:
+            view = (await client.show(task)).task
+        except Refused:
+            return False  # nobody leads yet
+        return view is not None and view.phase == phase
+
+    await eventually(is_so, within_s=15, what=f"{task} {phase}")
 
 
 async def test_of_a_metalink_what_is_whole_and_what_is_not_are_kept_in_one_folder(

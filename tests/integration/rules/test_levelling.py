@@ -2,6 +2,9 @@
 
 from functools import partial
 
+from broker.cluster import open_client
+from broker.roles import Role
+from schemas.control import NodeChange, OrderReply
 from schemas.lifecycle import Desired
 from schemas.task import SLOT_FREE
 from tests.harness.broker import STEADY, Broker
@@ -9,6 +12,7 @@ from tests.harness.leader import coordinator
 from tests.harness.producing import Producer, producer
 from tests.harness.scripted import ScriptedNode, scripted_node
 from tests.harness.waiting import eventually, stays
+from tests.integration.control.steps import answering
 
 
 def is_asked_back(node: ScriptedNode, task: str) -> bool:
@@ -54,6 +58,21 @@ async def test_what_waits_in_line_goes_to_a_slot_that_comes_free(broker: Broker)
         await eventually(partial(is_asked_back, one, waiting), what="asked back")
         await one.release(one.rows[waiting][1])
         await two.gets(waiting, attempt=2)
+
+
+async def test_what_a_paused_node_holds_stays_there_whatever_is_free_elsewhere(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        scripted_node(broker, "node-1", slots=1, tags=("a",)) as one,
+        coordinator(broker, settings=STEADY) as leader,
+        open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
+    ):
+        await answering(leader, client)
+        stopped, waiting = await one_and_a_line(ann, one)
+        await client.ask("configure", NodeChange(nodes=("node-1",), paused=True), OrderReply)
+        one.phases[stopped] = "waiting"
+        async with scripted_node(broker, "node-2", slots=2, tags=("a",)):
+            await stays(lambda: not (is_asked_back(one, stopped) or is_asked_back(one, waiting)), for_s=2)
 
 
 async def test_what_has_begun_or_can_go_nowhere_else_is_left_where_it_is(broker: Broker) -> None:

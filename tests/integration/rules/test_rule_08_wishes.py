@@ -155,6 +155,25 @@ async def test_what_held_secrets_can_not_be_retried_once_it_has_ended(broker: Br
         assert all(b"s3cr3t" not in codec.encode(event) for event in seen.events)
 
 
+async def test_what_is_paused_at_its_node_leaves_the_slots_to_others(broker: Broker) -> None:
+    async with producer(broker) as ann, scripted_node(broker, slots=1) as node, coordinator(broker):
+        held = [await ann.submit() for _ in range(2)]  # a slot, and the one that waits for it
+        for task in held:
+            await node.gets(task)
+        assert all(result.ok for result in await ask(ann.connection, "default", "pause", *held))
+        node.phases |= dict.fromkeys(held, "paused")
+        after = [await ann.submit() for _ in range(2)]
+        for task in after:
+            await node.gets(task)
+        assert all(result.ok for result in await ask(ann.connection, "default", "resume", *held))
+        await eventually(lambda: all(node.rows[task][1].desired is Desired.RUN for task in held))
+        last = await ann.submit()
+        for task in (*after, held[0]):
+            assert last not in node.rows, "what goes on takes its slot again, and what waits stands in line"
+            await node.complete(node.rows[task][1])
+        await node.gets(last)
+
+
 async def test_the_control_service_can_be_discovered_and_says_what_was_wrong(broker: Broker) -> None:
     import json
 

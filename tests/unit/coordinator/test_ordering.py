@@ -6,12 +6,12 @@ import pytest
 
 from coordinator.draining import is_asked_back
 from coordinator.ordering import configured, cordoned, drained, misfit, told, uncordoned
-from coordinator.views import standing_of
+from coordinator.views import standing_of, state_of
 from schemas.control import NodeChange, NodeStanding
 from schemas.heartbeat import Held
-from schemas.lifecycle import Desired
+from schemas.lifecycle import Desired, State
 from schemas.nodes import TAGS_MAX, NodeWishes
-from tests.examples import TASK, a_heartbeat, an_assigned_row
+from tests.examples import TASK, a_heartbeat, a_stored, an_assigned_row
 
 SET = NodeWishes(slots=3, tags=("ssd",))
 
@@ -90,8 +90,11 @@ def test_wishes_are_told_in_words() -> None:
         ("waiting", False, True),
         ("probing", False, True),
         ("paused", False, True),
+        ("interrupted", False, True),
         ("active", False, False),
         ("active", True, True),
+        ("seeding", False, False),
+        ("seeding", True, True),
         ("verifying", True, False),
         ("reporting", True, False),
     ],
@@ -99,6 +102,10 @@ def test_wishes_are_told_in_words() -> None:
 def test_what_has_not_begun_is_asked_back_and_with_now_what_runs(phase: str, now: bool, asked: bool) -> None:
     wishes = NodeWishes(draining=True, now=now)
     assert is_asked_back(wishes, Held(TASK, 1, phase), an_assigned_row()) is asked
+
+
+def test_what_is_given_to_others_runs() -> None:
+    assert state_of(a_stored(1, an_assigned_row()), Held(TASK, 1, "seeding")) is State.ACTIVE
 
 
 def test_nothing_is_asked_back_twice_nor_what_is_being_cancelled_nor_another_attempt() -> None:

@@ -2,6 +2,9 @@
 
 from types import SimpleNamespace
 
+import pytest
+
+from coordinator import desk
 from coordinator.desk import Desk
 from coordinator.fleet import Fleet
 from coordinator.rowbook import RowBook
@@ -54,6 +57,22 @@ def test_only_what_may_be_placed_now_waits_to_be_placed() -> None:
     assert [stored.row.task in together.planner.pending for stored in rows] == [True, False, False, False]
     assert repr(together) == repr(one_by_one)
     assert together.planner.stands(a_task(4)) is not None
+
+
+def test_a_paused_task_takes_no_slot_of_its_node_unless_that_holds_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "HELD_MAX", 2)
+    book = RowBook()
+    one = a_desk(book)
+    for number in (1, 2, 3):
+        row = an_assigned_row(task=a_task(number), desired=Desired.PAUSE)
+        book.learn_all(with_bodies(a_stored(number, row)))
+        one.row_changed(a_task(number))
+    stands = [one.planner.stands(a_task(number)) for number in (1, 2, 3)]
+    assert [stand.node for stand in stands if stand is not None] == ["", "", "node-a"]
+    assert all(stand is not None and stand.origins for stand in stands), "it counts against the limits of its origin"
+    book.learn_all(with_bodies(a_stored(4, an_assigned_row(task=a_task(1)))))
+    one.row_changed(a_task(1))
+    assert one.planner.assigned("node-a") == 2, "and goes on in a slot"
 
 
 def test_a_row_in_the_queue_is_kept_to_the_letter() -> None:

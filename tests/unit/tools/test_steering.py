@@ -27,6 +27,8 @@ def a_task(state: State, desired: Desired = Desired.RUN, due_in_s: float = 0.0) 
         ("cancel", a_task(State.COMPLETED), False),
         ("pause", a_task(State.QUEUED), True),
         ("pause", a_task(State.QUEUED, Desired.PAUSE), False),
+        ("pause", a_task(State.ACTIVE, Desired.RELEASE), True),
+        ("pause", a_task(State.ACTIVE, Desired.CANCEL), False),
         ("resume", a_task(State.QUEUED, Desired.PAUSE), True),
         ("resume", a_task(State.ACTIVE), False),
         ("retry", a_task(State.QUEUED, due_in_s=3), True),
