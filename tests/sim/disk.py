@@ -98,6 +98,9 @@ class SimWorkshop(Workshop):
         lane = Lane.SMALL if size <= SMALL_BYTES_MAX else Lane.LARGE
         return Looked(lane=lane, is_fresh=self.is_fresh(task), size=size)
 
+    def asked_bytes(self, session: Session) -> int | None:
+        return session.row.request.size_bytes if session.row.request else None
+
     async def prepare(self, session: Session) -> Verdict | None:
         await self._moment()
         self._refuse_if_full()
