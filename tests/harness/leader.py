@@ -10,6 +10,7 @@ from broker.lease import Holder
 from broker.roles import Role
 from coordinator.lead import Coordinator
 from coordinator.term import Term
+from schemas.heartbeat import Heartbeat
 from schemas.settings import CoordinatorSettings
 from tests.harness.broker import QUICK, Broker
 from tests.harness.waiting import eventually
@@ -61,3 +62,10 @@ async def bare_term(broker: Broker, name: str = "c1", epoch: int = 1) -> AsyncIt
     async with broker.connected(Role.COORDINATOR) as connection:
         await connection.api("STREAM.INFO.TASKS")  # learn the broker's time
         yield Term(connection, name, epoch, QUICK, random.Random(1))
+
+
+def hear(term: Term, node: str, instance: str = "i") -> None:
+    """A node is there, with room: nothing is placed on one that was not heard."""
+    beat = Heartbeat(node=node, instance=instance, beat=1, version="0", slots=4, running=0, waiting=0)
+    term.fleet.hear(beat, anyio.current_time())
+    term.desk.heard(node)

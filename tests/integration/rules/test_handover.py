@@ -22,7 +22,7 @@ from schemas.origins import OTHERS
 from schemas.placing import Entry, PlacingRecord
 from schemas.policy import OriginPolicy, OwnerPolicy, Policy
 from tests.harness.broker import QUICK, Broker
-from tests.harness.leader import bare_term
+from tests.harness.leader import bare_term, hear
 from tests.harness.link import Link, linked
 from tests.harness.waiting import eventually
 from tests.integration.rules.test_rule_02_places import a_row
@@ -56,6 +56,7 @@ async def queue(term: Term, *tasks: str) -> None:
 def a_placement(term: Term, task: str, node: str, *, limited: bool = True) -> Placement:
     top = term.book.top(task)
     assert top is not None
+    hear(term, node)
     return Placement(task, top.sequence, node, "i", "tested", limited)
 
 

@@ -15,7 +15,7 @@ from schemas.lifecycle import State
 from schemas.request import Request
 from schemas.task import TaskRow
 from tests.harness.broker import Broker
-from tests.harness.leader import bare_term, coordinator
+from tests.harness.leader import bare_term, coordinator, hear
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
 from tests.harness.scripted import scripted_node
@@ -142,6 +142,7 @@ async def test_twenty_racing_leaders_place_each_of_200_tasks_once(broker: Broker
         async def lead(index: int) -> None:
             async with bare_term(broker, f"leader-{index}", epoch=100 + index) as term:
                 await feed.audit(term)
+                hear(term, f"node-{index}")
                 assert len(term.book) == 200
                 ready.append(term.name)
                 await eventually(lambda: len(ready) == 20, within_s=60, what="all see every task queued")

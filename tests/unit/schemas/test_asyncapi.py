@@ -24,7 +24,16 @@ ALLOWED = {
     "parameter": {"description", "enum", "examples"},
 }
 """What this document uses of each object's fields in the specification."""
-KEYS = {"bucket_key", "node_lock_key", "node_settings_key", "node_share_key", "payload_chunks", "payload_meta"}
+KEYS = {
+    "api_key_key",
+    "webhook_key",
+    "bucket_key",
+    "node_lock_key",
+    "node_settings_key",
+    "node_share_key",
+    "payload_chunks",
+    "payload_meta",
+}
 """The bucket is the cluster's own affair, and how an object store is laid out that of NATS."""
 READERS = {"owner_of", "key_of", "key_of_news", "parse_task", "parse_event", "task_in"}
 
