@@ -32,7 +32,7 @@ class KeyBook:
     def find(self, secret: Secret) -> ApiKey | None:
         """The key somebody shows, if it is valid."""
         key = self._keys.get(secret.id)
-        return key if key is not None and is_of(key, secret) else None
+        return key if key is not None and key.revoked is None and is_of(key, secret) else None
 
     def take(self, changes: Changes) -> None:
         """What stands in the bucket now."""

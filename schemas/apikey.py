@@ -23,7 +23,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class ApiKey(Struct, frozen=True, kw_only=True):
+class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`keys.<id>` in the bucket."""
 
     id: str
@@ -34,9 +34,8 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     created: datetime
     note: str = ""
     """What it is for, for people."""
-
-    def may(self, scope: Scope) -> bool:
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+    revoked: datetime | None = None
+    """Since when it opens nothing. It is kept, so that nobody stores it again."""
 
 
 class Secret(NamedTuple):

@@ -57,6 +57,10 @@ RULES = {
     "downdraft gateway --server nats://broker:4222 --creds keys/gateway.creds --port 8080": Rule(
         "gateway ready", until_shown=True, swap={"8080": "0"}
     ),
+    'downdraft key create --owner team-a --note "nightly mirror"': Rule(r"^dd_[0-9a-f]{8}_[A-Za-z0-9_-]{32}$"),
+    "downdraft key create --owner ops --scope admin --json": Rule('"scopes":\\["admin"\\]'),
+    "downdraft key ls --all": Rule("^key +owner"),
+    "downdraft key revoke 1a2b3c4d": Rule("there is no API key .1a2b3c4d.", code=1),
     "downdraft keys --folder keys --node attic --node cellar --owner team-a": Rule("keys/node-cellar.creds"),
     "nats-server -c nats.conf": Rule(
         "Server is ready", until_shown=True, apart=True, before="keys --folder keys", adds="-a 127.0.0.1 -p -1"

@@ -1,0 +1,107 @@
+"""API keys: made and revoked by the command line, obeyed by a running gateway."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.harness.processes import Up, running_up
+from tests.harness.waiting import eventually
+
+REVOKED_WITHIN_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with running_up(tmp_path_factory.mktemp("keys"), "--nodes", "0", gateway=True) as running:
+        yield running
+
+
+def made(up: Up, *arguments: str) -> dict[str, Any]:
+    done = up.run("key", "create", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+async def asked(up: Up, headers: dict[str, str] | None = None, path: str = "/docs/openapi.json") -> int:
+    """The status of the answer to a request."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(up.info["gateway"]["url"] + path, headers=headers) as answer,
+    ):
+        return answer.status
+
+
+async def until(up: Up, key: str, status: int) -> float:
+    """Wait until the gateway answers so to a key; the seconds that it took."""
+    began = time.monotonic()
+
+    async def is_so() -> bool:
+        return await asked(up, {"X-API-Key": key}) == status
+
+    await eventually(is_so, within_s=10)
+    return time.monotonic() - began
+
+
+async def test_a_key_is_taken_in_each_of_its_places(up: Up) -> None:
+    key = made(up, "--owner", "ops", "--scope", "admin")["key"]
+    await until(up, key, 200)
+    basic = aiohttp.BasicAuth("ops", key).encode()
+    for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}, {"Authorization": basic}):
+        assert await asked(up, headers) == 200
+
+
+async def test_a_key_in_the_address_is_not_taken_unless_that_is_set(up: Up) -> None:
+    key = up.info["gateway"]["key"]
+    assert await asked(up, path=f"/docs/openapi.json?api_key={key}") == 401
+
+
+@pytest.mark.parametrize("shown", ["", "nonsense", "dd_00000000_" + 32 * "A"])
+async def test_what_is_no_key_opens_nothing(up: Up, shown: str) -> None:
+    assert await asked(up, {"X-API-Key": shown} if shown else None) == 401
+
+
+async def test_whether_it_lives_and_is_ready_everybody_may_know(up: Up) -> None:
+    assert await asked(up, path="/healthz") == 200
+    assert await asked(up, path="/readyz") == 200
+
+
+async def test_a_revoked_key_opens_nothing_within_two_seconds(up: Up) -> None:
+    key = made(up, "--scope", "admin")
+    await until(up, key["key"], 200)
+    assert up.run("key", "revoke", key["id"]).returncode == 0
+    assert await until(up, key["key"], 401) < REVOKED_WITHIN_S
+
+
+def test_a_list_tells_neither_keys_nor_what_they_are_checked_by(up: Up) -> None:
+    key = made(up, "--owner", "team-a", "--note", "nightly mirror")
+    [listed] = [one for one in up.run("key", "ls", "--json").stdout.splitlines() if key["id"] in one]
+    assert json.loads(listed) == {name: value for name, value in key.items() if name != "key"}
+    assert "digest" not in listed
+
+
+def test_a_revoked_key_is_listed_only_where_all_are_asked_for(up: Up) -> None:
+    key = made(up)
+    up.run("key", "revoke", key["id"])
+    assert key["id"] not in up.run("key", "ls").stdout
+    assert key["id"] in up.run("key", "ls", "--all").stdout
+
+
+def test_a_scope_that_is_none_is_named_with_those_there_are(up: Up) -> None:
+    done = up.run("key", "create", "--scope", "write")
+    assert done.returncode == 2
+    assert done.stderr == "downdraft: there is no scope 'write': there are read, submit, admin\n"
+
+
+def test_the_first_key_once_revoked_stays_so_when_the_gateway_starts_again(tmp_path: Path) -> None:
+    with running_up(tmp_path, "--nodes", "0", gateway=True) as first:
+        key = first.info["gateway"]["key"]
+        assert first.run("key", "revoke", key.split("_")[1]).returncode == 0
+    with running_up(tmp_path, "--nodes", "0", gateway=True) as again:
+        assert again.info["gateway"]["key"] == key
+        assert key.split("_")[1] not in again.run("key", "ls").stdout
