@@ -23,10 +23,7 @@ class Aliased:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (path := canonical(scope["path"])) != scope["path"]:
-            scope = {
-                **scope,
-                "path": path,
-                "raw_path": canonical(scope["raw_path"].decode("latin-1")).encode("latin-1"),
-            }
+        if (path := canonical(scope["path"])) != scope["path"]:
+            scope["path"] = path
+            scope["raw_path"] = canonical(scope["raw_path"].decode("latin-1")).encode("latin-1")
         await self._app(scope, receive, send)

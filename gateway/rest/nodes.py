@@ -129,7 +129,8 @@ async def _tags_of(request: Asked, node: str) -> tuple[str, ...]:
 async def _find(request: Asked, node: str) -> NodeView | UnheardNode:
     """Raises ProblemError."""
     reply = await client_of(request).ask("nodes", Steer(), NodesReply)
-    for view in (*reply.nodes, *reply.unheard):
+    every: tuple[NodeView | UnheardNode, ...] = (*reply.nodes, *reply.unheard)
+    for view in every:
         if view.node == node:
             return view
     raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no node {node[:64]!r}: none of that name was heard")
