@@ -11,7 +11,9 @@ from broker.publisher import publishing
 
 STORE_WITHIN_S = 20.0
 """A batch takes two seconds; whoever waits for an answer by HTTP has little more patience."""
-FULL = "the inbox is full: submit it again when the cluster has caught up"
+FULL_FOR_S = 2.0
+"""A full inbox is waited for so long: a leader claims a thousand requests a second."""
+FULL = "the inbox is full: submit it again, under the same id, when the cluster has caught up"
 UNSURE = "the broker did not say whether it has the request; submitting it again under the same id is safe"
 
 
@@ -30,8 +32,10 @@ async def store_all(connection: Connection, prepared: Mapping[int, Prepared]) ->
 
     def full(_wait_s: float) -> None:
         nonlocal is_full
+        if is_full:
+            return
         is_full = True
-        waiting.cancel()
+        waiting.deadline = min(waiting.deadline, anyio.current_time() + FULL_FOR_S)
 
     try:
         with anyio.move_on_after(STORE_WITHIN_S) as waiting:
