@@ -194,6 +194,8 @@ async def test_owners_reach_only_their_own_tasks(admin: Http, up: Up) -> None:
         assert (await as_bob("DELETE", f"/api/v1/tasks/{task}")).status == 404
         done = await as_bob("POST", "/api/v1/tasks/actions", {"verb": "cancel", "ids": [task]})
         assert (done.body["done"], done.body["results"][0]["said"]) == (0, "no such task")
+        dry = await as_bob("POST", "/api/v1/tasks/actions", {"verb": "cancel", "everything": True, "dry_run": True})
+        assert dry.body["results"] == []
         done = await as_bob("POST", "/api/v1/tasks/actions", {"verb": "cancel", "everything": True})
         assert done.body["done"] == 0
         assert (await as_bob("POST", "/api/v1/tasks?owner=ann", waiting())).status == 403
