@@ -25,6 +25,8 @@ TASKS_MAX = 10_000
 FOR_S = 20.0
 """After so long the answer says how far it came; whoever waits by HTTP has little more patience."""
 PAGE = 500
+TaskName = Annotated[str, Meta(max_length=64)]
+"""What may be a task id; the coordinator tells of each that is none."""
 
 
 class Verb(StrEnum):
@@ -40,7 +42,7 @@ class Action(TaskChange, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do, and to which tasks: `ids`, those that match `where`, or those of `ids` that match it."""
 
     verb: Verb
-    ids: Annotated[tuple[str, ...], Meta(max_length=TASKS_MAX)] = ()
+    ids: Annotated[tuple[TaskName, ...], Meta(max_length=TASKS_MAX)] = ()
     where: TaskFilter | None = None
     everything: bool = False
     """Every task that the caller may see: what an empty filter means must be said."""

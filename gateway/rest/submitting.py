@@ -139,8 +139,12 @@ class _Ids:
 
 
 def _prepare(client: Client, ids: _Ids, body: bytes) -> Prepared:
-    """Raises RequestInvalid, NotSubmitted."""
-    return client.prepare(ids.give(decode_request(body)), is_checked=True)
+    """Raises RequestInvalid."""
+    request = ids.give(decode_request(body))
+    try:
+        return client.prepare(request, is_checked=True)
+    except NotSubmitted as error:  # too large for the inbox: to ask again would not help
+        raise RequestInvalid("", str(error)) from error
 
 
 async def _submit_all(client: Client, ids: _Ids, items: list[msgspec.Raw]) -> list[ItemResult]:
@@ -153,8 +157,6 @@ async def _submit_all(client: Client, ids: _Ids, items: list[msgspec.Raw]) -> li
             prepared[index] = _prepare(client, ids, bytes(item))
         except RequestInvalid as error:
             results[index] = ItemResult(index=index, ok=False, error=str(error), field=error.where)
-        except NotSubmitted as error:
-            results[index] = ItemResult(index=index, ok=False, error=str(error))
     problems = await store_all(client.connection, prepared)
     for index, one in prepared.items():
         told = _told(one)

@@ -70,6 +70,14 @@ async def test_a_bad_request_is_told_what_is_wrong_and_where(admin: Http) -> Non
     assert (await admin("POST", "/api/v1/tasks", raw=b"")).status == 422
 
 
+async def test_a_request_that_is_too_large_for_the_inbox_is_refused_for_good(admin: Http) -> None:
+    large = waiting(headers={f"X-{number}": "x" * 8000 for number in range(70)})
+    answer = await admin("POST", "/api/v1/tasks", large)
+    assert (answer.status, "524288" in answer.body["detail"]) == (422, True)
+    answer = await admin("POST", "/api/v1/tasks", [large, waiting()])
+    assert [result["ok"] for result in answer.body["results"]] == [False, True]
+
+
 async def test_each_request_of_a_batch_has_its_own_result(admin: Http) -> None:
     answer = await admin("POST", "/api/v1/tasks", [waiting(), {"uris": []}, {"uri": 7}, waiting(priority=3)])
     assert answer.status == 207
@@ -176,6 +184,7 @@ async def test_many_tasks_are_steered_by_a_filter(admin: Http) -> None:
         {"verb": "pause", "ids": ["0" * 16], "priority": 1},
         {"verb": "limit", "ids": ["0" * 16]},
         {"verb": "explode", "ids": ["0" * 16]},
+        {"verb": "pause", "ids": ["0" * 100_000]},
     ],
 )
 async def test_an_action_that_does_not_say_what_is_meant_does_nothing(admin: Http, body: Any) -> None:
