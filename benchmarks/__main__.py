@@ -9,7 +9,19 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks import durability, large_file, latency, node, noop, placing, recovery, small_files, startup, takeover
+from benchmarks import (
+    durability,
+    large_file,
+    latency,
+    node,
+    noop,
+    placing,
+    recovery,
+    small_files,
+    startup,
+    submissions,
+    takeover,
+)
 from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
@@ -35,6 +47,9 @@ ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
         folder, tasks=tasks or (takeover.QUICK_TASKS if quick else takeover.TASKS)
     ),
     "node": lambda folder, quick, _tasks: node.measure(folder, quick=quick),
+    "submissions": lambda folder, quick, _tasks: (
+        submissions.measure(folder, rounds=1, singles=200, batched=2000) if quick else submissions.measure(folder)
+    ),
 }
 """These need no cluster, or make one to their measure: they get a folder, and how many tasks were asked for."""
 

@@ -89,7 +89,7 @@ def fresh_id() -> str:
 
 @asynccontextmanager
 async def bench_cluster(
-    folder: Path, *, sync_interval: str = "1s", nodes: int = NODES, slots: int = SLOTS
+    folder: Path, *, sync_interval: str = "1s", nodes: int = NODES, slots: int = SLOTS, gateway: bool = False
 ) -> AsyncIterator[Bench]:
     """Nodes of so many slots, one coordinator, one nats-server with the streams on disk as in production."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +100,7 @@ async def bench_cluster(
             nodes=nodes,
             slots=slots,
             nats_port=0,
+            gateway_port=0 if gateway else None,
             sync_interval=sync_interval,
             allow_nets=("127.0.0.0/8",),
             environment={"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"},

@@ -20,7 +20,7 @@ from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
 from schemas.checking import decode_request
-from schemas.control import ErrorReply, ShowQuery, ShowReply, Steer, SteerReply
+from schemas.control import ErrorReply, NodeOrder, OrderReply, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
@@ -69,6 +69,17 @@ class Client:
         self._role = role
         self._caller = name if role is Role.PRODUCER else ADMIN_CALLER
         self.owner = name if role is Role.PRODUCER else DEFAULT_OWNER
+
+    def on_behalf_of(self, owner: str) -> "Client":
+        """The same connection, submitting and asking as an owner, who reaches only their own tasks: for gateways.
+
+        Raises Refused for what is no owner: the word for operators is none.
+        """
+        if not is_owner(owner):
+            raise Refused(f"{owner!r} is not an owner")
+        client = Client(self.connection, self._role, self.owner)
+        client._caller = client.owner = owner
+        return client
 
     @property
     def may_watch(self) -> bool:
@@ -156,6 +167,10 @@ class Client:
         deadline = datetime.now(UTC) + PATIENCE
         query = msgspec.structs.replace(asked or Steer(), ids=ids, where=where, deadline=deadline)
         return await self.ask(verb, query, SteerReply)
+
+    async def order(self, verb: str, asked: NodeOrder) -> OrderReply:
+        """Decide about nodes, now or not at all. Raises Refused."""
+        return await self.ask(verb, msgspec.structs.replace(asked, deadline=datetime.now(UTC) + PATIENCE), OrderReply)
 
     async def show(self, task: str) -> ShowReply:
         return await self.ask("show", ShowQuery(task), ShowReply)

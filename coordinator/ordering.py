@@ -105,7 +105,7 @@ class Ordering:
                 try:
                     results[node] = await self._one(node, asked, change(node))
                 except BrokerError as error:  # of this node alone: the others may fare better
-                    results[node] = Ordered(node, False, f"the broker is in trouble, ask again: {error}")
+                    results[node] = Ordered(node, False, f"the broker is in trouble, ask again: {error}", again=True)
 
         async with anyio.create_task_group() as tasks:
             for node in nodes:
@@ -124,12 +124,12 @@ class Ordering:
         term, key = self._term, s.node_settings_key(node)
         if term.fleet.get(node) is None and node not in term.decisions and not asked.force:
             said = "no such node was heard; if it is to come yet, say so with --force"
-            return Ordered(node, False, said)
+            return Ordered(node, False, said, is_unknown=True)
         for _ in range(TRIES):
             found = await keys.read(term.connection, key)
             # Checked after the value is read: a leader that slept must not carry out yesterday's order.
             if asked.deadline is not None and term.now() > asked.deadline:
-                return Ordered(node, False, "too late: the order's own deadline has passed")
+                return Ordered(node, False, "too late: the order's own deadline has passed", again=True)
             if not term.holds():
                 raise Deposed("the lease has run out")
             wishes = wishes_of(node, found)
@@ -143,7 +143,7 @@ class Ordering:
             if revision is not None:
                 term.decisions.take({key: Found(body, revision) if body else None})
                 return Ordered(node, True, f"{told(changed)}{self._unheard(node)}")
-        return Ordered(node, False, "others keep deciding about it: look, then ask again")
+        return Ordered(node, False, "others keep deciding about it: look, then ask again", again=True)
 
     def _unheard(self, node: str) -> str:
         return "; it is not heard" if self._term.fleet.get(node) is None else ""

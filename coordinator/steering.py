@@ -71,7 +71,7 @@ class Steering:
                 try:
                     done = await self._one(task, asked, reaches, step, ended_step or over_already)
                 except BrokerError as error:  # of this task alone: the others may fare better
-                    done = Steered(task, False, f"the broker is in trouble, ask again: {error}")
+                    done = Steered(task, False, f"the broker is in trouble, ask again: {error}", again=True)
             # Who named the very task asked for it to be done; who gave a condition, only where it holds.
             results[task] = done if asked.where is not None else replace(done, matched=True)
 
@@ -93,7 +93,7 @@ class Steering:
                     return Steered(task, False, "no such task")
                 # Checked after the row is read: a leader that slept must not carry out yesterday's wish.
                 if asked.deadline is not None and term.now() > asked.deadline:
-                    return Steered(task, False, "too late: the request's own deadline has passed")
+                    return Steered(task, False, "too late: the request's own deadline has passed", again=True)
                 # The row that is judged is the one that is written over: a changed one is judged again.
                 if asked.where is not None and not asked.where.matches(view := self._listing.view(top)):
                     return left_alone(task, f"it does not match any more: it is {view.state}")

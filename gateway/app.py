@@ -8,6 +8,7 @@ from litestar.openapi import OpenAPIConfig
 from gateway.access import KeyAuthentication, guard
 from gateway.health import healthz, readyz
 from gateway.problems import HANDLERS
+from gateway.rest.api import api
 from gateway.service import Gateway
 from schemas import __version__
 
@@ -18,7 +19,7 @@ BODY_BYTES_MAX = 32 << 20
 def make_app(gateway: Gateway) -> Litestar:
     """The ASGI application of one gateway."""
     return Litestar(
-        route_handlers=[healthz, readyz],
+        route_handlers=[healthz, readyz, api()],
         state=State({"gateway": gateway}),
         guards=[guard],
         middleware=[DefineMiddleware(KeyAuthentication)],

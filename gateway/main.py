@@ -14,6 +14,7 @@ from broker import keys
 from broker.cluster import Client
 from broker.connection import Connection, connect
 from broker.roles import Role
+from gateway.aliases import Aliased
 from gateway.app import make_app
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
@@ -57,7 +58,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
             server = Server(
                 uvicorn.Config(
-                    make_app(gateway),
+                    Aliased(make_app(gateway)),
                     log_config=None,
                     access_log=False,
                     lifespan="off",

@@ -90,6 +90,8 @@ class Steered(Struct, frozen=True):
     """False where it was left alone because it is not, or no more, what `where` or the verb means: no failure."""
     position: int | None = None
     """`prioritise`: how many queued tasks of its owner and priority go before it now; None where it is not queued."""
+    again: bool = False
+    """Where it was not done: asking again may help, for the broker was in trouble or it came too late."""
 
 
 class SteerReply(Struct, frozen=True):
@@ -285,6 +287,10 @@ class Ordered(Struct, frozen=True):
     ok: bool
     said: str
     """A sentence for people."""
+    again: bool = False
+    """As in `Steered`."""
+    is_unknown: bool = False
+    """No such node was heard, and nothing is decided about one."""
 
 
 class OrderReply(Struct, frozen=True):

@@ -15,10 +15,11 @@ from broker.errors import BrokerError, Unanswered
 from broker.publisher import Publisher, publishing
 from schemas import codec
 from schemas.lifecycle import State
+from schemas.repeats import repeatable_id
 from schemas.sizes import format_size
 from schemas.view import TaskView
 from tools import lines
-from tools.inputfile import BadLine, Entry, LineInvalid, Reader, repeatable_id, to_request
+from tools.inputfile import BadLine, Entry, LineInvalid, Reader, to_request
 from tools.looking import COLOURS
 from tools.pieces import pieces, size_of
 from tools.submitting import accepted, complain, drawn, said_when_interrupted

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
 
 import anyio
-from msgspec.structs import replace
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from broker.cluster import PATIENCE, Client, Refused
-from schemas.control import NodeOrder, NodesReply, NodeStanding, Ordered, OrderReply, Steer
+from broker.cluster import Client, Refused
+from schemas.control import NodeOrder, NodesReply, NodeStanding, Ordered, Steer
 from tools.looking import print_json
 
 LOOK_EVERY_S = 0.5
@@ -23,8 +21,7 @@ PATIENCE_S = 30.0
 
 async def order(client: Client, verb: str, asked: NodeOrder, *, as_json: bool) -> list[str] | None:
     """Ask for `verb` and tell what became of it. The nodes it was done to; None where it was refused of some."""
-    asked = replace(asked, deadline=datetime.now(UTC) + PATIENCE)
-    reply = await client.ask(verb, asked, OrderReply)
+    reply = await client.order(verb, asked)
     tell(reply.results, as_json=as_json)
     return [result.node for result in reply.results] if all(result.ok for result in reply.results) else None
 

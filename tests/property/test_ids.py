@@ -110,3 +110,8 @@ def test_owners_and_node_ids_are_always_one_plain_subject_token(text: str) -> No
 def test_names_that_mean_something_else_are_refused() -> None:
     assert not is_owner(ADMIN_CALLER)
     assert not is_node_id(QUEUED)
+
+
+def test_the_id_of_all_zeros_is_none() -> None:
+    assert TASK_ID.match("0" * 15 + "1")
+    assert not TASK_ID.match("0" * 16)

@@ -5,7 +5,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.inputfile import BadLine, Entry, Reader, repeatable_id, to_request
+from schemas.repeats import repeatable_id
+from tools.inputfile import BadLine, Entry, Reader, to_request
 
 words = st.text(string.ascii_letters + string.digits + "äß漢-_.", min_size=1, max_size=12)
 uris = st.builds("https://a.example/{}".format, words)

@@ -64,7 +64,7 @@ def steer(order: Order) -> None:
 
 def _check(order: Order, where: "TaskFilter") -> None:
     """Whether it is clear what is meant. Raises typer.BadParameter."""
-    from tools.steering import misfit
+    from schemas.meant import misfit
 
     if order.everything and (order.ids or order.chosen):
         raise typer.BadParameter("it means everything: leave out the ids and the filter", param_hint="--all")

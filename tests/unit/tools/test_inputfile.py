@@ -4,8 +4,9 @@ from datetime import datetime
 
 import pytest
 
+from schemas.repeats import repeatable_id
 from schemas.request import Request
-from tools.inputfile import LINE_BYTES_MAX, BadLine, Entry, LineInvalid, Reader, repeatable_id, to_request
+from tools.inputfile import LINE_BYTES_MAX, BadLine, Entry, LineInvalid, Reader, to_request
 
 
 def read(text: str | bytes) -> list[Entry | BadLine]:

@@ -7,9 +7,9 @@ import pytest
 from schemas.control import IDS_MAX, How, Prioritise
 from schemas.filter import Standing, TaskFilter
 from schemas.lifecycle import Desired, State
+from schemas.meant import MEANT, chunks, misfit, narrowed
 from schemas.view import TaskView
 from tools.looking import age
-from tools.steering import MEANT, chunks, misfit, narrowed
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""The REST interface: everything below `/api/v1`."""

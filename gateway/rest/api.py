@@ -1,0 +1,20 @@
+"""All routes below `/api/v1`."""
+
+from litestar import Router
+
+from gateway.aliases import API
+from gateway.rest import actions, nodes, policy, status, steering, submitting
+
+
+def api() -> Router:
+    return Router(
+        path=API,
+        route_handlers=[
+            *submitting.ROUTES,
+            *steering.ROUTES,
+            *actions.ROUTES,
+            *nodes.ROUTES,
+            *policy.ROUTES,
+            *status.ROUTES,
+        ],
+    )
