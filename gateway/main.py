@@ -13,9 +13,11 @@ import uvicorn
 from broker import keys
 from broker.cluster import Client
 from broker.connection import Connection, connect
+from broker.credentials import read_identity
 from broker.roles import Role
 from gateway.aliases import Aliased
 from gateway.app import make_app
+from gateway.aria2rpc.notices import Notices
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
 from gateway.service import Gateway
@@ -54,11 +56,15 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         await _store_first_key(connection, chosen)
         model = ReadModel(connection, chosen)
         tasks.start_soon(model.run)
-        gateway = Gateway(chosen, Client(connection, Role.GATEWAY, DEFAULT_OWNER), book, model)
+        identity = read_identity(Path(settings.nats.creds)) if settings.nats.creds else None
+        client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)
+        gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
+        notices = Notices(gateway)
+        tasks.start_soon(notices.run)
         with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
             server = Server(
                 uvicorn.Config(
-                    Aliased(make_app(gateway)),
+                    Aliased(make_app(gateway, notices)),
                     log_config=None,
                     access_log=False,
                     lifespan="off",

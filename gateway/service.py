@@ -1,6 +1,7 @@
 """What every route works with: the cluster, the keys, the read model."""
 
 from broker.cluster import Client
+from gateway.aria2rpc.office import Office
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
 from schemas.settings import GatewaySettings
@@ -9,11 +10,16 @@ from schemas.settings import GatewaySettings
 class Gateway:
     """One gateway process."""
 
-    def __init__(self, settings: GatewaySettings, client: Client, keys: KeyBook, model: ReadModel) -> None:
+    def __init__(
+        self, settings: GatewaySettings, client: Client, keys: KeyBook, model: ReadModel, writer: str = "gateway"
+    ) -> None:
         self.settings = settings
         self.client = client
         self.keys = keys
         self.model = model
+        self.writer = writer
+        """The name of its credentials: the last part of what it writes."""
+        self.office = Office()
 
     def __repr__(self) -> str:
         return f"<Gateway {self.keys!r} {self.model!r}>"

@@ -1,0 +1,109 @@
+"""The methods that submit: addresses, torrents, metalinks."""
+
+import base64
+import binascii
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bencode2
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+from msgspec.structs import replace
+
+from broker import payloads
+from broker.cluster import PATIENCE, NotSubmitted
+from broker.errors import BrokerError
+from gateway.aria2rpc.desk import Desk
+from gateway.aria2rpc.errors import RpcError
+from gateway.aria2rpc.options import Asked, asked_of, refusal_of
+from gateway.aria2rpc.params import Params
+from schemas.control import Prioritise
+from schemas.errors import RequestInvalid
+from schemas.payload import INLINE_BYTES_MAX, OBJECT
+from schemas.request import Request
+
+HELD_BACK = PATIENCE + timedelta(seconds=5)
+"""What comes paused may not begin before its pause is there; a wish is carried out within PATIENCE or not at all."""
+
+
+async def add_uri(desk: Desk, params: Params) -> Any:
+    """Addresses of one file. The GID is the task's id."""
+    uris, options, position = params.texts(0), params.table_if_any(1), params.place_if_any(2)
+    if not uris:
+        raise RpcError("URI is not provided.")
+    usable = tuple(uri for uri in uris if ":" in uri)
+    if not usable:
+        raise RpcError("No URI to download.")
+    return await _submit(desk, asked_of(Request(uris=usable), options), position)
+
+
+async def add_torrent(desk: Desk, params: Params) -> Any:
+    """base64 of a torrent, and its web seeds."""
+    given, seeds = params.text(0), params.texts_if_any(1)
+    options, position = params.table_if_any(2), params.place_if_any(3)
+    content = _decoded(given)
+    try:
+        found = bencode2.bdecode(content)
+    except bencode2.BencodeDecodeError as error:
+        raise RpcError("Bencode decoding failed") from error
+    if not isinstance(found, dict) or not isinstance(found.get(b"info"), dict):
+        raise RpcError("Missing info directory.")
+    request = Request(torrent=await _referred(desk, content, ".torrent"), uris=tuple(seeds))
+    return await _submit(desk, asked_of(request, options), position)
+
+
+async def add_metalink(desk: Desk, params: Params) -> Any:
+    """base64 of a metalink: one task, whatever number of files it names."""
+    given, options, position = params.text(0), params.table_if_any(1), params.place_if_any(2)
+    content = _decoded(given)
+    try:
+        root = fromstring(content)
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise RpcError("Could not parse Metalink XML document.") from error
+    if root.tag.rpartition("}")[2] != "metalink":
+        raise RpcError("Could not parse Metalink XML document.")
+    request = Request(metalink=await _referred(desk, content, ".meta4"))
+    return [await _submit(desk, asked_of(request, options), position)]
+
+
+async def _submit(desk: Desk, asked: Asked, position: int | None) -> str:
+    """Store a request, pause or move its task as asked, and wait until the lists have it."""
+    request = asked.request
+    if asked.is_paused:
+        request = replace(request, not_before=datetime.now(UTC) + HELD_BACK)
+    client = desk.gateway.client
+    try:
+        prepared = client.prepare(request, desk.caller.owner)
+        await client.store(prepared)
+    except RequestInvalid as error:
+        raise refusal_of(error) from error
+    except NotSubmitted as error:
+        raise RpcError(str(error)) from error
+    task = prepared.task
+    desk.office.stored(prepared)
+    await desk.settled(task, lambda now: now is not None)
+    if asked.is_paused:
+        await desk.steer("pause", [task])
+    if position is not None:
+        await desk.steer("prioritise", [task], Prioritise(position=position))
+    return task
+
+
+def _decoded(given: str) -> bytes:
+    """base64 as aria2 reads it: what is none comes out as nothing."""
+    try:
+        return base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+async def _referred(desk: Desk, content: bytes, ending: str) -> str:
+    """What a request says of it: the content itself, or the object that holds it."""
+    if len(content) <= INLINE_BYTES_MAX:
+        return base64.b64encode(content).decode()
+    name = payloads.name_of(content, ending)
+    try:
+        await payloads.put(desk.gateway.client.connection, name, content)
+    except BrokerError as error:
+        raise RpcError(f"it could not be put into the object store: {error}") from error
+    return OBJECT + name

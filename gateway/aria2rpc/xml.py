@@ -1,0 +1,79 @@
+"""XML-RPC, as aria2 speaks it: a call out of a document, a document out of an answer. Pure."""
+
+from typing import Any
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from gateway.aria2rpc.envelope import Answer, Call
+from gateway.aria2rpc.errors import RpcError
+
+DEPTH_MAX = 20
+"""Values within values: a multicall needs five."""
+_HEAD = '<?xml version="1.0"?><methodResponse>'
+
+
+def read_xml_call(body: bytes) -> Call:
+    """Raises RpcError for what is no call."""
+    try:
+        root = fromstring(body, forbid_dtd=True)
+        name = root.findtext("methodName")
+        if root.tag != "methodCall" or name is None:
+            raise RpcError("not a methodCall of XML-RPC")
+        values = [
+            _value(found, 0) for param in root.iterfind("params/param") if (found := param.find("value")) is not None
+        ]
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise RpcError(f"not XML-RPC: {error}") from error
+    return Call(None, name, values)
+
+
+def xml_answer(answer: Answer) -> bytes:
+    """A result, or a fault."""
+    if answer.error is None:
+        told = f"<params><param>{_told(answer.result)}</param></params>"
+    else:
+        fault = {"faultCode": answer.error.code, "faultString": answer.error.message}
+        told = f"<fault>{_told(fault)}</fault>"
+    return f"{_HEAD}{told}</methodResponse>".encode()
+
+
+def _value(element: Element, depth: int) -> Any:
+    if depth > DEPTH_MAX:
+        raise ValueError("values lie too deep in one another")
+    if not len(element):
+        return element.text or ""
+    typed = element[0]
+    match typed.tag:
+        case "int" | "i4":
+            return int(typed.text or "")
+        case "boolean":
+            return (typed.text or "").strip() == "1"
+        case "double":
+            return float(typed.text or "")
+        case "array":
+            return [_value(one, depth + 1) for one in typed.iterfind("data/value")]
+        case "struct":
+            members = typed.findall("member")
+            return {
+                str(one.findtext("name")): _value(found, depth + 1)
+                for one in members
+                if (found := one.find("value")) is not None
+            }
+        case "base64":
+            return "".join((typed.text or "").split())
+        case _:
+            return typed.text or ""
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        members = "".join(f"<member><name>{escape(str(k))}</name>{_told(v)}</member>" for k, v in value.items())
+        return f"<value><struct>{members}</struct></value>"
+    if isinstance(value, list):
+        return f"<value><array><data>{''.join(map(_told, value))}</data></array></value>"
+    if isinstance(value, int):
+        return f"<value><int>{value}</int></value>"
+    return f"<value><string>{escape(str(value))}</string></value>"
