@@ -1,6 +1,6 @@
 """The application: its routes, and what they have in common."""
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
@@ -8,6 +8,7 @@ from litestar.openapi import OpenAPIConfig
 from gateway.access import KeyAuthentication, guard
 from gateway.health import healthz, readyz
 from gateway.problems import HANDLERS
+from gateway.rest import listing
 from gateway.service import Gateway
 from schemas import __version__
 
@@ -18,7 +19,7 @@ BODY_BYTES_MAX = 32 << 20
 def make_app(gateway: Gateway) -> Litestar:
     """The ASGI application of one gateway."""
     return Litestar(
-        route_handlers=[healthz, readyz],
+        route_handlers=[healthz, readyz, Router("/api/v1", route_handlers=[listing.tasks, listing.task])],
         state=State({"gateway": gateway}),
         guards=[guard],
         middleware=[DefineMiddleware(KeyAuthentication)],

@@ -1,0 +1,1 @@
+"""REST: one file for each kind of thing, under /api/v1."""
