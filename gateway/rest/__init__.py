@@ -1,1 +1,1 @@
-"""The REST interface: everything below `/api/v1`."""
+"""REST: everything below `/api/v1`, one file for each kind of thing."""

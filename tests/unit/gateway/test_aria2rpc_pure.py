@@ -110,8 +110,15 @@ def test_options_become_fields_of_the_request() -> None:
     asked = asked_of(
         FILE,
         {
-            **{"split": "4", "header": ["A: b", "C:d"], "out": "o", "dir": "/downloads/s", "allow-overwrite": "true"},
-            **{"pause": "true", "unheard-of": "x", "all-proxy": "", "max-tries": 3},
+            "split": "4",
+            "header": ["A: b", "C:d"],
+            "out": "o",
+            "dir": "/downloads/s",
+            "allow-overwrite": "true",
+            "pause": "true",
+            "unheard-of": "x",
+            "all-proxy": "",
+            "max-tries": 3,
         },
     )
     request = asked.request
