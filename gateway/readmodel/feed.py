@@ -1,6 +1,7 @@
 """Reading TASKS and EVENTS into the read model: whole at the start and after a loss, live in between."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -10,9 +11,10 @@ import structlog
 from broker import pull
 from broker.connection import Connection
 from broker.errors import ApiRefused, BrokerError, Unanswered
-from broker.follow import OUTCOMES, following
+from broker.follow import OUTCOMES, Follower, following
 from broker.listen import Heard, listening
 from broker.table import MARKER, decode_row
+from gateway.readmodel.store import Store
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import Dismissed, Finished
@@ -23,18 +25,26 @@ log = structlog.get_logger()
 
 RETRY_S = 0.5
 BATCH = 500
+AUDIT_EVERY_S = 300.0
+"""Both streams are looked over again: what left them without a word is forgotten."""
+T = TypeVar("T")
 
 
 class Model(Protocol):
     """What is told of everything that is read."""
 
-    progress: dict[str, Progress]
-    heartbeats: dict[str, Heartbeat]
     is_ready: bool
 
+    @property
+    def is_behind(self) -> bool: ...
+    async def settle(self) -> None: ...
+    async def using(self, work: Callable[[Store], T]) -> T: ...
     def row_came(self, stored: StoredRow) -> None: ...
-    def ended_came(self, event: Finished) -> None: ...
-    def dismissed_came(self, event: Dismissed) -> None: ...
+    def row_seen(self, task: str) -> None: ...
+    def ended_came(self, event: Finished, sequence: int) -> None: ...
+    def dismissed_came(self, event: Dismissed, sequence: int) -> None: ...
+    def progress_came(self, progress: Progress) -> None: ...
+    def beat_came(self, beat: Heartbeat) -> None: ...
 
 
 class Feed:
@@ -61,21 +71,57 @@ class Feed:
     async def _follow_outcomes(self) -> None:
         while True:
             try:
-                async with following(self._connection, 0, kinds=(OUTCOMES, "dismissed")) as follower:
-                    while True:
-                        if follower.is_caught_up:
-                            self._outcomes_read.set()
-                        if (found := await follower.next()) is None:
-                            continue
-                        if isinstance(found.event, Finished):
-                            self._model.ended_came(found.event)
-                        elif isinstance(found.event, Dismissed):
-                            self._model.dismissed_came(found.event)
+                await self._look_at_log()
+                start = await self._model.using(lambda store: store.log_read_to)
+                async with following(self._connection, start, kinds=(OUTCOMES, "dismissed")) as follower:
+                    await self._read_outcomes(follower)
             except (ApiRefused, Unanswered) as error:
                 log.warning("reading the log was interrupted, reading it again", problem=str(error))
                 await anyio.sleep(RETRY_S)
 
+    async def _read_outcomes(self, follower: Follower) -> None:
+        """Until it is time to look the log over again."""
+        end_at = anyio.current_time() + AUDIT_EVERY_S
+        while anyio.current_time() < end_at or not follower.is_caught_up:
+            found = await follower.next()
+            if found is not None and isinstance(found.event, Finished):
+                self._model.ended_came(found.event, found.sequence)
+            elif found is not None and isinstance(found.event, Dismissed):
+                self._model.dismissed_came(found.event, found.sequence)
+            if self._model.is_behind:
+                await self._model.settle()
+            if follower.is_caught_up and not self._outcomes_read.is_set():
+                await self._model.settle()
+                self._outcomes_read.set()
+
+    async def _look_at_log(self) -> None:
+        """What the log does not hold any more is forgotten; all of it, where the log was made anew."""
+        info = await self._connection.api(f"STREAM.INFO.{s.EVENTS_STREAM}")
+        created, first = str(info["created"]), int(info["state"]["first_seq"])
+
+        def compare(store: Store) -> None:
+            if store.fact("log_created") != created:
+                store.forget_ended()
+                store.note("log_created", created)
+            store.forget_before(first)
+
+        await self._model.using(compare)
+
+    async def _look_at_table(self) -> None:
+        """Before it is read whole: where the table was made anew, nothing is left of the old one."""
+        created = str((await self._connection.api(f"STREAM.INFO.{s.TASKS_STREAM}"))["created"])
+
+        def compare(store: Store) -> None:
+            if store.fact("table_created") != created:
+                store.forget_live()
+                store.note("table_created", created)
+            store.begin_reading()
+
+        await self._model.using(compare)
+
     async def _follow_rows(self) -> None:
+        """Read the table whole, then what comes, until it is to be read whole again."""
+        await self._look_at_table()
         name = f"rows-{uuid4().hex[:12]}"
         info = await pull.create_consumer(
             self._connection,
@@ -90,15 +136,53 @@ class Feed:
         )
         left = int(info["num_pending"])
         reconnects = self._connection.reconnects
-        async with pull.reading(self._connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
-            while reconnects == self._connection.reconnects:
-                if left <= 0:
-                    self._model.is_ready = True
-                if (delivery := await reader.next()) is None:
-                    continue
-                left = min(left - 1, delivery.pending)
-                if s.task_in(delivery.subject) != MARKER and (stored := decode_row(delivery)) is not None:
-                    self._model.row_came(stored)
+        try:
+            async with pull.reading(self._connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
+                number, read_to = await self._read_whole(reader) if left else (0, 0)
+                gone = await self._model.using(lambda store: store.finish_reading(read_to))
+                if gone:
+                    log.info("tasks that left the table without an outcome are forgotten", tasks=gone)
+                self._model.is_ready = True
+                end_at = anyio.current_time() + AUDIT_EVERY_S
+                while reconnects == self._connection.reconnects and anyio.current_time() < end_at:
+                    if (delivery := await reader.next()) is None:
+                        continue
+                    number += 1
+                    if delivery.number != number:
+                        log.debug("rows were lost on the way: the table is read again", expected=number)
+                        return
+                    await self._take_row(delivery)
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                try:
+                    if self._connection.is_connected:
+                        await pull.delete_consumer(self._connection, s.TASKS_STREAM, name)
+                except BrokerError as error:
+                    log.debug("a consumer was left behind; the server drops it", consumer=name, problem=str(error))
+
+    async def _read_whole(self, reader: pull.Pull) -> tuple[int, int]:
+        """All rows there are: how many deliveries those were, and the sequence of the last.
+
+        Rows that change meanwhile come as they are then, so it is over when nothing is pending, not after a count.
+        Raises Unanswered where some were lost on the way.
+        """
+        number = 0
+        while (delivery := await reader.next()) is not None:
+            number += 1
+            if delivery.number != number:
+                break
+            if (task := s.task_in(delivery.subject)) != MARKER:
+                self._model.row_seen(task)
+            await self._take_row(delivery)
+            if delivery.pending == 0:
+                return number, delivery.sequence
+        raise Unanswered("some rows were lost on the way")
+
+    async def _take_row(self, delivery: pull.Delivery) -> None:
+        if s.task_in(delivery.subject) != MARKER and (stored := decode_row(delivery)) is not None:
+            self._model.row_came(stored)
+        if self._model.is_behind:
+            await self._model.settle()
 
     async def _hear(self) -> None:
         async with (
@@ -112,11 +196,11 @@ class Feed:
             progress = codec.decode(heard.data, Progress)
         except msgspec.MsgspecError:
             return
-        self._model.progress[progress.task] = progress
+        self._model.progress_came(progress)
 
     def _beat_came(self, heard: Heard) -> None:
         try:
             beat = codec.decode(heard.data, Heartbeat)
         except msgspec.MsgspecError:
             return
-        self._model.heartbeats[beat.node] = beat
+        self._model.beat_came(beat)

@@ -1,22 +1,42 @@
 """The read model: kept in step with the streams, asked by every route."""
 
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from broker.connection import Connection
+from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Seen, number_of
+from gateway.readmodel.cursors import Sort
 from gateway.readmodel.feed import Feed
+from gateway.readmodel.live import SAMPLE_S, Live, Speed
+from gateway.readmodel.paging import Listing
+from gateway.readmodel.store import Store
+from gateway.readmodel.terms import is_counted
 from schemas.event import Dismissed, Finished
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat, Progress
+from schemas.lifecycle import State
 from schemas.settings import GatewaySettings
 from schemas.task import StoredRow
-from schemas.view import TaskView, ended, view_of
+from schemas.view import TaskView
 
 log = structlog.get_logger()
 
+BATCH = 1000
+"""Changes in one transaction: some 100 ms of outcomes."""
+T = TypeVar("T")
+
 
 class Page(Struct, frozen=True):
-    """Some of the tasks that were asked for."""
+    """Some of the tasks that were asked for. It may hold fewer than that, even none, and yet not be the last."""
 
     tasks: tuple[TaskView, ...]
     after: str = ""
@@ -27,60 +47,141 @@ class ReadModel:
     """Every live task, and the latest that ended."""
 
     def __init__(self, connection: Connection, settings: GatewaySettings) -> None:
+        """Raises SettingInvalid."""
         self._connection = connection
-        self._settings = settings
-        self._tasks: dict[str, TaskView] = {}
-        self._ended: set[str] = set()
-        self._sequences: dict[str, int] = {}
-        self.progress: dict[str, Progress] = {}
-        """What each running transfer said last."""
-        self.heartbeats: dict[str, Heartbeat] = {}
-        """What each node said last."""
+        self.live = Live()
+        self.store = Store(settings.database, settings.history_max, self.live.is_running)
+        self._pending: list[Change] = []
+        # The store is one connection: whoever has the lock uses it, in a thread of its own.
+        self._lock = anyio.Lock()
+        self._limiter = anyio.CapacityLimiter(1)
         self.is_ready = False
         """Whether everything that was stored at the start has been read."""
 
     def __repr__(self) -> str:
-        return f"<ReadModel of {len(self._tasks)} tasks, {len(self._ended)} ended>"
+        return f"<ReadModel {self.store!r} {self.live!r}>"
+
+    @property
+    def progress(self) -> dict[str, Progress]:
+        """What each running transfer said last."""
+        return self.live.progress
+
+    @property
+    def heartbeats(self) -> dict[str, Heartbeat]:
+        """What each node said last."""
+        return self.live.heartbeats
+
+    @property
+    def speeds(self) -> tuple[Speed, ...]:
+        """How fast the cluster was in the last ten minutes, the oldest first."""
+        return tuple(self.live.speeds)
 
     async def run(self) -> None:
         """Keep in step until cancelled."""
-        await Feed(self._connection, self).run()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._sample)
+                tasks.start_soon(self._settle_often)
+                await Feed(self._connection, self).run()
+        finally:
+            self.store.close()
+
+    async def _sample(self) -> None:
+        while True:
+            await anyio.sleep(SAMPLE_S)
+            self.live.sample(datetime.now(UTC), anyio.current_time())
+
+    async def _settle_often(self) -> None:
+        """What nobody asks for is stored too."""
+        while True:
+            await anyio.sleep(1)
+            await self.settle()
+
+    # What the feed tells.
 
     def row_came(self, stored: StoredRow) -> None:
-        """A row stands in TASKS; the highest sequence of a task is true, and an outcome outweighs any row."""
-        task = stored.row.task
-        if task in self._ended or stored.sequence <= self._sequences.get(task, 0):
-            return
-        self._sequences[task] = stored.sequence
-        self._tasks[task] = view_of(stored.row, stored.row.state)
+        self._pending.append(RowCame(stored))
 
-    def ended_came(self, event: Finished) -> None:
-        self._ended.add(event.task)
-        self._sequences.pop(event.task, None)
-        self.progress.pop(event.task, None)
-        self._tasks[event.task] = ended(event)
+    def row_seen(self, task: str) -> None:
+        self._pending.append(Seen(task))
 
-    def dismissed_came(self, event: Dismissed) -> None:
-        if event.task in self._ended:
-            self._tasks.pop(event.task, None)
+    def ended_came(self, event: Finished, sequence: int) -> None:
+        self.live.ended(event.task)
+        self._pending.append(Ended(event, sequence))
+
+    def dismissed_came(self, event: Dismissed, sequence: int) -> None:
+        self._pending.append(Dismissal(event.task, sequence))
+
+    def progress_came(self, progress: Progress) -> None:
+        self.live.progress_came(progress, anyio.current_time())
+
+    def beat_came(self, beat: Heartbeat) -> None:
+        self._pending.extend(self.live.beat_came(beat, anyio.current_time()))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is to be stored that whoever tells more must wait."""
+        return len(self._pending) >= BATCH
+
+    async def settle(self) -> None:
+        """Store what was told until now."""
+        await self.using(lambda _: None)
+
+    async def using(self, work: Callable[[Store], T]) -> T:
+        """Let something be done with the store, once it has all that was told. Whatever is done takes milliseconds."""
+        async with self._lock:
+            changes, self._pending = self._pending, []
+            # It can't be stopped half-way: a thread that goes on would share the connection with the next.
+            with anyio.CancelScope(shield=True):
+                done = await anyio.to_thread.run_sync(partial(self._work, changes, work), limiter=self._limiter)
+            return done  # noqa: RET504 - a scope might swallow a cancellation: no `return` within it
+
+    def _work(self, changes: list[Change], work: Callable[[Store], T]) -> T:
+        if changes:
+            self.store.apply(changes)
+        return work(self.store)
+
+    # What routes ask.
 
     async def get(self, task: str) -> TaskView | None:
         """One task; None where it is not known (any more)."""
-        return self._tasks.get(task)
+        number = number_of(task)
+        if number is None:
+            return None
+        view = await self.using(lambda store: store.get(number))
+        return self._overlaid(view) if view is not None else None
 
-    async def find(self, where: TaskFilter, *, after: str = "", limit: int = 100) -> Page:
-        """A page of the tasks that match, the latest submitted or finished first."""
-        found = sorted((view for view in self._tasks.values() if where.matches(view)), key=_newest_first)
-        keys = [view.task for view in found]
-        start = keys.index(after) + 1 if after in keys else 0
-        page = tuple(found[start : start + limit])
-        return Page(page, page[-1].task if start + limit < len(found) else "")
+    async def find(self, where: TaskFilter, *, after: str = "", limit: int = 100, sort: Sort = Sort.NEWEST) -> Page:
+        """A page of the tasks that match. Raises CursorInvalid."""
+        found = await self.using(lambda store: Listing(store, where, sort, after).page(limit))
+        return Page(tuple(map(self._overlaid, found.tasks)), found.after)
 
     async def count(self, where: TaskFilter) -> int:
         """How many tasks match."""
-        return sum(where.matches(view) for view in self._tasks.values())
+        if is_counted(where):
+            states = set(map(str, where.states))
+            total = 0
+            for (owner, state), count in (await self.counts()).items():
+                if (not where.owners or owner in where.owners) and (not states or str(state) in states):
+                    total += count
+            return total
+        stretches = await self.using(lambda store: Listing(store, where, Sort.NEWEST).count())
 
+        def stretch(_: Store) -> int | None:
+            return next(stretches, None)
 
-def _newest_first(view: TaskView) -> tuple[float, str]:
-    moment = view.finished or view.submitted
-    return (-moment.timestamp() if moment else 0.0, view.task)
+        total = 0
+        while (some := await self.using(stretch)) is not None:  # others get their turn
+            total += some
+        return total
+
+    async def counts(self) -> Counter[tuple[str, State]]:
+        """How many tasks there are, by owner and state."""
+        return await self.using(lambda store: store.counts.copy())
+
+    def _overlaid(self, view: TaskView) -> TaskView:
+        """With what its node said of it last."""
+        phase, told = self.live.phase(view), self.live.progress_of(view)
+        if not phase and told is None:
+            return view
+        return replace(view, phase=phase, bytes=told.bytes_done if told is not None else view.bytes)

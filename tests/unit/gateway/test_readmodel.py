@@ -1,0 +1,306 @@
+"""The read model's store and its pages, over a real SQLite database."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, number_of, task_of
+from gateway.readmodel.cursors import CursorInvalid, Sort
+from gateway.readmodel.paging import STRETCH, Listing
+from gateway.readmodel.store import RECENT_MAX, TRIM_BEYOND, Store
+from schemas.errors import SettingInvalid
+from schemas.event import Completed, Failed
+from schemas.filter import Standing, TaskFilter
+from schemas.lifecycle import Desired, State
+from schemas.request import Request
+from schemas.task import StoredRow, TaskRow
+from schemas.view import TaskView
+
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def name_of(index: int) -> str:
+    return f"{index * 0x9E3779B97F4A7C15 % (1 << 64):016x}"
+
+
+def request(index: int) -> Request:
+    return Request(
+        uris=(f"https://host{index % 3}.example.org/Files/file-{index}.iso",),
+        tags=("gpu", f"t{index % 7}"),
+        labels={"job": f"j{index % 5}"},
+        priority=index % 3,
+    )
+
+
+def row(index: int, sequence: int = 0, **more: object) -> RowCame:
+    given = {
+        "task": name_of(index),
+        "owner": f"o{index % 2}",
+        "source": "s",
+        "request": request(index),
+        "state": State.QUEUED,
+        "place": "queued",
+        "submitted": BEGIN + timedelta(seconds=index),
+    } | more
+    return RowCame(StoredRow(sequence or index + 1, TaskRow(**given), BEGIN.timestamp()))  # type: ignore[arg-type]
+
+
+def completed(index: int, sequence: int = 0, *, after_s: float | None = None) -> Ended:
+    asked = request(index)
+    event = Completed(
+        task=name_of(index),
+        owner=f"o{index % 2}",
+        time=BEGIN + timedelta(seconds=index if after_s is None else after_s),
+        name=f"file-{index}.iso",
+        labels=asked.labels,
+        request=asked,
+        node=f"n{index % 4}",
+        path=f"file-{index}.iso",
+        bytes=index * 10,
+        digest="",
+        seconds=1.0,
+    )
+    return Ended(event, sequence or index + 1)
+
+
+def failed(index: int) -> Ended:
+    event = Failed(task=name_of(index), owner="o0", time=BEGIN, reason="Der Server SCHLIEẞT: Straße gesperrt")
+    return Ended(event, index + 1)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = Store("", 100_000, lambda task, node, attempt: False)
+    yield made
+    made.close()
+
+
+def pages(store: Store, where: TaskFilter, sort: Sort = Sort.NEWEST, limit: int = 7) -> list[str]:
+    """Every task that a listing shows, page after page."""
+    found: list[str] = []
+    after = ""
+    while True:
+        page = Listing(store, where, sort, after).page(limit)
+        found += [view.task for view in page.tasks]
+        if not (after := page.after):
+            return found
+
+
+def count(store: Store, where: TaskFilter) -> int:
+    return sum(Listing(store, where, Sort.NEWEST).count())
+
+
+def mixed() -> list[Change]:
+    changes: list[Change] = [row(index) for index in range(60)]
+    changes += [row(index, 100 + index, state=State.ASSIGNED, place=f"n{index % 4}") for index in range(10)]
+    changes += [row(index, 100 + index, desired=Desired.PAUSE) for index in range(10, 15)]
+    return changes + [completed(index, after_s=1000 + index) for index in range(30, 60)]
+
+
+def test_an_id_is_a_number_and_back() -> None:
+    assert [task_of(number_of(task) or 0) for task in ("0" * 16, "f" * 16, "0123456789abcdef")] == [
+        *("0" * 16, "f" * 16, "0123456789abcdef")
+    ]
+    assert number_of("no task") is None
+
+
+FILTERS = [
+    TaskFilter(),
+    TaskFilter(states=(Standing.QUEUED,)),
+    TaskFilter(states=(Standing.PAUSED, Standing.COMPLETED)),
+    TaskFilter(states=(Standing.ASSIGNED, Standing.COMPLETED), owners=("o1",)),
+    TaskFilter(owners=("o0", "o1")),
+    TaskFilter(nodes=("n1", "n2")),
+    TaskFilter(tags=("gpu", "t3")),
+    TaskFilter(labels=("job=j2",)),
+    TaskFilter(labels=("job",), owners=("nobody",)),
+    TaskFilter(origins=("host1.example.org",)),
+    TaskFilter(origins=("*.example.org:443",), tags=("t1",)),
+    TaskFilter(text="FILE-1"),
+    TaskFilter(since=BEGIN + timedelta(seconds=20), until=BEGIN + timedelta(seconds=1040)),
+]
+
+
+@pytest.mark.parametrize("sort", Sort)
+@pytest.mark.parametrize("where", FILTERS, ids=range(len(FILTERS)))
+def test_pages_show_exactly_what_matches_in_order(store: Store, where: TaskFilter, sort: Sort) -> None:
+    store.apply(mixed())
+    views = [view for index in range(60) if (view := store.get(number_of(name_of(index)) or 0)) is not None]
+    matching = {view.task: view for view in views if where.matches(view)}
+    shown = pages(store, where, sort)
+    assert sorted(shown) == sorted(matching)
+    assert count(store, where) == len(matching)
+    values = [_value(matching[task], sort) for task in shown]
+    assert values == sorted(values, reverse=sort.is_down)
+
+
+def _value(view: TaskView, sort: Sort) -> Any:
+    if sort.column == "key":
+        return view.finished or view.submitted
+    return getattr(view, {"size": "bytes"}.get(sort.column, sort.column))
+
+
+def test_a_listing_shows_each_task_once_while_tasks_end(store: Store) -> None:
+    store.apply([row(index) for index in range(50)])
+    for sort in (Sort.NEWEST, Sort.OLDEST):
+        first = Listing(store, TaskFilter(), sort).page(10)
+        shown = [view.task for view in first.tasks]
+        # Some that were shown and some that were not end: their moment is now later than all others.
+        some = (0, 1, 2, 3, 4, 5, 45) if sort is Sort.NEWEST else (7, 8, 33, 34)
+        store.apply([completed(index, 1000 + store.log_read_to + index, after_s=5000) for index in some])
+        after = first.after
+        while after:
+            page = Listing(store, TaskFilter(), sort, after).page(10)
+            shown += [view.task for view in page.tasks]
+            after = page.after
+        assert sorted(shown) == sorted(name_of(index) for index in range(50))
+
+
+def test_an_outcome_outweighs_rows_that_come_after_it(store: Store) -> None:
+    store.apply([row(1), completed(1, 5), row(1, 900)])
+    view = store.get(number_of(name_of(1)) or 0)
+    assert view is not None
+    assert view.state is State.COMPLETED
+
+
+def test_the_highest_sequence_of_a_task_is_true(store: Store) -> None:
+    store.apply([row(1, 9, state=State.ASSIGNED, place="n1"), row(1, 4)])
+    assert count(store, TaskFilter(nodes=("n1",))) == 1
+    assert store.counts == {("o1", State.ASSIGNED): 1}
+
+
+def test_what_a_node_runs_is_active_until_it_says_otherwise(store: Store) -> None:
+    store.apply([row(1, 9, state=State.ASSIGNED, place="n1"), Runs(name_of(1), 1, "n1", active=True)])
+    assert count(store, TaskFilter(states=(Standing.ACTIVE,))) == 1
+    store.apply([Runs(name_of(1), 2, "n1", active=False), Runs(name_of(1), 1, "n2", active=False)])
+    assert store.counts == {("o1", State.ACTIVE): 1}
+    store.apply([Runs(name_of(1), 1, "n1", active=False)])
+    assert pages(store, TaskFilter(states=(Standing.ASSIGNED,))) == [name_of(1)]
+
+
+def test_a_dismissed_task_is_gone_and_stays_gone(store: Store) -> None:
+    store.apply([completed(1, 5), Dismissal(name_of(1), 6), row(1, 7), completed(1, 5)])
+    assert (store.get(number_of(name_of(1)) or 0), pages(store, TaskFilter())) == (None, [])
+
+
+def test_a_live_task_is_not_dismissed(store: Store) -> None:
+    store.apply([row(1), Dismissal(name_of(1), 6)])
+    assert pages(store, TaskFilter()) == [name_of(1)]
+
+
+def test_only_the_latest_that_ended_are_kept() -> None:
+    store = Store("", 10, lambda task, node, attempt: False)
+    store.apply([row(5000)] + [completed(index) for index in range(TRIM_BEYOND + 12)])
+    assert pages(store, TaskFilter(), limit=100) == [
+        *(name_of(5000),),
+        *(name_of(index) for index in reversed(range(TRIM_BEYOND + 2, TRIM_BEYOND + 12))),
+    ]
+    assert store.database.execute("SELECT count(*) FROM terms WHERE id NOT IN (SELECT id FROM tasks)").fetchone() == (
+        0,
+    )
+    store.apply([row(3, 9000)])  # its last row, late
+    assert store.get(number_of(name_of(3)) or 0) is None
+    assert RECENT_MAX > TRIM_BEYOND
+
+
+def test_rows_that_left_the_table_without_an_outcome_are_forgotten(store: Store) -> None:
+    store.apply([row(1), row(2), row(3), row(9, 99), completed(4)])
+    store.begin_reading()
+    store.apply([Seen(name_of(1))])
+    assert store.finish_reading(50) == 2
+    assert sorted(pages(store, TaskFilter())) == sorted(map(name_of, (1, 9, 4)))
+
+
+def test_what_the_log_does_not_hold_any_more_is_forgotten(store: Store) -> None:
+    store.apply([row(9), completed(1), completed(2), completed(3)])
+    store.forget_before(4)
+    assert sorted(pages(store, TaskFilter())) == sorted(map(name_of, (9, 3)))
+    assert store.counts.total() == 2
+
+
+def test_a_batch_that_fails_changes_nothing(store: Store) -> None:
+    store.apply([row(1)])
+    with pytest.raises(AttributeError):
+        store.apply([completed(1), RowCame(None)])  # type: ignore[arg-type]
+    assert (store.counts, store.log_read_to) == ({("o1", State.QUEUED): 1}, 0)
+    assert pages(store, TaskFilter(states=(Standing.QUEUED,))) == [name_of(1)]
+
+
+def test_text_is_found_whatever_its_case(store: Store) -> None:
+    store.apply([failed(1), completed(2)])
+    for text in ("STRASSE", "straße", "server schliesst"):
+        assert pages(store, TaskFilter(text=text)) == [name_of(1)]
+
+
+def test_where_few_match_a_page_ends_early_and_the_next_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.readmodel.paging.WITHIN_S", -1.0)
+    store.apply([completed(index) for index in range(STRETCH + 50)])
+    where = TaskFilter(text="file-7.iso")
+    first = Listing(store, where, Sort.NEWEST).page(10)
+    assert (first.tasks, bool(first.after)) == ([], True)
+    assert pages(store, where) == [name_of(7)]
+    assert pages(store, where, Sort.NAME) == [name_of(7)]
+
+
+@pytest.mark.parametrize("after", ["?", "AAAA", "k6QtdGltZQ"])
+def test_a_cursor_of_nowhere_is_refused(store: Store, after: str) -> None:
+    with pytest.raises(CursorInvalid, match="`after`"):
+        Listing(store, TaskFilter(), Sort.NEWEST, after)
+
+
+def test_a_cursor_of_another_order_is_refused(store: Store) -> None:
+    store.apply([row(1), row(2)])
+    after = Listing(store, TaskFilter(), Sort.NAME).page(1).after
+    with pytest.raises(CursorInvalid, match="same order"):
+        Listing(store, TaskFilter(), Sort.NEWEST, after)
+
+
+def open_store(path: Path) -> Store:
+    return Store(str(path), 1000, lambda task, node, attempt: False)
+
+
+def test_a_file_is_found_again_with_what_was_read(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "model")
+    store.apply([row(1), completed(2, 77)])
+    store.close()
+    again = open_store(tmp_path / "model")
+    assert (again.log_read_to, again.counts) == (77, {("o1", State.QUEUED): 1, ("o0", State.COMPLETED): 1})
+
+
+def _older(path: Path) -> None:
+    store = open_store(path)
+    store.database.execute("PRAGMA user_version = 0")
+    store.close()
+
+
+def _damaged(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * 60_000)
+
+
+@pytest.mark.parametrize("spoil", [_older, _damaged])
+def test_a_file_of_another_version_or_damaged_is_made_anew(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    store = open_store(tmp_path / "model")
+    store.apply([completed(index) for index in range(200)])
+    store.close()
+    spoil(tmp_path / "model")
+    again = open_store(tmp_path / "model")
+    assert (again.log_read_to, again.counts.total()) == (0, 0)
+
+
+def test_a_file_that_is_no_read_model_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("Dear Sir")
+    with pytest.raises(SettingInvalid, match="no read model"):
+        open_store(tmp_path / "letter")
+    assert (tmp_path / "letter").read_text() == "Dear Sir"
+
+
+def test_two_gateways_do_not_share_a_file(tmp_path: Path) -> None:
+    first = open_store(tmp_path / "model")
+    with pytest.raises(SettingInvalid, match="a file of its own"):
+        open_store(tmp_path / "model")
+    first.close()
