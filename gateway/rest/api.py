@@ -3,13 +3,14 @@
 from litestar import Router
 
 from gateway.aliases import API
-from gateway.rest import actions, nodes, policy, status, steering, submitting
+from gateway.rest import actions, listing, nodes, policy, status, steering, submitting
 
 
 def api() -> Router:
     return Router(
         path=API,
         route_handlers=[
+            *listing.ROUTES,
             *submitting.ROUTES,
             *steering.ROUTES,
             *actions.ROUTES,
