@@ -53,11 +53,17 @@ def micros(moment: datetime) -> int:
 
 def key_of(moment: datetime | None, number: int) -> int:
     """What tasks are sorted by: their moment, and then a part of their id, the same in every gateway."""
-    return ((micros(moment) if moment is not None else 0) << TIE_BITS) | (number & ((1 << TIE_BITS) - 1))
+    return bound(moment) | (number & ((1 << TIE_BITS) - 1)) if moment is not None else 0
 
 
-TIE_BITS = 12
-"""Of an id: microseconds since 1970 take 51 of the 63 there are."""
+def bound(moment: datetime) -> int:
+    """The lowest key of a moment; of one that is too far away for keys (the year 2255), the last that there is."""
+    return max(-MICROS_MAX, min(MICROS_MAX, micros(moment))) << TIE_BITS
+
+
+TIE_BITS = 10
+"""Of an id: microseconds since 1970 take 53 of the 63 there are, until 2255."""
+MICROS_MAX = (1 << (63 - TIE_BITS)) - 1
 _ID_CHARS = 16
 _SIGNED = 1 << 63
 

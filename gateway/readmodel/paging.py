@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from gateway.readmodel.changes import TIE_BITS, micros
+from gateway.readmodel.changes import bound
 from gateway.readmodel.cursors import Cursor, Sort, read, written
 from gateway.readmodel.records import view_from
 from gateway.readmodel.store import Store
@@ -151,15 +151,15 @@ class Listing:
         """The part of the order to look at, and where that goes by time what the filter says of it."""
         column, tie = f"{prefix}{self._sort.column}", f"{prefix}{self._tie}"
         conditions, values = ["1"], list[Any]()
-        for compare, bound in ((self._compare, position), (self._reached, floor)):
-            if bound is not None:
+        for compare, end in ((self._compare, position), (self._reached, floor)):
+            if end is not None:
                 conditions.append(f"({column}, {tie}) {compare} (?, ?)")
-                values += bound
+                values += end
         if self._is_timely:
             for compare, moment in ((">=", self._where.since), ("<", self._where.until)):
                 if moment is not None:
                     conditions.append(f"{column} {compare} ?")
-                    values.append(micros(moment) << TIE_BITS)
+                    values.append(bound(moment))
         return conditions, values
 
     def _asked(self, what: str, position: Position | None, floor: Position | None) -> tuple[str, list[Any]]:
@@ -185,7 +185,7 @@ class Listing:
             for compare, moment in ((">=", self._where.since), ("<", self._where.until)):
                 if moment is not None:
                     conditions.append(f"t.key {compare} ?")
-                    values.append(micros(moment) << TIE_BITS)
+                    values.append(bound(moment))
         elif what != "count(*)":
             conditions.append("(t.ended IS NULL OR t.submitted IS NULL OR t.ended <= ?)")
             values.append(self._seen_to)

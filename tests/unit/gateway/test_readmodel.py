@@ -120,6 +120,8 @@ FILTERS = [
     TaskFilter(origins=("host1.example.org",)),
     TaskFilter(origins=("*.example.org:443",), tags=("t1",)),
     TaskFilter(text="FILE-1"),
+    TaskFilter(since=datetime(9000, 1, 1, tzinfo=UTC)),
+    TaskFilter(since=datetime(1, 1, 2, tzinfo=UTC), until=datetime(2255, 1, 1, tzinfo=UTC)),
     TaskFilter(since=BEGIN + timedelta(seconds=20), until=BEGIN + timedelta(seconds=1040)),
 ]
 
