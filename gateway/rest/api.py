@@ -10,8 +10,7 @@ def api() -> Router:
     return Router(
         path=API,
         route_handlers=[
-            listing.tasks,
-            listing.task,
+            *listing.ROUTES,
             *submitting.ROUTES,
             *steering.ROUTES,
             *actions.ROUTES,

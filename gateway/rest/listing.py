@@ -58,7 +58,7 @@ class TaskTold(Struct, frozen=True):
     """Its timeline, the oldest first."""
 
 
-@get("/tasks", opt={"scope": Scope.READ})
+@get("/tasks", opt={"scope": Scope.READ}, tags=["tasks"])
 async def tasks(
     request: AnyRequest,
     state: State,
@@ -100,7 +100,7 @@ async def tasks(
     return TaskList(tuple(now(model, view) for view in page.tasks), page.after)
 
 
-@get("/tasks/{task:str}", opt={"scope": Scope.READ})
+@get("/tasks/{task:str}", opt={"scope": Scope.READ}, tags=["tasks"])
 async def task(request: AnyRequest, state: State, task: str) -> TaskTold:
     """One task with its attempts and its timeline."""
     gateway: Gateway = state.gateway
@@ -154,3 +154,6 @@ def now(model: ReadModel, view: TaskView) -> TaskNow:
         connections=told.connections,
         eta_s=round(left / told.bytes_per_s, 1) if told.bytes_total and told.bytes_per_s else None,
     )
+
+
+ROUTES = (tasks, task)
