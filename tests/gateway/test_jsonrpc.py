@@ -143,8 +143,10 @@ async def test_what_can_be_compared_is_answered_as_aria2c_answers_it(up: Up, ari
         b'[{"id":1,"method":"nope"},5,{"method":"x"}]',
         b'{"id":1,"method":"system.multicall","params":[]}',
         b'{"id":1,"method":"system.multicall","params":["token:s",[]]}',
-        b'{"id":1,"method":"system.multicall","params":[[{"methodName":"system.multicall"},5,{"a":1},'
-        b'{"methodName":"aria2.getVersion"},{"methodName":"system.listNotifications"}]]}',
+        (
+            b'{"id":1,"method":"system.multicall","params":[[{"methodName":"system.multicall"},5,{"a":1},'
+            b'{"methodName":"aria2.getVersion"},{"methodName":"system.listNotifications"}]]}'
+        ),
     ],
 )
 async def test_an_envelope_is_answered_as_aria2c_answers_it(up: Up, aria2c: str, body: bytes) -> None:
