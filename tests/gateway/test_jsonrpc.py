@@ -143,8 +143,10 @@ async def test_what_can_be_compared_is_answered_as_aria2c_answers_it(up: Up, ari
         b'[{"id":1,"method":"nope"},5,{"method":"x"}]',
         b'{"id":1,"method":"system.multicall","params":[]}',
         b'{"id":1,"method":"system.multicall","params":["token:s",[]]}',
-        b'{"id":1,"method":"system.multicall","params":[[{"methodName":"system.multicall"},5,{"a":1},'
-        b'{"methodName":"aria2.getVersion"},{"methodName":"system.listNotifications"}]]}',
+        (
+            b'{"id":1,"method":"system.multicall","params":[[{"methodName":"system.multicall"},5,{"a":1},'
+            b'{"methodName":"aria2.getVersion"},{"methodName":"system.listNotifications"}]]}'
+        ),
     ],
 )
 async def test_an_envelope_is_answered_as_aria2c_answers_it(up: Up, aria2c: str, body: bytes) -> None:
@@ -235,7 +237,7 @@ async def test_aioaria2_hears_of_a_download_over_its_socket(up: Up, origin: Orig
     client.onDownloadComplete(note)
     try:
         await client.getVersion()
-        gid = await client.addUri([origin.url("/files/a.bin")])
+        gid = await client.addUri([origin.url("file/a.bin")])
         await eventually(lambda: ("aria2.onDownloadComplete", gid) in heard, within_s=30)
         status = await client.tellStatus(gid)
     finally:
@@ -264,7 +266,7 @@ async def test_aria2p_finds_what_it_added(up: Up, origin: Origin) -> None:
     url, key = at(up)
     host, _, port = url.rpartition(":")
     api = aria2p.API(aria2p.Client(host=host, port=int(port), secret=key))
-    download = await run_sync(partial(api.add_uris, [origin.url("/files/p.bin")], options={"dir": "/downloads/sub"}))
+    download = await run_sync(partial(api.add_uris, [origin.url("file/p.bin")], options={"dir": "/downloads/sub"}))
 
     def is_complete() -> bool:
         download.update()
