@@ -161,7 +161,6 @@ PERMISSIONS: dict[Role, Permissions] = {
             s.bucket_key(s.WEBHOOKS_KEYS),
             *_reads_log(),
             *_reads_table(),
-            f"{API}.STREAM.MSG.GET.{s.TASKS_STREAM}",  # the options of a live task
             *_reads_bucket(),
             *_looks_at_streams(),
             *PUTS_PAYLOADS,

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from broker.table import Table
 from gateway.aria2rpc import status
 from gateway.aria2rpc.desk import LIVE, OVER, RESULTS_MAX, Desk
 from gateway.aria2rpc.errors import RpcError
 from gateway.aria2rpc.options import options_of
 from gateway.aria2rpc.params import Params
+from gateway.aria2rpc.rows import row_of
 
 VERSION = "1.37.0"
 """Of the aria2 whose interface this is."""
@@ -73,7 +73,7 @@ async def get_servers(desk: Desk, params: Params) -> Any:
 async def get_option(desk: Desk, params: Params) -> Any:
     """Of a live one as its row has them; of an ended one what its listing tells."""
     view = await desk.task(params.text(0))
-    stored = await Table(desk.gateway.client.connection).top(view.task) if view.finished is None else None
+    stored = await row_of(desk.gateway.client.connection, view.task) if view.finished is None else None
     told = options_of(stored.row.request if stored is not None else None)
     if stored is None:
         told["dir"] = status.folder(view)

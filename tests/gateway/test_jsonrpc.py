@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import xmlrpc.client
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
@@ -33,6 +34,7 @@ from tests.integration.node.origin import Origin, serve
 
 NOWHERE = "http://127.0.0.1:1/x"
 UNKNOWN = "f" * 16
+ANSWERS_WITHIN_S = 20
 Rpc = Callable[..., Any]
 
 pytestmark = pytest.mark.timeout(90)
@@ -52,9 +54,18 @@ def aria2c(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("aria2c")
     arguments = ["--no-conf", "--enable-rpc", f"--rpc-listen-port={port}", "--rpc-secret=s", f"--dir={folder}", "-q"]
     process = subprocess.Popen([find_aria2c(""), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + ANSWERS_WITHIN_S
+    while not _listens(port):
+        assert time.monotonic() < end, "aria2c does not listen"
+        time.sleep(0.02)
     yield f"http://127.0.0.1:{port}"
     process.kill()
     process.wait()
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -237,7 +248,7 @@ async def test_aioaria2_hears_of_a_download_over_its_socket(up: Up, origin: Orig
     client.onDownloadComplete(note)
     try:
         await client.getVersion()
-        gid = await client.addUri([origin.url("/files/a.bin")])
+        gid = await client.addUri([origin.url("file/a.bin")])
         await eventually(lambda: ("aria2.onDownloadComplete", gid) in heard, within_s=30)
         status = await client.tellStatus(gid)
     finally:
@@ -266,7 +277,7 @@ async def test_aria2p_finds_what_it_added(up: Up, origin: Origin) -> None:
     url, key = at(up)
     host, _, port = url.rpartition(":")
     api = aria2p.API(aria2p.Client(host=host, port=int(port), secret=key))
-    download = await run_sync(partial(api.add_uris, [origin.url("/files/p.bin")], options={"dir": "/downloads/sub"}))
+    download = await run_sync(partial(api.add_uris, [origin.url("file/p.bin")], options={"dir": "/downloads/sub"}))
 
     def is_complete() -> bool:
         download.update()
