@@ -24,6 +24,7 @@ from tests.harness.waiting import eventually
 from tests.integration.node.origin import Origin, serve
 
 EXEMPT = {
+    "curl ": "curl is no dependency: tests/gateway asks the same of a gateway",
     "docker ": "needs a Docker engine: tests/compose runs these",
     "make ": "makes an environment and runs this very suite; `make demo` is `downdraft demo`, which is run here",
     "nats ": "the nats command line is no dependency: tests/e2e/test_wire.py speaks the same wire",
@@ -249,6 +250,7 @@ class Stage:
             OTHER_TASK: tasks[1],
             "nats://broker:4222": self.cluster.url,
             "keys/coordinator.creds": self.cluster.creds("coordinator"),
+            "keys/gateway.creds": self.cluster.creds("gateway"),
             "keys/operator.creds": self.cluster.creds("operator"),
             "keys/node-attic.creds": str(self._keyring.credentials(Role.NODE, "attic")),
         }
