@@ -34,8 +34,6 @@ async def test_a_stalled_download_is_given_up_and_goes_on_elsewhere(impatient: U
     bad.manners["file"] = Manner(body=OLD, etag='"1"', cut_at=1 << 20, cut_how="stall")
     done = await impatient.arun("submit", bad.url("file"), "--option", "split=1")
     task = done.stdout.split()[0]
-    view = await impatient.state(task, "active")
-    first = view["node"]
 
     async def history() -> Any:
         return (await impatient.show(task)).get("history")
@@ -44,9 +42,9 @@ async def test_a_stalled_download_is_given_up_and_goes_on_elsewhere(impatient: U
     bad.manners["file"] = Manner(body=OLD, etag='"1"')
     view = await impatient.state(task, "completed", "failed", within_s=60)
     assert view["state"] == "completed", view
-    assert view["node"] != first
+    assert view["node"] != record["node"]
     assert view["digest"] == f"sha-256={hashlib.sha256(OLD).hexdigest()}"
-    assert (record["node"], record["failure"], record["code"]) == (first, "transient", "stalled")
+    assert (record["failure"], record["code"]) == ("transient", "stalled")
     assert "bytes came in the last" in record["reason"]
 
 
