@@ -20,6 +20,7 @@ from schemas.control import Cancel, Steer
 from schemas.ids import rejected_task_id, task_id
 from schemas.lifecycle import Desired, Outcome
 from schemas.task import FailureClass, StoredRow
+from tests.harness.leader import hear
 from tests.integration.crashes.stage import Stage, take_one
 
 Work = Callable[[Stage], Awaitable[None]]
@@ -62,6 +63,7 @@ async def queued(stage: Stage) -> None:
 
 async def put_at_one(term: Term, stage: Stage) -> None:
     top = _top(term, stage)
+    hear(term, "node-1")
     async with term.only(stage.task):
         await place._place_held(term, [Placement(stage.task, top.sequence, "node-1", "i", "tested")])
 
