@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, Reference, SecurityScheme
 
 from gateway.access import OPEN, SCOPE
 from gateway.problems import MEDIA_TYPE, Problem
@@ -55,7 +55,7 @@ _SCRIPT = b"""SwaggerUIBundle({
 });
 """
 
-KEY_SCHEMES = {
+KEY_SCHEMES: dict[str, SecurityScheme | Reference] = {
     "key": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
     "bearer": SecurityScheme(type="http", scheme="bearer", description="The API key as a bearer token."),
     "basic": SecurityScheme(type="http", scheme="basic", description="The owner, and as the password the API key."),
