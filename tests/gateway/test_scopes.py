@@ -6,7 +6,7 @@ as far as the key's scope, name what to ask instead in ASKED.
 """
 
 import pytest
-from litestar.routes import HTTPRoute
+from litestar.routes import HTTPRoute, WebSocketRoute
 
 from gateway.access import OPEN, SCOPE
 from gateway.app import make_app
@@ -27,10 +27,36 @@ ROWS: dict[str, str] = {
     "GET /docs/swagger-ui-bundle.js": OPEN,
     "GET /docs/favicon-32x32.png": OPEN,
     "GET /docs/{path}": OPEN,
+    "POST /api/v1/tasks": Scope.SUBMIT,
+    "GET /api/v1/tasks": Scope.READ,
+    "GET /api/v1/tasks/{task}": Scope.READ,
+    "DELETE /api/v1/tasks/{task}": Scope.SUBMIT,
+    "PATCH /api/v1/tasks/{task}": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/pause": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/resume": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/retry": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/cancel": Scope.SUBMIT,
+    "GET /api/v1/tasks/{task}/explain": Scope.READ,
+    "POST /api/v1/tasks/actions": Scope.SUBMIT,
+    "GET /api/v1/nodes": Scope.READ,
+    "GET /api/v1/nodes/{node}": Scope.READ,
+    "PATCH /api/v1/nodes/{node}": Scope.ADMIN,
+    "POST /api/v1/nodes/{node}/cordon": Scope.ADMIN,
+    "POST /api/v1/nodes/{node}/uncordon": Scope.ADMIN,
+    "POST /api/v1/nodes/{node}/drain": Scope.ADMIN,
+    "GET /api/v1/policy": Scope.READ,
+    "PUT /api/v1/policy": Scope.ADMIN,
+    "GET /api/v1/status": Scope.READ,
+    # Their keys are in the calls: tests/gateway/test_jsonrpc.py.
+    "GET /jsonrpc": OPEN,
+    "POST /jsonrpc": OPEN,
+    "WEBSOCKET /jsonrpc": OPEN,
+    "POST /rpc": OPEN,
 }
 ASKED: dict[str, str] = {}
 """Path of the request, where `{parameter}` filled with PARAMETERS is not the thing to ask."""
 PARAMETERS = {"task": "0123456789abcdef", "id": "0123abcd", "node": "nowhere", "path": "nothing"}
+WEBSOCKET = "WEBSOCKET"
 REFUSED = (401, 403)
 OTHERS = {Scope.READ: Scope.SUBMIT, Scope.SUBMIT: Scope.READ, Scope.ADMIN: Scope.SUBMIT}
 """A scope that is not enough."""
@@ -38,14 +64,18 @@ OTHERS = {Scope.READ: Scope.SUBMIT, Scope.SUBMIT: Scope.READ, Scope.ADMIN: Scope
 
 def every_route() -> dict[str, str]:
     """What the application serves, and the scope that each route names."""
-    app = make_app(Gateway(GatewaySettings(jsonp=True), None, None, None))  # type: ignore[arg-type] # nobody asks it
-    return {
-        f"{method} {route.path_format.replace(':str', '')}": str(handler.opt.get(SCOPE, "none"))
-        for route in app.routes
-        if isinstance(route, HTTPRoute)
-        for method, (handler, _) in route.route_handler_map.items()
-        if method != "OPTIONS"
-    }
+    gateway = Gateway(GatewaySettings(jsonp=True), None, None, None)  # type: ignore[arg-type] # nobody asks it
+    app = make_app(gateway, None)  # type: ignore[arg-type]
+    found = {}
+    for route in app.routes:
+        path = route.path_format.replace(":str", "")
+        if isinstance(route, HTTPRoute):
+            handlers = {method: handler for method, (handler, _) in route.route_handler_map.items()}
+        else:
+            assert isinstance(route, WebSocketRoute), f"{path}: say here how its scope is found"
+            handlers = {WEBSOCKET: route.route_handler}
+        found |= {f"{method} {path}": str(handler.opt.get(SCOPE, "none")) for method, handler in handlers.items()}
+    return {row: scope for row, scope in found.items() if not row.startswith("OPTIONS ")}
 
 
 def asked(row: str) -> tuple[str, str]:
@@ -58,7 +88,14 @@ def test_every_route_has_a_row_with_its_scope() -> None:
     assert every_route() == {row: str(scope) for row, scope in ROWS.items()}
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.startswith(WEBSOCKET)])
+async def test_a_socket_that_is_open_takes_whoever_comes(row: str, stranger: Web) -> None:
+    assert ROWS[row] == OPEN, "one that asks for a key: write how it is tried"
+    async with stranger.session.ws_connect(stranger.url + asked(row)[1]) as socket:
+        assert not socket.closed
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.startswith(WEBSOCKET)])
 async def test_without_a_key_only_open_routes_answer(row: str, stranger: Web) -> None:
     status = await stranger.status(*asked(row))
     assert (status == 401) == (ROWS[row] != OPEN), status
