@@ -7,6 +7,7 @@ from litestar.middleware import DefineMiddleware
 
 from gateway.access import KeyAuthentication, guard
 from gateway.aliases import Aliased
+from gateway.allowing import Allowing
 from gateway.aria2rpc import routes as aria2rpc
 from gateway.aria2rpc.notices import Notices
 from gateway.health import healthz, readyz
@@ -27,7 +28,7 @@ def make_app(gateway: Gateway, notices: Notices) -> Litestar:
         route_handlers=[healthz, readyz, metrics, api(), *aria2rpc.ROUTES],
         state=State({"gateway": gateway, "notices": notices}),
         guards=[guard],
-        middleware=[DefineMiddleware(KeyAuthentication)],
+        middleware=[Allowing, DefineMiddleware(KeyAuthentication)],
         exception_handlers=HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=config(),

@@ -1,5 +1,6 @@
 """The gateway process: connect, keep in step, serve."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +105,7 @@ def _listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.
         )
     except OSError as error:
         raise SettingInvalid(
-            f"can't listen at {host}:{settings.port} ({error.strerror}): choose another gateway.port"
+            f"can't listen at {host}:{settings.port} ({os.strerror(error.errno or 0)}): choose another gateway.port"
         ) from error
     with listener:
         yield listener

@@ -109,7 +109,7 @@ def gauge(name: str, says: str, *labels: str) -> GaugeMetricFamily:
 async def of_tasks(model: ReadModel) -> list[GaugeMetricFamily]:
     """From the read model: how many tasks are in each state, and what waits."""
     states = gauge("tasks", "Tasks by state, the finished ones as far as they are kept.", "state")
-    counts = Counts()
+    counts: Counts[State] = Counts()
     for (_, state), count in (await model.counts()).items():
         counts[state] += count
     for state in State:

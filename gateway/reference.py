@@ -1,13 +1,15 @@
 """OpenAPI of the routes, and the page that shows it, from files of this machine alone."""
 
+from collections.abc import Iterable
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
-from litestar import Request, Response, Router, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme
+from msgspec import Struct
 
 from gateway.access import OPEN, SCOPE
 from gateway.problems import MEDIA_TYPE, Problem
@@ -66,7 +68,7 @@ class Json(JsonRenderPlugin):
     """The description, with what all routes have in common."""
 
     def render(self, request: "Request[Any, Any, Any]", openapi_schema: dict[str, Any]) -> bytes:
-        return self.render_json(request, completed(openapi_schema, _scopes(request)))
+        return self.render_json(request, completed(openapi_schema, _scopes(request), structs_of(request.app)))
 
 
 class Page(OpenAPIRenderPlugin):
@@ -128,11 +130,32 @@ def _scopes(request: "Request[Any, Any, Any]") -> dict[tuple[str, str], str]:
     return scopes
 
 
-def completed(description: dict[str, Any], scopes: dict[tuple[str, str], str]) -> dict[str, Any]:
+def structs_of(app: Litestar) -> set[type[Struct]]:
+    """What the routes take and answer."""
+    found: set[type[Struct]] = {Problem}
+    for route in app.routes:
+        for handler, _ in getattr(route, "route_handler_map", {}).values():
+            signature = handler.parsed_fn_signature
+            for field in (signature.return_type, *signature.parameters.values()):
+                found |= _structs_in(field.annotation)
+    return found
+
+
+def _structs_in(annotation: Any) -> set[type[Struct]]:
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
+        return {annotation}
+    return {struct for part in get_args(annotation) for struct in _structs_in(part)}
+
+
+def completed(
+    description: dict[str, Any], scopes: dict[tuple[str, str], str], structs: Iterable[type[Struct]]
+) -> dict[str, Any]:
     """A copy in which each operation says what key it needs, and how it refuses. Pure."""
     whole: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(description))
     schemas = whole.setdefault("components", {}).setdefault("schemas", {})
-    (_, shapes) = msgspec.json.schema_components((Problem,), ref_template="#/components/schemas/{name}")
+    # As those that decode them say: with every limit and pattern.
+    shown = [struct for struct in structs if struct is Problem or struct.__name__ in schemas]
+    _, shapes = msgspec.json.schema_components(shown, ref_template="#/components/schemas/{name}")
     schemas |= shapes
     body = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     for path, methods in whole.get("paths", {}).items():
@@ -141,6 +164,8 @@ def completed(description: dict[str, Any], scopes: dict[tuple[str, str], str]) -
                 continue
             # The framework's own idea of a refusal is not how it is said here.
             answers = {status: told for status, told in operation.get("responses", {}).items() if status < "400"}
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _said_or_left_out(parameter["schema"])
             answers["default"] = {"description": "What is wrong, where, and what to do."} | body
             scope = scopes.get((method, path), "")
             if scope != OPEN:
@@ -148,4 +173,23 @@ def completed(description: dict[str, Any], scopes: dict[tuple[str, str], str]) -
                 operation["security"] = [{name: []} for name in KEY_SCHEMES]
                 operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
             operation["responses"] = answers
-    return whole
+    plain: dict[str, Any] = _plain(whole)
+    return plain
+
+
+def _said_or_left_out(schema: dict[str, Any]) -> dict[str, Any]:
+    """Nobody can say null in an address: what is not said is left out."""
+    kinds = [kind for kind in schema.get("oneOf", ()) if kind != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else schema
+
+
+def _plain(part: Any) -> Any:
+    """As any validator understands it: Python's `\\Z` is `$` elsewhere, and one value may be of several shapes."""
+    if isinstance(part, list):
+        return [_plain(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    plain = {"anyOf" if name == "oneOf" else name: _plain(value) for name, value in part.items()}
+    if isinstance(pattern := part.get("pattern"), str):
+        plain["pattern"] = pattern.replace(r"\Z", "$")
+    return plain

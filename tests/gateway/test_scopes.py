@@ -6,6 +6,7 @@ as far as the key's scope, name what to ask instead in ASKED.
 """
 
 import pytest
+from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 
 from gateway.access import OPEN, SCOPE
@@ -66,16 +67,19 @@ def every_route() -> dict[str, str]:
     """What the application serves, and the scope that each route names."""
     gateway = Gateway(GatewaySettings(jsonp=True), None, None, None)  # type: ignore[arg-type] # nobody asks it
     app = make_app(gateway, None)  # type: ignore[arg-type]
-    found = {}
+    found: dict[str, str] = {}
     for route in app.routes:
         path = route.path_format.replace(":str", "")
-        if isinstance(route, HTTPRoute):
-            handlers = {method: handler for method, (handler, _) in route.route_handler_map.items()}
-        else:
-            assert isinstance(route, WebSocketRoute), f"{path}: say here how its scope is found"
-            handlers = {WEBSOCKET: route.route_handler}
-        found |= {f"{method} {path}": str(handler.opt.get(SCOPE, "none")) for method, handler in handlers.items()}
+        if isinstance(route, WebSocketRoute):
+            found[f"{WEBSOCKET} {path}"] = scope_of(route.route_handler)
+            continue
+        assert isinstance(route, HTTPRoute), f"{path}: say here how its scope is found"
+        found |= {f"{method} {path}": scope_of(handler) for method, (handler, _) in route.route_handler_map.items()}
     return {row: scope for row, scope in found.items() if not row.startswith("OPTIONS ")}
+
+
+def scope_of(handler: BaseRouteHandler) -> str:
+    return str(handler.opt.get(SCOPE, "none"))
 
 
 def asked(row: str) -> tuple[str, str]:
