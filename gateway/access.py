@@ -1,15 +1,16 @@
 """Who may call what: a key in one of the places that HTTP clients can put it, and a scope on each route."""
 
 import base64
-import binascii
 from typing import Any
 
+import anyio
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from gateway.callers import Caller, caller_of
 from gateway.problems import ProblemError
+from gateway.rates import retry_after
 from gateway.service import Gateway
 from schemas.apikey import Scope, read_secret
 
@@ -28,7 +29,22 @@ class KeyAuthentication(AbstractAuthenticationMiddleware):
         shown = shown_key(connection)
         if shown is None:
             return AuthenticationResult(user=_NOBODY, auth=None)
-        return AuthenticationResult(user=known_caller(connection.app.state.gateway, shown), auth=None)
+        gateway: Gateway = connection.app.state.gateway
+        caller = known_caller(gateway, shown)
+        if (owner := shown_owner(connection)) is not None and owner != caller.owner:
+            raise ProblemError(401, "Basic credentials must be the key's own owner and the key")
+        charge(gateway, caller)
+        return AuthenticationResult(user=caller, auth=None)
+
+
+def charge(gateway: Gateway, caller: Caller, requests: int = 1) -> None:
+    """Count requests of a key. Raises ProblemError where there were too many of late."""
+    if wait_s := gateway.rates.take(caller.key, anyio.current_time(), requests):
+        raise ProblemError(
+            429,
+            f"this key asks more than {gateway.settings.key_requests_per_s} times a second: ask again after a while",
+            headers={"Retry-After": retry_after(wait_s)},
+        )
 
 
 def known_caller(gateway: Gateway, shown: str) -> Caller:
@@ -48,20 +64,32 @@ def shown_key(connection: AnyConnection) -> str | None:
     if kind.lower() == "bearer":
         return rest
     if kind.lower() == "basic":
-        try:
-            return base64.b64decode(rest, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise ProblemError(401, "Basic credentials must be base64 of owner:key") from error
+        return _basic(rest)[1]
     asked = connection.query_params.get("api_key")
     if asked and connection.scope.get("method") == "GET" and connection.app.state.gateway.settings.key_in_query:
         return str(asked)
     return None
 
 
+def shown_owner(connection: AnyConnection) -> str | None:
+    """The user of Basic credentials; None where none are what counts."""
+    kind, _, rest = connection.headers.get("authorization", "").partition(" ")
+    return _basic(rest)[0] if kind.lower() == "basic" and not connection.headers.get("x-api-key") else None
+
+
+def _basic(credentials: str) -> tuple[str, str]:
+    try:
+        owner, _, key = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ProblemError(401, "Basic credentials must be base64 of owner:key") from error
+    return owner, key
+
+
 def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Each route names its scope in `opt`; one that names none is closed."""
     scope = handler.opt.get(SCOPE, Scope.ADMIN)
-    if scope == OPEN:
+    # Which methods a route has anybody may ask; nobody is looked at for that.
+    if scope == OPEN or connection.scope.get("method") == "OPTIONS":
         return
     caller: Caller = connection.user
     if not caller.scopes:

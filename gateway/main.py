@@ -1,5 +1,6 @@
 """The gateway process: connect, keep in step, serve."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,7 @@ from broker.cluster import Client
 from broker.connection import Connection, connect
 from broker.credentials import read_identity
 from broker.roles import Role
-from gateway.aliases import Aliased
-from gateway.app import make_app
+from gateway.app import serve_app
 from gateway.aria2rpc.notices import Notices
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
@@ -61,10 +61,11 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
+        tasks.start_soon(_count, gateway)
         with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
             server = Server(
                 uvicorn.Config(
-                    Aliased(make_app(gateway, notices)),
+                    serve_app(gateway, notices),
                     log_config=None,
                     access_log=False,
                     lifespan="off",
@@ -77,6 +78,13 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             log.info("gateway ready", url=f"http://{host}:{port}")
             await server.serve([listener])
         tasks.cancel_scope.cancel()
+
+
+async def _count(gateway: Gateway) -> None:
+    """What happens in the cluster, for metrics."""
+    connection, happenings = gateway.client.connection, gateway.metrics.happenings
+    async with gateway.client.events(lambda event, _: happenings.heard(event, connection.clock.moment())):
+        await anyio.sleep_forever()
 
 
 async def _end_when(stop: anyio.Event, server: uvicorn.Server) -> None:
@@ -97,7 +105,7 @@ def _listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.
         )
     except OSError as error:
         raise SettingInvalid(
-            f"can't listen at {host}:{settings.port} ({error.strerror}): choose another gateway.port"
+            f"can't listen at {host}:{settings.port} ({os.strerror(error.errno or 0)}): choose another gateway.port"
         ) from error
     with listener:
         yield listener

@@ -1,8 +1,12 @@
 """What every route works with: the cluster, the keys, the read model."""
 
+import anyio
+
 from broker.cluster import Client
 from gateway.aria2rpc.office import Office
 from gateway.keybook import KeyBook
+from gateway.metrics import Metrics
+from gateway.rates import Rates
 from gateway.readmodel.model import ReadModel
 from schemas.settings import GatewaySettings
 
@@ -20,6 +24,11 @@ class Gateway:
         self.writer = writer
         """The name of its credentials: the last part of what it writes."""
         self.office = Office()
+        self.rates = Rates(settings.key_requests_per_s)
+        self.metrics = Metrics()
+        self.scraping = anyio.Lock()
+        self.look_again_at = float("-inf")
+        """When what `/metrics` tells of the cluster is too old; by the event loop's clock."""
 
     def __repr__(self) -> str:
         return f"<Gateway {self.keys!r} {self.model!r}>"

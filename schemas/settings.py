@@ -126,7 +126,9 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """File with the first API key, which is stored on the start: `downdraft up` makes one."""
     key_in_query: bool = False
     """Accept `?api_key=` on GET: addresses end up in logs and histories, so only where nothing else will do."""
-    cors_origins: tuple[str, ...] = ()
+    key_requests_per_s: Annotated[int, Meta(ge=0)] = 500
+    """What one key may ask of one gateway in a second, on average over two; 0: as much as it likes."""
+    cors_origins: tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s]+)\Z")], ...] = ()
     """Pages of these origins (`https://host`, or `*`) may call the gateway."""
     jsonp: bool = False
     """Answer JSON-RPC by GET with `jsoncallback`."""

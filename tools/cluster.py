@@ -231,6 +231,8 @@ async def running_cluster(
     plan.data.mkdir(parents=True, exist_ok=True)
     with keeping(plan.data):
         await end_leftovers(plan.data)
+        if plan.gateway_port:
+            _refuse_taken_port(plan.gateway_host, plan.gateway_port)
         keyring = Keyring(plan.data / embedded.KEYS)
         keyring.ensure()
         embedded.lay_out(plan.data, sync_interval=plan.sync_interval)
@@ -271,6 +273,18 @@ async def _nodes_online(client: Client) -> int:
     except (Refused, BrokerError):
         return -1
     return sum(node.online for node in reply.nodes)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    """Before anything is started: the gateway would be tried again and again. Raises ClusterFailed."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return
+    except OSError as error:
+        raise ClusterFailed(
+            f"the HTTP gateway can't listen at {host}:{port} ({os.strerror(error.errno or 0)}): "
+            "choose another port with --gateway-port, 0 for any free one, or leave it out with --no-gateway"
+        ) from error
 
 
 def _free_port(host: str) -> int:

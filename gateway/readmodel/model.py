@@ -20,6 +20,7 @@ from gateway.readmodel.live import SAMPLE_S, Live, Speed
 from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
 from gateway.readmodel.terms import is_counted
+from gateway.readmodel.waiting import Waiting, queued
 from schemas.event import Dismissed, Finished
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat, Progress
@@ -178,6 +179,10 @@ class ReadModel:
     async def counts(self) -> Counter[tuple[str, State]]:
         """How many tasks there are, by owner and state."""
         return await self.using(lambda store: store.counts.copy())
+
+    async def waiting(self) -> dict[int, Waiting]:
+        """What is queued, by priority. Every live task is looked at."""
+        return await self.using(queued)
 
     def _overlaid(self, view: TaskView) -> TaskView:
         """With what its node said of it last."""

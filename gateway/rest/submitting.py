@@ -8,6 +8,7 @@ import anyio.lowlevel
 import msgspec
 from litestar import Response, post
 from litestar.di import Provide
+from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Struct
 from msgspec.structs import replace
@@ -70,6 +71,7 @@ def _documented(data: Request | list[Request]) -> None:
     opt={"scope": Scope.SUBMIT},
     dependencies={"documented": Provide(_documented, sync_to_thread=False)},
     tags=["tasks"],
+    responses={207: ResponseSpec(BatchResult, description="Some of a list were not accepted.")},
 )
 async def submit(
     request: Asked,

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -69,6 +70,22 @@ def test_no_process_runs_as_admin(cluster: Up) -> None:
             continue
         environ = psutil.Process(pid).environ()
         assert environ["DOWNDRAFT_NATS_CREDS"].endswith((f"{name}.creds", f"node-{name}.creds"))
+
+
+def test_a_taken_port_of_the_gateway_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [*COMMAND, "up", "--nats-port", "0", "--gateway-port", str(port)],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    assert done.returncode == 1
+    assert f"can't listen at 127.0.0.1:{port} (Address already in use)" in done.stderr
+    assert not (tmp_path / "downdraft-data" / "nats-server.log").exists()
 
 
 def test_a_second_one_on_the_same_data_is_refused(cluster: Up) -> None:

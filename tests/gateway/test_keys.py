@@ -28,7 +28,7 @@ def made(up: Up, *arguments: str) -> dict[str, Any]:
     return found
 
 
-async def asked(up: Up, headers: dict[str, str] | None = None, path: str = "/docs/openapi.json") -> int:
+async def asked(up: Up, headers: dict[str, str] | None = None, path: str = "/api/v1/tasks") -> int:
     """The status of the answer to a request."""
     async with (
         aiohttp.ClientSession() as session,
@@ -58,7 +58,7 @@ async def test_a_key_is_taken_in_each_of_its_places(up: Up) -> None:
 
 async def test_a_key_in_the_address_is_not_taken_unless_that_is_set(up: Up) -> None:
     key = up.info["gateway"]["key"]
-    assert await asked(up, path=f"/docs/openapi.json?api_key={key}") == 401
+    assert await asked(up, path=f"/api/v1/tasks?api_key={key}") == 401
 
 
 @pytest.mark.parametrize("shown", ["", "nonsense", "dd_00000000_" + 32 * "A"])

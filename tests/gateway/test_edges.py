@@ -1,0 +1,110 @@
+"""What all answers have in common: headers, limits, refusals, the log, and how keys are shown."""
+
+import json
+from base64 import b64encode
+
+import anyio
+
+from schemas.apikey import Scope
+from tests.harness.processes import Up
+from tests.harness.waiting import eventually
+from tests.harness.web import Answer, Web, make_key
+
+ARGUMENTS = ("--nodes", "0")
+SETTINGS = {
+    "DOWNDRAFT_GATEWAY_KEY_REQUESTS_PER_S": "10",
+    "DOWNDRAFT_GATEWAY_KEY_IN_QUERY": "true",
+    "DOWNDRAFT_GATEWAY_CORS_ORIGINS": "https://page.example",
+}
+PROBLEM = "application/problem+json"
+
+
+def basic(owner: str, key: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(f"{owner}:{key}".encode()).decode()}
+
+
+async def test_basic_credentials_must_name_the_owner_of_the_key(up: Up, stranger: Web) -> None:
+    key = await make_key(up, "team-a", Scope.READ)
+    assert (await stranger.get("/metrics", headers=basic("team-a", key))).status == 200
+    wrong = await stranger.get("/metrics", headers=basic("team-b", key))
+    assert (wrong.status, wrong.json["detail"]) == (401, "Basic credentials must be the key's own owner and the key")
+    garbled = await stranger.get("/metrics", headers={"Authorization": "Basic ???"})
+    assert garbled.status == 401
+
+
+async def test_a_key_in_the_address_opens_only_what_is_read_and_is_never_logged(up: Up, stranger: Web) -> None:
+    key = await make_key(up, "team-a", Scope.READ)
+    assert (await stranger.get(f"/metrics?api_key={key}")).status == 200
+    assert (await stranger.ask("POST", f"/metrics?api_key={key}")).status == 405
+    await eventually(lambda: '"path": "/metrics"' in up.log("gateway"))
+    assert key not in up.log("gateway")
+
+
+async def test_each_request_is_a_line_of_the_log(up: Up, web: Web) -> None:
+    await web.get("/nothing/here?secret=1")
+
+    def told() -> dict[str, object] | None:
+        lines = [json.loads(line) for line in up.log("gateway").splitlines()]
+        return next((line for line in lines if line.get("path") == "/nothing/here"), None)
+
+    line = await eventually(told)
+    assert {name: line[name] for name in ("event", "method", "status", "client")} == {
+        "event": "request",
+        "method": "GET",
+        "status": 404,
+        "client": "127.0.0.1",
+    }
+
+
+async def test_a_key_that_asks_too_much_is_told_when_to_ask_again(up: Up, stranger: Web) -> None:
+    hasty, other = await make_key(up, "hasty", Scope.READ), await make_key(up, "other", Scope.READ)
+
+    answers: list[Answer] = []
+
+    async def ask() -> None:
+        answers.append(await stranger.get("/healthz", key=hasty))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(ask)
+    assert {answer.status for answer in answers} == {200, 429}
+    answer = next(answer for answer in answers if answer.status == 429)
+    assert answer.headers["Content-Type"] == PROBLEM
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json["detail"].startswith("this key asks more than 10 times a second")
+    assert (await stranger.get("/healthz", key=other)).status == 200
+
+
+async def test_refusals_are_problem_documents(web: Web, stranger: Web) -> None:
+    refusals = {
+        404: await web.get("/nothing"),
+        405: await web.ask("POST", "/healthz"),
+        401: await stranger.get("/metrics"),
+    }
+    for status, answer in refusals.items():
+        assert (answer.status, answer.headers["Content-Type"]) == (status, PROBLEM)
+        assert answer.json["status"] == status
+    assert "GET" in refusals[405].headers["Allow"]
+
+
+async def test_every_answer_says_that_it_is_no_page_and_nobody_keeps_it(web: Web) -> None:
+    for path in ("/healthz", "/nothing"):
+        headers = (await web.get(path)).headers
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+
+
+async def test_pages_of_the_origins_that_are_set_may_ask_and_others_not(web: Web) -> None:
+    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "x-api-key"}
+    ours = await web.ask("OPTIONS", "/metrics", headers={"Origin": "https://page.example", **asked})
+    assert (ours.status, ours.headers["Access-Control-Allow-Origin"]) == (204, "https://page.example")
+    other = await web.ask("OPTIONS", "/metrics", headers={"Origin": "https://page.example.evil", **asked})
+    assert (other.status, other.headers.get("Access-Control-Allow-Origin")) == (400, None)
+    plain = await web.get("/metrics", headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in plain.headers
+
+
+async def test_which_methods_a_route_has_anybody_may_ask(stranger: Web) -> None:
+    answer = await stranger.ask("OPTIONS", "/metrics")
+    assert (answer.status, answer.headers["Allow"]) == (204, "GET, OPTIONS")

@@ -1,0 +1,133 @@
+"""Every route asks for the scope that stands here, tried with keys that have it and keys that have not.
+
+A new route fails these tests until it has a row: `"METHOD /path/{parameter}": Scope.…` (or OPEN) in ROWS, as
+`downdraft`'s own list of routes writes it. Where a request of no body and made-up parameters would do harm, or not get
+as far as the key's scope, name what to ask instead in ASKED.
+"""
+
+import pytest
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute, WebSocketRoute
+
+from gateway.access import OPEN, SCOPE
+from gateway.app import make_app
+from gateway.service import Gateway
+from schemas.apikey import Scope
+from schemas.settings import GatewaySettings
+from tests.harness.processes import Up
+from tests.harness.web import Web, make_key
+
+ROWS: dict[str, str] = {
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    "GET /metrics": Scope.READ,
+    "GET /docs": OPEN,
+    "GET /docs/openapi.json": OPEN,
+    "GET /docs/reference.js": OPEN,
+    "GET /docs/swagger-ui.css": OPEN,
+    "GET /docs/swagger-ui-bundle.js": OPEN,
+    "GET /docs/favicon-32x32.png": OPEN,
+    "GET /docs/{path}": OPEN,
+    "POST /api/v1/tasks": Scope.SUBMIT,
+    "GET /api/v1/tasks": Scope.READ,
+    "GET /api/v1/tasks/{task}": Scope.READ,
+    "DELETE /api/v1/tasks/{task}": Scope.SUBMIT,
+    "PATCH /api/v1/tasks/{task}": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/pause": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/resume": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/retry": Scope.SUBMIT,
+    "POST /api/v1/tasks/{task}/cancel": Scope.SUBMIT,
+    "GET /api/v1/tasks/{task}/explain": Scope.READ,
+    "POST /api/v1/tasks/actions": Scope.SUBMIT,
+    "GET /api/v1/nodes": Scope.READ,
+    "GET /api/v1/nodes/{node}": Scope.READ,
+    "PATCH /api/v1/nodes/{node}": Scope.ADMIN,
+    "POST /api/v1/nodes/{node}/cordon": Scope.ADMIN,
+    "POST /api/v1/nodes/{node}/uncordon": Scope.ADMIN,
+    "POST /api/v1/nodes/{node}/drain": Scope.ADMIN,
+    "GET /api/v1/policy": Scope.READ,
+    "PUT /api/v1/policy": Scope.ADMIN,
+    "GET /api/v1/status": Scope.READ,
+    # Their keys are in the calls: tests/gateway/test_jsonrpc.py.
+    "GET /jsonrpc": OPEN,
+    "POST /jsonrpc": OPEN,
+    "WEBSOCKET /jsonrpc": OPEN,
+    "POST /rpc": OPEN,
+}
+ASKED: dict[str, str] = {}
+"""Path of the request, where `{parameter}` filled with PARAMETERS is not the thing to ask."""
+PARAMETERS = {"task": "0123456789abcdef", "id": "0123abcd", "node": "nowhere", "path": "nothing"}
+WEBSOCKET = "WEBSOCKET"
+REFUSED = (401, 403)
+OTHERS = {Scope.READ: Scope.SUBMIT, Scope.SUBMIT: Scope.READ, Scope.ADMIN: Scope.SUBMIT}
+"""A scope that is not enough."""
+
+
+def every_route() -> dict[str, str]:
+    """What the application serves, and the scope that each route names."""
+    gateway = Gateway(GatewaySettings(jsonp=True), None, None, None)  # type: ignore[arg-type] # nobody asks it
+    app = make_app(gateway, None)  # type: ignore[arg-type]
+    found: dict[str, str] = {}
+    for route in app.routes:
+        path = route.path_format.replace(":str", "")
+        if isinstance(route, WebSocketRoute):
+            found[f"{WEBSOCKET} {path}"] = scope_of(route.route_handler)
+            continue
+        assert isinstance(route, HTTPRoute), f"{path}: say here how its scope is found"
+        found |= {f"{method} {path}": scope_of(handler) for method, (handler, _) in route.route_handler_map.items()}
+    return {row: scope for row, scope in found.items() if not row.startswith("OPTIONS ")}
+
+
+def scope_of(handler: BaseRouteHandler) -> str:
+    return str(handler.opt.get(SCOPE, "none"))
+
+
+def asked(row: str) -> tuple[str, str]:
+    """The method and path that try a route."""
+    method, path = row.split(" ")
+    return method, ASKED.get(row) or path.format_map(PARAMETERS)
+
+
+def test_every_route_has_a_row_with_its_scope() -> None:
+    assert every_route() == {row: str(scope) for row, scope in ROWS.items()}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.startswith(WEBSOCKET)])
+async def test_a_socket_that_is_open_takes_whoever_comes(row: str, stranger: Web) -> None:
+    assert ROWS[row] == OPEN, "one that asks for a key: write how it is tried"
+    async with stranger.session.ws_connect(stranger.url + asked(row)[1]) as socket:
+        assert not socket.closed
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.startswith(WEBSOCKET)])
+async def test_without_a_key_only_open_routes_answer(row: str, stranger: Web) -> None:
+    status = await stranger.status(*asked(row))
+    assert (status == 401) == (ROWS[row] != OPEN), status
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[Scope, str]:
+    """A key of each scope, once it is asked for."""
+    return {}
+
+
+async def key_of(up: Up, keys: dict[Scope, str], scope: Scope) -> str:
+    if scope not in keys:
+        keys[scope] = await make_key(up, "team-a", scope)
+    return keys[scope]
+
+
+@pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope != OPEN])
+async def test_a_key_opens_what_its_scope_says_and_nothing_else(
+    row: str, up: Up, stranger: Web, keys: dict[Scope, str]
+) -> None:
+    needed = Scope(ROWS[row])
+    too_little = await key_of(up, keys, OTHERS[needed])
+    enough = await key_of(up, keys, needed)
+    assert await stranger.status(*asked(row), key=too_little) == 403
+    assert await stranger.status(*asked(row), key=enough) not in REFUSED
+
+
+@pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope in (Scope.READ, Scope.SUBMIT)])
+async def test_an_admin_may_do_everything(row: str, up: Up, stranger: Web, keys: dict[Scope, str]) -> None:
+    assert await stranger.status(*asked(row), key=await key_of(up, keys, Scope.ADMIN)) not in REFUSED
