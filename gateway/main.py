@@ -18,6 +18,7 @@ from broker.roles import Role
 from gateway.aliases import Aliased
 from gateway.app import make_app
 from gateway.aria2rpc.notices import Notices
+from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
 from gateway.service import Gateway
@@ -59,6 +60,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         identity = read_identity(Path(settings.nats.creds)) if settings.nats.creds else None
         client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)
         gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
+        tasks.start_soon(gateway.hub.run)
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
         with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
@@ -72,15 +74,16 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     server_header=False,
                 )
             )
-            tasks.start_soon(_end_when, stop, server)
+            tasks.start_soon(_end_when, stop, server, gateway.hub)
             host, port = listener.getsockname()[:2]
             log.info("gateway ready", url=f"http://{host}:{port}")
             await server.serve([listener])
         tasks.cancel_scope.cancel()
 
 
-async def _end_when(stop: anyio.Event, server: uvicorn.Server) -> None:
+async def _end_when(stop: anyio.Event, server: uvicorn.Server, hub: Hub) -> None:
     await stop.wait()
+    hub.close()  # or event streams would be waited for
     server.should_exit = True
 
 

@@ -1,7 +1,8 @@
-"""What every route works with: the cluster, the keys, the read model."""
+"""What every route works with: the cluster, the keys, the read model, what happens."""
 
 from broker.cluster import Client
 from gateway.aria2rpc.office import Office
+from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
 from schemas.settings import GatewaySettings
@@ -20,6 +21,7 @@ class Gateway:
         self.writer = writer
         """The name of its credentials: the last part of what it writes."""
         self.office = Office()
+        self.hub = Hub(client.connection)
 
     def __repr__(self) -> str:
-        return f"<Gateway {self.keys!r} {self.model!r}>"
+        return f"<Gateway {self.keys!r} {self.model!r} {self.hub!r}>"
