@@ -2,6 +2,8 @@
 
 from broker.cluster import Client
 from gateway.aria2rpc.office import Office
+from gateway.counting import Counting
+from gateway.eventfilter import TraitBook
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
@@ -22,6 +24,9 @@ class Gateway:
         """The name of its credentials: the last part of what it writes."""
         self.office = Office()
         self.hub = Hub(client.connection)
+        self.traits = TraitBook(model)
+        self.streams = Counting()
+        """Event streams, by key."""
 
     def __repr__(self) -> str:
         return f"<Gateway {self.keys!r} {self.model!r} {self.hub!r}>"
