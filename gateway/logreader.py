@@ -18,7 +18,7 @@ log = structlog.get_logger()
 TICK_S = 0.5
 """How long to wait for events before saying that there are none."""
 RETRY_S = 0.5
-AHEAD_S = 5.0
+AHEAD_S = 2.0
 """How long this process may lag behind another one's reading of the log, which told somebody how far they are."""
 
 

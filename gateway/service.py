@@ -27,6 +27,8 @@ class Gateway:
         self.traits = TraitBook(model)
         self.streams = Counting()
         """Event streams, by key."""
+        self.transfers = Counting()
+        """Files being sent, by key."""
 
     def __repr__(self) -> str:
         return f"<Gateway {self.keys!r} {self.model!r} {self.hub!r}>"

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -34,8 +35,8 @@ async def test_the_whole_life_of_a_task_is_told_in_order(up: Up) -> None:
     async with streaming(up) as stream:
         task = await submitted(up, name="One")
         told = [one for one in await stream.until(DONE, task) if one.data.get("task") == task]
-    assert [one.kind for one in told][0] == "queued"
-    assert [one.kind for one in told][-1] == DONE
+    assert told[0].kind == "queued"
+    assert told[-1].kind == DONE
     assert all(one.data["type"] == one.kind for one in told)
     numbers = [one.id or 0 for one in told]
     assert numbers == sorted(numbers)
@@ -65,7 +66,7 @@ async def test_only_what_is_asked_for_is_told(up: Up) -> None:
         async def asking(**query: str) -> list[str]:
             return [one.task for one in await streams[next(iter(query))].until(DONE, wanted)]
 
-        filters = {"owner": "ann", "tag": "eu", "label": "project=mirror", "type": DONE}
+        filters: dict[str, Any] = {"owner": "ann", "tag": "eu", "label": "project=mirror", "type": DONE}
         streams = {
             name: await stack.enter_async_context(streaming(up, **{name: value})) for name, value in filters.items()
         }
