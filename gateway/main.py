@@ -22,12 +22,14 @@ from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
 from gateway.service import Gateway
+from gateway.webhooks.office import WebhookOffice
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import ApiKey, Scope, digest_of, read_secret
 from schemas.errors import SettingInvalid
 from schemas.ids import DEFAULT_OWNER
 from schemas.settings import GatewaySettings, Settings
+from schemas.webhook import networks
 
 log = structlog.get_logger()
 
@@ -61,6 +63,9 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)
         gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
         tasks.start_soon(gateway.hub.run)
+        await tasks.start(gateway.webhooks.follow, connection)
+        allowed = networks(chosen.webhook_nets)
+        tasks.start_soon(WebhookOffice(connection, gateway.hub, gateway.traits, gateway.webhooks, allowed).run)
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
         with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:

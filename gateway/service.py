@@ -7,6 +7,7 @@ from gateway.eventfilter import TraitBook
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
+from gateway.webhooks.book import WebhookBook
 from schemas.settings import GatewaySettings
 
 
@@ -25,6 +26,7 @@ class Gateway:
         self.office = Office()
         self.hub = Hub(client.connection)
         self.traits = TraitBook(model)
+        self.webhooks = WebhookBook()
         self.streams = Counting()
         """Event streams, by key."""
         self.transfers = Counting()

@@ -128,6 +128,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Accept `?api_key=` on GET: addresses end up in logs and histories, so only where nothing else will do."""
     cors_origins: tuple[str, ...] = ()
     """Pages of these origins (`https://host`, or `*`) may call the gateway."""
+    webhook_nets: tuple[str, ...] = ()
+    """Networks (CIDR) to which webhooks are sent although they are not public."""
     jsonp: bool = False
     """Answer JSON-RPC by GET with `jsoncallback`."""
 

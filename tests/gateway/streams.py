@@ -2,9 +2,12 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -14,7 +17,7 @@ from broker.cluster import Client, open_client
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import ID_BYTES, SECRET_BYTES, ApiKey, Scope, digest_of, make_secret
-from tests.harness.processes import Up
+from tests.harness.processes import COMMAND, Up, environment
 from tests.harness.waiting import eventually
 
 EVENTS = "/api/v1/events"
@@ -84,10 +87,13 @@ async def calling(up: Up, key: str | None = None, within_s: float = 60) -> Async
 
 
 @asynccontextmanager
-async def streaming(up: Up, key: str | None = None, last_id: int | None = None, **query: Any) -> AsyncIterator[Stream]:
-    """An event stream that has begun: from here on nothing is missed."""
+async def streaming(
+    up: Up, key: str | None = None, last_id: int | None = None, at: str = "", **query: Any
+) -> AsyncIterator[Stream]:
+    """An event stream that has begun: from here on nothing is missed. `at`: another replica's address."""
     headers = {} if last_id is None else {"Last-Event-ID": str(last_id)}
-    async with calling(up, key) as session, session.get(EVENTS, params=query, headers=headers) as answer:
+    url = f"{at or url_of(up)}{EVENTS}"
+    async with calling(up, key) as session, session.get(url, params=query, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         stream = Stream(answer)
         await stream.until("position")
@@ -119,3 +125,39 @@ async def new_key(up: Up, owner: str, *scopes: Scope) -> str:
 async def take_away(up: Up, key: str) -> None:
     async with operating(up) as client:
         await keys.write(client.connection, s.api_key_key(key.split("_")[1]), b"", expected=None)
+
+
+@contextmanager
+def another_gateway(up: Up, folder: Path, **settings: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """A second replica beside the gateway of `up`: its address and process."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    chosen = {
+        "DOWNDRAFT_NATS_URL": up.url,
+        "DOWNDRAFT_NATS_CREDS": up.creds("gateway"),
+        "DOWNDRAFT_GATEWAY_PORT": str(port),
+        "DOWNDRAFT_LOG_FILE": str(folder / "gateway-2.log"),
+    }
+    process = subprocess.Popen(
+        [*COMMAND, "gateway"],
+        cwd=folder,
+        env=environment() | chosen | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def is_ready(url: str) -> bool:
+    """Whether a gateway serves."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False

@@ -12,7 +12,17 @@ import pytest
 
 from schemas.apikey import Scope
 from schemas.request import Request
-from tests.gateway.streams import EVENTS, calling, new_key, operating, streaming, take_away
+from tests.gateway.streams import (
+    EVENTS,
+    another_gateway,
+    calling,
+    is_ready,
+    new_key,
+    operating,
+    streaming,
+    take_away,
+    url_of,
+)
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
 
@@ -142,17 +152,20 @@ async def test_nothing_is_missed_while_the_gateway_is_killed_and_comes_back(up: 
         os.kill(up.pid("gateway"), signal.SIGKILL)
         tasks = [await submitted(up) for _ in range(20)]
 
-    async def is_back() -> bool:
-        try:
-            async with calling(up) as session, session.get("/readyz") as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-
-    await eventually(is_back, within_s=30)
+    await eventually(lambda: is_ready(url_of(up)), within_s=30)
     async with streaming(up, type="finished", last_id=last) as stream:
         tasks += [await submitted(up) for _ in range(5)]
         while not set(tasks) <= set(seen):
             if (one := await stream.next()) is not None and one.kind == DONE:
                 seen.append(one.task)
     assert sorted(seen) == sorted([first, *tasks])
+
+
+async def test_another_replica_goes_on_where_one_left_off(up: Up, tmp_path: Path) -> None:
+    with another_gateway(up, tmp_path) as (url, _):
+        await eventually(lambda: is_ready(url), within_s=30)
+        async with streaming(up, type="finished") as stream:
+            [*_, last] = await stream.until(DONE, await submitted(up))
+        missed = [await submitted(up) for _ in range(5)]
+        async with streaming(up, type="finished", last_id=last.id, at=url) as stream:
+            assert {(await stream.until(DONE))[-1].task for _ in missed} == set(missed)
