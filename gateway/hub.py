@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 KEPT_MAX = 20_000
 """Events: ten seconds of a cluster that is as busy as can be."""
-KEPT_BYTES_MAX = 32 << 20
+KEPT_BYTES_MAX = 16 << 20
 """Of them together: an outcome may carry a request of half a megabyte."""
 LINGER_S = 60.0
 """The reading goes on for so long without anybody: who reconnects finds what happened meanwhile."""

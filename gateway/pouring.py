@@ -23,7 +23,7 @@ class Write:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.waited_s = 0.0
-        """How long the last part had to wait for the client to take those before it."""
+        """How long a part had to wait, at most, for the client to take those before it. Whoever looks begins anew."""
 
     async def __call__(self, data: bytes) -> None:
         """Raises Stuck."""
@@ -32,7 +32,7 @@ class Write:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
         if scope.cancelled_caught:
             raise Stuck
-        self.waited_s = anyio.current_time() - began
+        self.waited_s = max(self.waited_s, anyio.current_time() - began)
 
 
 Pour = Callable[[Write], Awaitable[bool]]

@@ -157,6 +157,8 @@ class EventStream:
         now = anyio.current_time()
         if not frames and now - self._quiet_since > HEARTBEAT_S:
             frames = [b": still here\n\n"]
+        if frames:
+            self._write.waited_s = 0.0
         part: list[bytes] = []
         size = 0
         for one in frames:

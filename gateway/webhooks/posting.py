@@ -1,5 +1,6 @@
 """One event to one address: signed, never redirected, never to where nobody meant it to go."""
 
+import errno
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -55,7 +56,7 @@ class _Guarded(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         for one in found:
             if refused := why_not_sent_to(one["host"], self._allowed):
-                raise OSError(f"{host} leads to {refused}")
+                raise PermissionError(errno.EACCES, f"{host} leads to {refused}")
         return found
 
     async def close(self) -> None:

@@ -128,11 +128,12 @@ class Written(Write):
     """Takes what is sent, as slowly as it is told."""
 
     def __init__(self, waited_s: float) -> None:
-        self.waited_s = waited_s
+        self.waited_s = self._each_s = waited_s
         self.text = ""
 
     async def __call__(self, data: bytes) -> None:
         self.text += data.decode()
+        self.waited_s = self._each_s
 
     def kinds(self) -> list[str]:
         return [line.removeprefix("event: ") for line in self.text.splitlines() if line.startswith("event: ")]

@@ -1,20 +1,26 @@
 """Two hundred clients follow two hundred events a second, and each is told all of them."""
 
 import re
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
+from yarl import URL
 
 from broker.connection import connect
 from broker.eventlog import EventLog
+from gateway.hub import KEPT_BYTES_MAX
+from gateway.sse import SLOW_S
 from schemas.event import Queued
 from tests.examples import a_task
-from tests.gateway.streams import EVENTS, calling
+from tests.gateway.streams import EVENTS, calling, key_of, url_of
 from tests.harness.processes import Up, running_up
+from tests.harness.waiting import eventually
 
 READERS = 200
 RATE = 200
@@ -92,3 +98,39 @@ async def test_two_hundred_readers_are_told_everything_at_two_hundred_events_a_s
 async def test_they_are_for_a_minute(tmp_path: Path) -> None:
     with running_up(tmp_path, "--nodes", "1", gateway=True) as up:
         check(await follow(up, READERS, 60), 60)
+
+
+@pytest.mark.slow
+async def test_a_reader_that_stops_reading_costs_little_and_is_told_why_it_was_dropped(tmp_path: Path) -> None:
+    with running_up(tmp_path, "--nodes", "1", gateway=True) as up:
+        gateway = psutil.Process(up.pid("gateway"))
+        url = URL(url_of(up))
+        with socket.socket() as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect((url.host or "", url.port or 0))
+            stuck.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key_of(up)}\r\n\r\n".encode())
+            assert await anyio.to_thread.run_sync(stuck.recv, 4096)
+            before = gateway.memory_info().rss
+            async with connect(up.url, up.creds("coordinator"), name="test") as connection:
+                log = EventLog(connection, "coordinator")
+                for number in range(30_000):
+                    about = {"task": a_task(number + 1), "owner": "default", "name": "x" * 2000}
+                    await log.emit(Queued(time=datetime.now(UTC), **about))  # type: ignore[arg-type]
+                    if number % 100 == 0:
+                        await anyio.sleep(0.01)
+
+            def is_noticed() -> bool:
+                return "an event stream was ended" in up.log("gateway")
+
+            await anyio.sleep(SLOW_S)  # what is waited for begins once the client reads again
+            more = gateway.memory_info().rss - before
+            text = bytearray()
+            stuck.settimeout(30)
+            while chunk := await anyio.to_thread.run_sync(stuck.recv, 1 << 20):
+                text += chunk
+                if text.endswith(b"0\r\n\r\n"):
+                    break
+            assert b"event: dropped" in text[-1000:]
+            await eventually(is_noticed)
+            print(f"a stuck reader: {more / MIB:.0f} MiB more, {len(text) / MIB:.1f} MiB were on their way")
+            assert more < 2 * KEPT_BYTES_MAX + 32 * MIB
