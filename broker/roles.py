@@ -158,7 +158,7 @@ PERMISSIONS: dict[Role, Permissions] = {
             s.NODE_VERBS_ALL,
             s.event_write("*", "dismissed", NAME),
             s.bucket_key(s.api_key_key("*")),
-            s.bucket_key(s.WEBHOOKS_KEYS),
+            *(s.bucket_key(key) for key in (s.WEBHOOKS_KEYS, s.webhook_state_key("*"), s.WEBHOOK_LEASE_KEY)),
             *_reads_log(),
             *_reads_table(),
             *_reads_bucket(),

@@ -18,15 +18,18 @@ from broker.credentials import read_identity
 from broker.roles import Role
 from gateway.app import serve_app
 from gateway.aria2rpc.notices import Notices
+from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
 from gateway.service import Gateway
+from gateway.webhooks.office import WebhookOffice
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import ApiKey, Scope, digest_of, read_secret
 from schemas.errors import SettingInvalid
 from schemas.ids import DEFAULT_OWNER
 from schemas.settings import GatewaySettings, Settings
+from schemas.webhook import networks
 
 log = structlog.get_logger()
 
@@ -59,6 +62,10 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         identity = read_identity(Path(settings.nats.creds)) if settings.nats.creds else None
         client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)
         gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
+        tasks.start_soon(gateway.hub.run)
+        await tasks.start(gateway.webhooks.follow, connection)
+        allowed = networks(chosen.webhook_nets)
+        tasks.start_soon(WebhookOffice(connection, gateway.hub, gateway.traits, gateway.webhooks, allowed).run)
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
         tasks.start_soon(_count, gateway)
@@ -73,7 +80,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     server_header=False,
                 )
             )
-            tasks.start_soon(_end_when, stop, server)
+            tasks.start_soon(_end_when, stop, server, gateway.hub)
             host, port = listener.getsockname()[:2]
             log.info("gateway ready", url=f"http://{host}:{port}")
             await server.serve([listener])
@@ -83,12 +90,13 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
 async def _count(gateway: Gateway) -> None:
     """What happens in the cluster, for metrics."""
     connection, happenings = gateway.client.connection, gateway.metrics.happenings
-    async with gateway.client.events(lambda event, _: happenings.heard(event, connection.clock.moment())):
+    with gateway.hub.listening(lambda kept: happenings.heard(kept.event, connection.clock.moment())):
         await anyio.sleep_forever()
 
 
-async def _end_when(stop: anyio.Event, server: uvicorn.Server) -> None:
+async def _end_when(stop: anyio.Event, server: uvicorn.Server, hub: Hub) -> None:
     await stop.wait()
+    hub.close()  # or event streams would be waited for
     server.should_exit = True
 
 

@@ -130,6 +130,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """What one key may ask of one gateway in a second, on average over two; 0: as much as it likes."""
     cors_origins: tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s]+)\Z")], ...] = ()
     """Pages of these origins (`https://host`, or `*`) may call the gateway."""
+    webhook_nets: tuple[str, ...] = ()
+    """Networks (CIDR) to which webhooks are sent although they are not public."""
     jsonp: bool = False
     """Answer JSON-RPC by GET with `jsoncallback`."""
 

@@ -190,6 +190,15 @@ def webhook_key(webhook_id: str) -> str:
     return f"webhooks.{webhook_id}"
 
 
+def webhook_state_key(webhook_id: str) -> str:
+    """How far its deliveries are."""
+    return f"webhookstates.{webhook_id}"
+
+
+WEBHOOK_LEASE_KEY = "webhooklease"
+"""Held by the gateway that delivers."""
+
+
 def api_key_key(key_id: str) -> str:
     """What is known of an API key of the gateway."""
     return f"keys.{key_id}"

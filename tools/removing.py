@@ -5,19 +5,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from broker.cluster import Client
-from broker.filestream import NodeFile, delete
+from broker.filedeletion import delete_files
 from schemas.errors import DowndraftError
 from schemas.lifecycle import FINISHED, State
 from schemas.sizes import format_size
-from schemas.transfer import Deleted, Trouble
 from schemas.view import TaskView
 from tools.looking import print_json
 from tools.tables import printable
 
 LOOKS_MAX = 2
 """A task may complete between the look at it and its cancelling: then it is looked at once more."""
-
-UNKNOWN = "its outcome tells no digest (node.sha256 is off), by which its node would know it: delete it there"
 
 
 class Removed(Struct, frozen=True, kw_only=True):
@@ -91,32 +88,7 @@ async def _remove_file(client: Client, view: TaskView, *, files: bool) -> Remove
     elif not client.may_reach_files:
         ok, said = False, f"these credentials may not delete {where}: use the operator's (--creds)"
     else:
-        outcome = await (_delete_folder(client, view) if view.files else _delete(client, view))
+        outcome = await delete_files(client.connection, view)
         ok = outcome.deleted
         said = f"{where} {outcome.said}" if ok else f"{where} was not deleted: {outcome.said}"
     return Removed(task=view.task, ok=ok, said=said, node=view.node, path=view.path)
-
-
-async def _delete(client: Client, view: TaskView) -> Deleted:
-    return await _delete_one(client, NodeFile(view.node, view.task, view.path, view.bytes), view.digest)
-
-
-async def _delete_one(client: Client, file: NodeFile, digest: str) -> Deleted:
-    """A node deletes nothing without a digest: somebody else's file of that name and size may lie there by now."""
-    return await delete(client.connection, file, digest) if digest else Deleted(deleted=False, said=UNKNOWN)
-
-
-async def _delete_folder(client: Client, view: TaskView) -> Deleted:
-    """Each file that is still the very one; the folder goes with the last."""
-    stay = []
-    for one in view.files:
-        file = NodeFile(view.node, view.task, one.path, one.bytes, view.path)
-        outcome = await _delete_one(client, file, one.digest)
-        if not outcome.deleted and outcome.trouble is not Trouble.GONE:
-            stay.append(f"{one.path}: {outcome.said}")
-    if view.files_cut:
-        stay.append(f"{view.files_cut} more, which the outcome does not name")
-    if stay:
-        more = f" and {len(stay) - 1} more" if len(stay) > 1 else ""
-        return Deleted(deleted=False, said=f"{stay[0]}{more}")
-    return Deleted(deleted=True, said=f"deleted with its {len(view.files)} files")

@@ -3,7 +3,7 @@
 from litestar import Router
 
 from gateway.aliases import API
-from gateway.rest import actions, listing, nodes, policy, status, steering, submitting
+from gateway.rest import actions, events, files, listing, nodes, policy, status, steering, submitting, webhooks
 
 
 def api() -> Router:
@@ -17,5 +17,8 @@ def api() -> Router:
             *nodes.ROUTES,
             *policy.ROUTES,
             *status.ROUTES,
+            *webhooks.ROUTES,
+            *files.ROUTES,
+            *events.ROUTES,
         ],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from broker.cluster import Client
+from broker.filedeletion import delete_files
 from broker.roles import Role
 from node.hashing import digest_of
 from schemas.event import Completed
@@ -20,7 +21,6 @@ from tests.harness.fileservice import TASK, Watched, serving
 from tests.harness.node import Rig, rig
 from tools.fetching import fetch_file
 from tools.partfile import PART
-from tools.removing import _delete
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,7 @@ async def test_a_file_without_a_digest_is_not_deleted_and_why_is_said(broker: Br
     file = finished.put("f", SMALL)
     view = TaskView(task=TASK, owner="default", state=State.COMPLETED, node=file.node, path="f", bytes=len(SMALL))
     async with serving(broker, finished), broker.connected(Role.OPERATOR) as operator:
-        outcome = await _delete(Client(operator, Role.OPERATOR, ""), view)
+        outcome = await delete_files(operator, view)
     assert not outcome.deleted
     assert "tells no digest" in outcome.said
     assert (tmp_path / "f").exists()

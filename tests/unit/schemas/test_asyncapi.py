@@ -27,6 +27,7 @@ ALLOWED = {
 KEYS = {
     "api_key_key",
     "webhook_key",
+    "webhook_state_key",
     "bucket_key",
     "node_lock_key",
     "node_settings_key",

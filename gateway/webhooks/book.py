@@ -1,0 +1,46 @@
+"""The webhooks as the bucket has them: every replica follows it, and one of them delivers."""
+
+import anyio
+import msgspec
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from broker import keys
+from broker.connection import Connection
+from broker.standing import Changes
+from schemas import codec
+from schemas import subjects as s
+from schemas.webhook import Webhook
+
+log = structlog.get_logger()
+
+
+class WebhookBook:
+    """The webhooks there are now."""
+
+    def __init__(self) -> None:
+        self.webhooks: dict[str, Webhook] = {}
+        self.changed = anyio.Event()
+        """Set, and replaced, with each change."""
+
+    def __repr__(self) -> str:
+        return f"<WebhookBook of {len(self.webhooks)}>"
+
+    def take(self, changes: Changes) -> None:
+        """What stands in the bucket now."""
+        for name, found in changes.items():
+            webhook_id = name.rpartition(".")[2]
+            self.webhooks.pop(webhook_id, None)
+            if found is None or not found.body:
+                continue
+            try:
+                self.webhooks[webhook_id] = codec.decode(found.body, Webhook)
+            except msgspec.MsgspecError as error:
+                log.warning("a webhook can't be read: nothing is sent to it", webhook=webhook_id, problem=str(error))
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    async def follow(self, connection: Connection, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Keep in step until cancelled; it has started once it knows every webhook."""
+        await keys.follow(connection, (s.WEBHOOKS_KEYS,), self.take, task_status=task_status)
