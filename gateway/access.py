@@ -16,6 +16,8 @@ from schemas.apikey import Scope, read_secret
 
 OPEN = "open"
 """The scope of routes that ask for no key."""
+ANY_KEY = "any"
+"""The scope of routes that every valid key opens."""
 SCOPE = "scope"
 _NOBODY = Caller("", "", ())
 
@@ -98,5 +100,5 @@ def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
             "show an API key: X-API-Key, Authorization: Bearer, or Basic with it as the password",
             headers={"WWW-Authenticate": 'Bearer realm="downdraft"'},
         )
-    if not caller.may(Scope(scope)):
+    if scope != ANY_KEY and not caller.may(Scope(scope)):
         raise ProblemError(403, f"this key may not do that: it needs the scope {scope!r}")

@@ -3,7 +3,7 @@
 from litestar import Router
 
 from gateway.aliases import API
-from gateway.rest import actions, events, files, listing, nodes, policy, status, steering, submitting, webhooks
+from gateway.rest import actions, events, files, keys, listing, nodes, policy, status, steering, submitting, webhooks
 
 
 def api() -> Router:
@@ -18,6 +18,7 @@ def api() -> Router:
             *policy.ROUTES,
             *status.ROUTES,
             *webhooks.ROUTES,
+            *keys.ROUTES,
             *files.ROUTES,
             *events.ROUTES,
         ],

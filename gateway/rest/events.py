@@ -7,6 +7,7 @@ from litestar import Request, get
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
+from msgspec import Struct
 
 from gateway.access import known_caller, shown_key
 from gateway.callers import Caller
@@ -29,6 +30,19 @@ SEQUENCE_MAX = 1 << 53
 """Beyond what any log reaches, and what JSON can tell."""
 
 Several = list[str] | None
+
+
+class ServerSent(Struct, frozen=True):
+    """One event of the stream, by the names of its fields."""
+
+    event: str
+    """Its type."""
+    data: str
+    """The event itself, a JSON document."""
+    id: str
+    """Its place in the log, or that of the one before: what to resume after."""
+    retry: int = 0
+    """Milliseconds after which to come back where the stream breaks off; told once."""
 
 
 def _several(name: str, what: str) -> Any:
@@ -73,7 +87,7 @@ def start_asked(last_event_id: str | None, after: int | None) -> int | None:
     "/events",
     opt={"scope": Scope.READ},
     media_type=MEDIA_TYPE,
-    responses={200: ResponseSpec(str, description="The stream; it has no end.", media_type=MEDIA_TYPE)},
+    responses={200: ResponseSpec(ServerSent, description="One after another, without end.", media_type=MEDIA_TYPE)},
     tags=["events"],
 )
 async def events(

@@ -105,3 +105,52 @@ def test_the_first_key_once_revoked_stays_so_when_the_gateway_starts_again(tmp_p
     with running_up(tmp_path, "--nodes", "0", gateway=True) as again:
         assert again.info["gateway"]["key"] == key
         assert key.split("_")[1] not in again.run("key", "ls").stdout
+
+
+async def call(up: Up, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
+    """The status and the JSON of an answer, by default with the first key."""
+    gateway = up.info["gateway"]
+    headers = {"X-API-Key": key or gateway["key"]}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, gateway["url"] + path, headers=headers, json=body) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def test_an_operator_makes_lists_and_revokes_keys_by_http(up: Up) -> None:
+    wanted = {"owner": "team-b", "scopes": ["read"], "note": "a dashboard"}
+    status, new = await call(up, "POST", "/api/v1/keys", wanted)
+    assert status == 201
+    assert {name: new[name] for name in wanted} == wanted
+    await until(up, new["key"], 200)
+    assert await call(up, "GET", "/api/v1/me", key=new["key"]) == (
+        200,
+        {"key": new["id"], "owner": "team-b", "scopes": ["read"]},
+    )
+    _, listed = await call(up, "GET", "/api/v1/keys")
+    [shown] = [one for one in listed["keys"] if one["id"] == new["id"]]
+    assert shown == {**new, "key": None}
+    status, gone = await call(up, "DELETE", f"/api/v1/keys/{new['id']}")
+    assert (status, bool(gone["revoked"])) == (200, True)
+    assert await until(up, new["key"], 401) < REVOKED_WITHIN_S
+    _, left = await call(up, "GET", "/api/v1/keys")
+    assert new["id"] not in [one["id"] for one in left["keys"]]
+    _, everything = await call(up, "GET", "/api/v1/keys?revoked=true")
+    assert new["id"] in [one["id"] for one in everything["keys"]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"), [({"owner": "admin"}, "owner"), ({"scopes": []}, "scopes"), ({"scopes": ["all"]}, "scopes")]
+)
+async def test_a_key_that_can_not_be_is_refused_with_the_field_that_is_wrong(
+    up: Up, wanted: dict[str, Any], field: str
+) -> None:
+    status, problem = await call(up, "POST", "/api/v1/keys", wanted)
+    assert status in (400, 422)
+    assert problem["field"].startswith(field)
+
+
+async def test_to_revoke_a_key_that_is_none_says_so(up: Up) -> None:
+    status, problem = await call(up, "DELETE", "/api/v1/keys/ffffffff")
+    assert (status, problem["detail"]) == (404, "there is no API key 'ffffffff'")

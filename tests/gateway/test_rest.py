@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 
 from schemas.apikey import Scope
-from tests.gateway.http import Http, calling, new_key
+from tests.gateway.http import Http, calling
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
+from tests.harness.web import make_key
 
 NOWHERE = "http://127.0.0.1:9/f"
 """Tasks with the tag that no node has wait for ever."""
@@ -192,7 +193,7 @@ async def test_an_action_that_does_not_say_what_is_meant_does_nothing(admin: Htt
 
 
 async def test_owners_reach_only_their_own_tasks(admin: Http, up: Up) -> None:
-    ann, bob = await new_key(up, "ann", Scope.READ, Scope.SUBMIT), await new_key(up, "bob", Scope.READ, Scope.SUBMIT)
+    ann, bob = await make_key(up, "ann", Scope.READ, Scope.SUBMIT), await make_key(up, "bob", Scope.READ, Scope.SUBMIT)
     async with calling(up, ann) as as_ann, calling(up, bob) as as_bob:
         task = await submitted(as_ann)
         assert (await state_of(admin, task))["owner"] == "ann"
@@ -219,7 +220,7 @@ async def test_owners_reach_only_their_own_tasks(admin: Http, up: Up) -> None:
 
 async def test_a_key_of_an_owner_called_admin_is_nobody(up: Up) -> None:
     """The coordinator takes the word `admin` for an operator."""
-    async with calling(up, await new_key(up, "admin", Scope.READ, Scope.SUBMIT)) as http:
+    async with calling(up, await make_key(up, "admin", Scope.READ, Scope.SUBMIT)) as http:
         assert (await http("GET", "/api/v1/policy")).status == 403
         assert (await http("POST", "/api/v1/tasks", waiting())).status == 422
 

@@ -5,11 +5,13 @@ A new route fails these tests until it has a row: `"METHOD /path/{parameter}": S
 as far as the key's scope, name what to ask instead in ASKED.
 """
 
+from types import SimpleNamespace
+
 import pytest
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 
-from gateway.access import OPEN, SCOPE
+from gateway.access import ANY_KEY, OPEN, SCOPE
 from gateway.app import make_app
 from gateway.service import Gateway
 from schemas.apikey import Scope
@@ -39,6 +41,19 @@ ROWS: dict[str, str] = {
     "POST /api/v1/tasks/{task}/cancel": Scope.SUBMIT,
     "GET /api/v1/tasks/{task}/explain": Scope.READ,
     "POST /api/v1/tasks/actions": Scope.SUBMIT,
+    "GET /api/v1/tasks/{task}/file": Scope.READ,
+    "HEAD /api/v1/tasks/{task}/file": Scope.READ,
+    "DELETE /api/v1/tasks/{task}/file": Scope.SUBMIT,
+    "GET /api/v1/events": Scope.READ,
+    "GET /api/v1/webhooks": Scope.READ,
+    "POST /api/v1/webhooks": Scope.SUBMIT,
+    "GET /api/v1/webhooks/{webhook_id}": Scope.READ,
+    "PATCH /api/v1/webhooks/{webhook_id}": Scope.SUBMIT,
+    "DELETE /api/v1/webhooks/{webhook_id}": Scope.SUBMIT,
+    "GET /api/v1/me": ANY_KEY,
+    "GET /api/v1/keys": Scope.ADMIN,
+    "POST /api/v1/keys": Scope.ADMIN,
+    "DELETE /api/v1/keys/{key_id}": Scope.ADMIN,
     "GET /api/v1/nodes": Scope.READ,
     "GET /api/v1/nodes/{node}": Scope.READ,
     "PATCH /api/v1/nodes/{node}": Scope.ADMIN,
@@ -56,7 +71,13 @@ ROWS: dict[str, str] = {
 }
 ASKED: dict[str, str] = {}
 """Path of the request, where `{parameter}` filled with PARAMETERS is not the thing to ask."""
-PARAMETERS = {"task": "0123456789abcdef", "id": "0123abcd", "node": "nowhere", "path": "nothing"}
+PARAMETERS = {
+    "task": "0123456789abcdef",
+    "webhook_id": "0123456789ab",
+    "key_id": "01234567",
+    "node": "nowhere",
+    "path": "nothing",
+}
 WEBSOCKET = "WEBSOCKET"
 REFUSED = (401, 403)
 OTHERS = {Scope.READ: Scope.SUBMIT, Scope.SUBMIT: Scope.READ, Scope.ADMIN: Scope.SUBMIT}
@@ -65,7 +86,8 @@ OTHERS = {Scope.READ: Scope.SUBMIT, Scope.SUBMIT: Scope.READ, Scope.ADMIN: Scope
 
 def every_route() -> dict[str, str]:
     """What the application serves, and the scope that each route names."""
-    gateway = Gateway(GatewaySettings(jsonp=True), None, None, None)  # type: ignore[arg-type] # nobody asks it
+    client = SimpleNamespace(connection=None)
+    gateway = Gateway(GatewaySettings(jsonp=True), client, None, None)  # type: ignore[arg-type] # nobody asks it
     app = make_app(gateway, None)  # type: ignore[arg-type]
     found: dict[str, str] = {}
     for route in app.routes:
@@ -117,7 +139,7 @@ async def key_of(up: Up, keys: dict[Scope, str], scope: Scope) -> str:
     return keys[scope]
 
 
-@pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope != OPEN])
+@pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope not in (OPEN, ANY_KEY)])
 async def test_a_key_opens_what_its_scope_says_and_nothing_else(
     row: str, up: Up, stranger: Web, keys: dict[Scope, str]
 ) -> None:
@@ -126,6 +148,14 @@ async def test_a_key_opens_what_its_scope_says_and_nothing_else(
     enough = await key_of(up, keys, needed)
     assert await stranger.status(*asked(row), key=too_little) == 403
     assert await stranger.status(*asked(row), key=enough) not in REFUSED
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope == ANY_KEY])
+async def test_every_key_opens_what_asks_for_any(
+    row: str, scope: Scope, up: Up, stranger: Web, keys: dict[Scope, str]
+) -> None:
+    assert await stranger.status(*asked(row), key=await key_of(up, keys, scope)) == 200
 
 
 @pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope in (Scope.READ, Scope.SUBMIT)])

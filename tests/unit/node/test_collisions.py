@@ -232,7 +232,7 @@ def test_a_crash_while_completing_with_the_same_file_loses_nothing(
 
 @pytest.mark.parametrize("if_exists", IfExists)
 def test_tasks_that_race_for_a_name_keep_to_what_was_asked(store: Store, if_exists: IfExists) -> None:
-    tasks = [f"{number:016x}" for number in range(16)]
+    tasks = [f"{number:016x}" for number in range(1, 17)]
     bodies = {task: b"same" if if_exists is IfExists.SKIP_IF_SAME else task.encode() for task in tasks}
     for task in tasks:
         store.prepare(task, split=False)
