@@ -61,6 +61,13 @@ def bound(moment: datetime) -> int:
     return max(-MICROS_MAX, min(MICROS_MAX, micros(moment))) << TIE_BITS
 
 
+def line_of(priority: int, order: int) -> str:
+    """Where a live task stands in line: as text, the first is the least."""
+    return f"{PRIORITY_MAX - priority:02d}{max(0, order):019d}"
+
+
+PRIORITY_MAX = 10
+"""The highest that a request may have."""
 TIE_BITS = 10
 """Of an id: microseconds since 1970 take 53 of the 63 there are, until 2255."""
 MICROS_MAX = (1 << (63 - TIE_BITS)) - 1

@@ -26,11 +26,13 @@ class Sort(StrEnum):
     SIZE_DOWN = "-size"
     PRIORITY = "priority"
     PRIORITY_DOWN = "-priority"
+    QUEUE = "queue"
+    """As they are in line: live tasks alone, whatever their state, the highest priority first, then by their order."""
 
     @property
     def column(self) -> str:
         bare = self.value.lstrip("-")
-        return "key" if bare == "time" else bare
+        return {"time": "key", "queue": "line"}.get(bare, bare)
 
     @property
     def is_down(self) -> bool:
@@ -60,6 +62,6 @@ def read(after: str, sort: Sort) -> Cursor:
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise CursorInvalid("`after` is not what a page told: begin with the first page") from error
     is_text = isinstance(cursor.value, str)
-    if cursor.sort is not sort or is_text != (sort.column == "name") or abs(cursor.task) > 1 << 63:
+    if cursor.sort is not sort or is_text != (sort.column in ("name", "line")) or abs(cursor.task) > 1 << 63:
         raise CursorInvalid(f"`after` is of a listing by {cursor.sort.value!r}: go on with the same order")
     return cursor

@@ -150,7 +150,7 @@ class Listing:
     def _within(self, prefix: str, position: Position | None, floor: Position | None) -> tuple[list[str], list[Any]]:
         """The part of the order to look at, and where that goes by time what the filter says of it."""
         column, tie = f"{prefix}{self._sort.column}", f"{prefix}{self._tie}"
-        conditions, values = ["1"], list[Any]()
+        conditions, values = [f"{column} IS NOT NULL"], list[Any]()
         for compare, end in ((self._compare, position), (self._reached, floor)):
             if end is not None:
                 conditions.append(f"({column}, {tie}) {compare} (?, ?)")

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, number_of
+from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, line_of, number_of
 from gateway.readmodel.records import TEXT_CHARS_MAX, Record, ended_record, live_record, view_from
 from gateway.readmodel.schema import open_database
 from gateway.readmodel.terms import state_terms, terms_of, text_of
@@ -18,7 +18,7 @@ RECENT_MAX = 20_000
 TRIM_BEYOND = 1000
 """So many too many, and the oldest go."""
 
-_COLUMNS = "task, owner, state, attempt, key, submitted, sequence, ended, name, size, priority, text, body"
+_COLUMNS = "task, owner, state, attempt, key, submitted, sequence, ended, name, size, priority, line, text, body"
 _OLD = "SELECT id, sequence, ended, submitted, key, state, attempt, body FROM tasks WHERE task = ?"
 
 
@@ -150,10 +150,11 @@ class Store:
         line = (
             *(record.number, view.owner, str(view.state), view.attempt, record.key, record.submitted),
             *(record.sequence, record.ended, view.name, view.bytes, view.priority),
+            line_of(view.priority, view.order) if record.ended is None else None,
             *(text_of(view)[:TEXT_CHARS_MAX], record.body),
         )
         id_ = self.database.execute(
-            f"INSERT INTO tasks ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", line
+            f"INSERT INTO tasks ({_COLUMNS}) VALUES ({', '.join('?' * len(line))})", line
         ).lastrowid
         self.database.executemany(
             "INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", [(term, record.key, id_) for term in terms_of(view)]

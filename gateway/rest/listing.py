@@ -78,7 +78,7 @@ async def tasks(
     """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
 
     The latest submitted or finished come first, unless `sort` says otherwise: `time`, `name`, `size`, `priority`, with
-    `-` before it downwards.
+    `-` before it downwards, or `queue`: live tasks alone, as they are in line.
     """
     where = asked_filter(
         request.user,
