@@ -14,7 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from broker.cluster import Client, NotSubmitted, Prepared
+from broker.errors import BrokerError
 from gateway.problems import ProblemError
+from gateway.rest.apart import put_apart
 from gateway.rest.asking import Asked, gateway_of
 from gateway.rest.storing import store_all
 from schemas import codec
@@ -92,7 +94,7 @@ async def submit(
     client = _client_for(request, owner)
     ids = _Ids(idempotency_key)
     if body.lstrip()[:1] != b"[":
-        prepared = _prepare(client, ids, body)
+        prepared = _prepare(client, ids, await put_apart(client.connection, body))
         await client.store(prepared)
         return Response(_told(prepared), status_code=201, headers={"Location": f"/api/v1/tasks/{prepared.task}"})
     try:
@@ -156,9 +158,11 @@ async def _submit_all(client: Client, ids: _Ids, items: list[msgspec.Raw]) -> li
         if index % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
             await anyio.lowlevel.checkpoint()
         try:
-            prepared[index] = _prepare(client, ids, bytes(item))
+            prepared[index] = _prepare(client, ids, await put_apart(client.connection, bytes(item)))
         except RequestInvalid as error:
             results[index] = ItemResult(index=index, ok=False, error=str(error), field=error.where)
+        except BrokerError as error:  # its torrent could not be stored
+            results[index] = ItemResult(index=index, ok=False, error=str(error))
     problems = await store_all(client.connection, prepared)
     for index, one in prepared.items():
         told = _told(one)

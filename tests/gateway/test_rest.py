@@ -1,5 +1,7 @@
 """REST against a real cluster: submitting, steering, nodes, the policy, and whose tasks are whose."""
 
+import base64
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,10 @@ from uuid import uuid4
 
 import pytest
 
+from broker import payloads
+from broker.cluster import open_client
 from schemas.apikey import Scope
+from schemas.payload import INLINE_BYTES_MAX
 from tests.gateway.http import Http, calling
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
@@ -77,6 +82,20 @@ async def test_a_request_that_is_too_large_for_the_inbox_is_refused_for_good(adm
     assert (answer.status, "524288" in answer.body["detail"]) == (422, True)
     answer = await admin("POST", "/api/v1/tasks", [large, waiting()])
     assert [result["ok"] for result in answer.body["results"]] == [False, True]
+
+
+async def test_a_torrent_that_a_request_is_too_small_for_goes_by_the_object_store(admin: Http, up: Up) -> None:
+    content = os.urandom(INLINE_BYTES_MAX + 1)
+    large = {"torrent": base64.b64encode(content).decode(), "tags": ["no-such-node"]}
+    assert (await admin("POST", "/api/v1/tasks", large)).status == 201
+    assert (await admin("POST", "/api/v1/tasks", [large, waiting()])).status == 201
+    async with open_client(up.url, up.creds("admin")) as client:
+        assert await payloads.get(client.connection, payloads.name_of(content, ".torrent")) == content
+
+
+async def test_what_should_be_a_large_torrent_and_is_none_is_refused(admin: Http) -> None:
+    answer = await admin("POST", "/api/v1/tasks", {"torrent": "!" * 2 * INLINE_BYTES_MAX})
+    assert (answer.status, answer.body["field"]) == (422, "torrent")
 
 
 async def test_each_request_of_a_batch_has_its_own_result(admin: Http) -> None:
