@@ -68,7 +68,7 @@ class Json(JsonRenderPlugin):
     """The description, with what all routes have in common."""
 
     def render(self, request: "Request[Any, Any, Any]", openapi_schema: dict[str, Any]) -> bytes:
-        return self.render_json(request, completed(openapi_schema, _scopes(request), structs_of(request.app)))
+        return self.render_json(request, completed(openapi_schema, scopes_of(request.app), structs_of(request.app)))
 
 
 class Page(OpenAPIRenderPlugin):
@@ -121,10 +121,10 @@ def script() -> bytes:
     return _SCRIPT
 
 
-def _scopes(request: "Request[Any, Any, Any]") -> dict[tuple[str, str], str]:
+def scopes_of(app: Litestar) -> dict[tuple[str, str], str]:
     """What each operation asks for, by method and path."""
     scopes: dict[tuple[str, str], str] = {}
-    for route in request.app.routes:
+    for route in app.routes:
         for method, handler in getattr(route, "route_handler_map", {}).items():
             scopes[method.lower(), route.path_format] = str(handler[0].opt.get(SCOPE, ""))
     return scopes
