@@ -29,12 +29,12 @@ HEADERS = {
 CODINGS = {"br": ".br", "gzip": ".gz"}
 """What files are compressed to beforehand, the best first."""
 MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
+    ".html": "text/html",
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 FOREVER = "public, max-age=31536000, immutable"
 LOOK_AGAIN = "no-cache"
@@ -91,7 +91,7 @@ def page(files: dict[str, PageFile]) -> Router:
         name = request.url.path.lstrip("/") or INDEX
         if (file := files.get(name)) is None:
             if name == INDEX and not files:
-                return Response(NOT_BUILT.encode(), status_code=404, media_type="text/plain; charset=utf-8")
+                return Response(NOT_BUILT.encode(), status_code=404, media_type="text/plain")
             raise ProblemError(404, f"there is no file {name[:200]!r} of the page")
         return answer(file, request.headers.get("accept-encoding", ""), request.headers.get("if-none-match", ""))
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.params import Parameter
 from msgspec import Struct, ValidationError
 from msgspec.structs import asdict, replace
@@ -50,6 +51,10 @@ class TaskList(Struct, frozen=True):
     """Where the next page begins: ask on with `?after=`; empty after the last."""
 
 
+class TaskCount(Struct, frozen=True):
+    count: int
+
+
 class TaskTold(Struct, frozen=True):
     """One task, and what happened to it."""
 
@@ -58,10 +63,8 @@ class TaskTold(Struct, frozen=True):
     """Its timeline, the oldest first."""
 
 
-@get("/tasks", opt={"scope": Scope.READ}, tags=["tasks"])
-async def tasks(
+async def where_asked(
     request: AnyRequest,
-    state: State,
     states: Annotated[list[str] | None, Parameter(query="state")] = None,
     tags: Annotated[list[str] | None, Parameter(query="tag")] = None,
     labels: Annotated[list[str] | None, Parameter(query="label")] = None,
@@ -71,16 +74,9 @@ async def tasks(
     text: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
-    sort: Sort = Sort.NEWEST,
-    limit: Limit = PAGE_DEFAULT,
-    after: str = "",
-) -> TaskList:
-    """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
-
-    The latest submitted or finished come first, unless `sort` says otherwise: `time`, `name`, `size`, `priority`, with
-    `-` before it downwards, or `queue`: live tasks alone, as they are in line.
-    """
-    where = asked_filter(
+) -> TaskFilter:
+    """Which tasks an address asks for, of those that the caller sees. Raises ProblemError."""
+    return asked_filter(
         request.user,
         states=states or (),
         tags=tags or (),
@@ -92,12 +88,32 @@ async def tasks(
         since=since,
         until=until,
     )
+
+
+WHERE = {"where": Provide(where_asked)}
+
+
+@get("/tasks", opt={"scope": Scope.READ}, dependencies=WHERE, tags=["tasks"])
+async def tasks(
+    state: State, where: TaskFilter, sort: Sort = Sort.NEWEST, limit: Limit = PAGE_DEFAULT, after: str = ""
+) -> TaskList:
+    """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
+
+    The latest submitted or finished come first, unless `sort` says otherwise: `time`, `name`, `size`, `priority`, with
+    `-` before it downwards, or `queue`: live tasks alone, as they are in line.
+    """
     model: ReadModel = state.gateway.model
     try:
         page = await model.find(where, after=after, limit=limit, sort=sort)
     except CursorInvalid as error:
         raise ProblemError(400, str(error), field="after") from error
     return TaskList(tuple(now(model, view) for view in page.tasks), page.after)
+
+
+@get("/tasks/count", opt={"scope": Scope.READ}, dependencies=WHERE, tags=["tasks"])
+async def count(state: State, where: TaskFilter) -> TaskCount:
+    """How many tasks match, by the conditions of the list."""
+    return TaskCount(await state.gateway.model.count(where))
 
 
 @get("/tasks/{task:str}", opt={"scope": Scope.READ}, tags=["tasks"])
@@ -156,4 +172,4 @@ def now(model: ReadModel, view: TaskView) -> TaskNow:
     )
 
 
-ROUTES = (tasks, task)
+ROUTES = (tasks, count, task)

@@ -1,6 +1,7 @@
 /** Every call that the page makes. They throw Problem. */
 import { api, told } from "./client";
 import type {
+  ApiKey,
   Action,
   ActionDone,
   BatchResult,
@@ -9,6 +10,7 @@ import type {
   NodeNow,
   NodePatch,
   NodesNow,
+  NewKey,
   NewWebhook,
   PolicyNow,
   Status,
@@ -29,6 +31,11 @@ export const status = () => told(api.GET("/api/v1/status")) as Promise<Status>;
 
 export const tasks = (query: TaskQuery, signal?: AbortSignal) =>
   told(api.GET("/api/v1/tasks", { params: { query }, signal })) as Promise<TaskPage>;
+/** `sort`, `limit` and `after` mean nothing to it. */
+export const countTasks = async (where: TaskQuery) => {
+  const { sort: _sort, limit: _limit, after: _after, ...query } = where;
+  return (await told(api.GET("/api/v1/tasks/count", { params: { query } }))).count;
+};
 export const task = (id: string) => told(api.GET("/api/v1/tasks/{task}", of(id))) as Promise<TaskTold>;
 export const explain = (id: string) => told(api.GET("/api/v1/tasks/{task}/explain", of(id))) as Promise<Explained>;
 export const pause = (id: string) => told(api.POST("/api/v1/tasks/{task}/pause", of(id)));
@@ -81,3 +88,10 @@ export const changeWebhook = (id: string, body: WebhookChange) =>
   ) as Promise<Webhook>;
 export const deleteWebhook = (id: string) =>
   told(api.DELETE("/api/v1/webhooks/{webhook_id}", { params: { path: { webhook_id: id } } }));
+
+export const keys = async (revoked: boolean) =>
+  (await told(api.GET("/api/v1/keys", { params: { query: { revoked } } }))).keys as ApiKey[];
+export const makeKey = (body: NewKey) =>
+  told(api.POST("/api/v1/keys", { body: body as Required<NewKey> })) as Promise<ApiKey>;
+export const revokeKey = (id: string) =>
+  told(api.DELETE("/api/v1/keys/{key_id}", { params: { path: { key_id: id } } })) as Promise<ApiKey>;

@@ -27,6 +27,10 @@ export type BatchResult = Shapes["BatchResult"];
 export type Webhook = Required<Shapes["WebhookView"]>;
 export type NewWebhook = Shapes["NewWebhook"];
 export type WebhookChange = Shapes["WebhookChange"];
+export type ApiKey = Required<Shapes["KeyView"]>;
+export type NewKey = Shapes["NewKey"];
+export type Me = Required<Shapes["Me"]>;
+export type Scope = Shapes["Scope"];
 export type ProblemDocument = Shapes["Problem"];
 export type TaskQuery = NonNullable<paths["/api/v1/tasks"]["get"]["parameters"]["query"]>;
 export type Standing = Shapes["Standing"];
@@ -42,5 +46,3 @@ export interface Progress {
   connections?: number;
   phase?: string;
 }
-
-export type Scope = "read" | "submit" | "admin";

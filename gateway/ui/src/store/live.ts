@@ -9,7 +9,7 @@ import { Problem } from "../api/client";
 import { readEvents, type ServerEvent } from "../api/sse";
 import type { Progress, TaskEvent } from "../api/types";
 import { forgetKey, key } from "./key";
-import { connected, heard, link, lost, nextTry, signedOff } from "./link";
+import { connected, link, lost, nextTry, signedOff } from "./link";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
@@ -44,17 +44,22 @@ export function listen(listener: Listener): () => void {
   return () => listeners.delete(listener);
 }
 
-/** The progress of one task, as long as it is watched. */
-export function watch(task: string): Signal<Progress | null> {
-  const found = watched.get(task) ?? { users: 0, progress: signal(latest.get(task)?.progress ?? null) };
-  found.users += 1;
-  watched.set(task, found);
+/** The progress of one task: told anew for as long as somebody `watch`es it. */
+export function progressOf(task: string): Signal<Progress | null> {
+  let found = watched.get(task);
+  if (!found) watched.set(task, (found = { users: 0, progress: signal(null) }));
+  found.progress.value = latest.get(task)?.progress ?? null;
   return found.progress;
 }
 
-export function unwatch(task: string): void {
-  const found = watched.get(task);
-  if (found && --found.users <= 0) watched.delete(task);
+export function watch(task: string): () => void {
+  const found = watched.get(task) ?? { users: 0, progress: signal(latest.get(task)?.progress ?? null) };
+  found.users += 1;
+  watched.set(task, found);
+  return () => {
+    found.users -= 1;
+    if (!found.users && watched.get(task) === found) watched.delete(task);
+  };
 }
 
 /** What runs now, as far as it was heard. */
@@ -172,5 +177,3 @@ effect(() => {
     signedOff();
   };
 });
-
-export { heard };

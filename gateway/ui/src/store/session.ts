@@ -1,13 +1,8 @@
 /** Who is signed in, and what they may do. */
 import { computed, signal } from "@preact/signals";
 import { api, Problem, problemOf } from "../api/client";
-import type { Scope } from "../api/types";
+import type { Me, Scope } from "../api/types";
 import { forgetKey, keepKey, key } from "./key";
-
-export interface Me {
-  owner: string;
-  scopes: Scope[];
-}
 
 export const me = signal<Me | null>(null);
 export const isSignedIn = computed(() => key.value !== "");

@@ -1,0 +1,3 @@
+export function Keys(_: { id: string }) {
+  return <h1 tabIndex={-1}>Keys</h1>;
+}

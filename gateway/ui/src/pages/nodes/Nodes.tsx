@@ -1,0 +1,3 @@
+export function Nodes(_: { id: string }) {
+  return <h1 tabIndex={-1}>Nodes</h1>;
+}

@@ -1,0 +1,3 @@
+export function TaskPage(_: { id: string }) {
+  return <h1 tabIndex={-1}>TaskPage</h1>;
+}

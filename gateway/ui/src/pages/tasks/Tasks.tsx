@@ -1,0 +1,3 @@
+export function Tasks(_: { id: string }) {
+  return <h1 tabIndex={-1}>Tasks</h1>;
+}
