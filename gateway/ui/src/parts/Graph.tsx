@@ -43,7 +43,7 @@ export function Graph({ times, values, label, format, height = 180, window = 0, 
         cursor: { y: false, points: { size: 7, fill: colours.line, stroke: colours.ground, width: 2 }, drag: { x: false, y: false } },
         scales: { x: { range }, y: { range: (_, __, most) => [0, Math.max(least, most * 1.12)] } },
         axes: [
-          axis(colours, { space: 70, incrs: TIME_STEPS, values: (_, ticks) => ticks.map(clock), grid: { show: false } }),
+          axis(colours, { size: 26, space: 70, incrs: TIME_STEPS, values: (_, ticks) => ticks.map(clock), grid: { show: false } }),
           axis(colours, {
             size: 74,
             space: 40,

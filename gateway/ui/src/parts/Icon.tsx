@@ -1,4 +1,6 @@
 /** Line icons on a 24 grid, drawn for this page. */
+import { useId } from "preact/hooks";
+
 const PATHS = {
   overview: "M4 13h6V4H4zM14 20h6V11h-6zM4 20h6v-3.500H4zM14 7.500h6V4h-6z",
   tasks: "M4 6h.010M4 12h.010M4 18h.010M8.500 6H20M8.500 12H20M8.500 18H20",
@@ -71,15 +73,17 @@ export function Icon({ name, size = 18 }: { name: IconName; size?: number }) {
 }
 
 export function Logo({ size = 28 }: { size?: number }) {
+  // Of its own: a gradient in a hidden part of the page is not drawn elsewhere.
+  const ground = useId();
   return (
     <svg class="logo" width={size} height={size} viewBox="0 0 32 32" aria-hidden="true" focusable="false">
       <defs>
-        <linearGradient id="logo-ground" x1="0" y1="0" x2="1" y2="1">
+        <linearGradient id={ground} x1="0" y1="0" x2="1" y2="1">
           <stop offset="0" stop-color="#3f8cff" />
           <stop offset="1" stop-color="#5b4bf0" />
         </linearGradient>
       </defs>
-      <rect width="32" height="32" rx="8" fill="url(#logo-ground)" />
+      <rect width="32" height="32" rx="8" fill={`url(#${ground})`} />
       <path
         d="M8 9h16M10.500 13.500 16 19l5.500-5.500M10.500 19.500 16 25l5.500-5.500"
         fill="none"
