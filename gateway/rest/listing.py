@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct, ValidationError
 from msgspec.structs import asdict, replace
 
@@ -28,7 +28,7 @@ NOBODY = "-"
 """No owner is called so."""
 
 AnyRequest = Request[Caller, Any, Any]
-Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX)]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 
 
 class TaskNow(TaskView, frozen=True, kw_only=True):
@@ -62,18 +62,18 @@ class TaskTold(Struct, frozen=True):
 async def tasks(
     request: AnyRequest,
     state: State,
-    states: Annotated[list[str] | None, Parameter(query="state")] = None,
-    tags: Annotated[list[str] | None, Parameter(query="tag")] = None,
-    labels: Annotated[list[str] | None, Parameter(query="label")] = None,
-    owners: Annotated[list[str] | None, Parameter(query="owner")] = None,
-    nodes: Annotated[list[str] | None, Parameter(query="node")] = None,
-    origins: Annotated[list[str] | None, Parameter(query="origin")] = None,
-    text: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    sort: Sort = Sort.NEWEST,
+    states: Annotated[list[str] | None, QueryParameter(name="state")] = None,
+    tags: Annotated[list[str] | None, QueryParameter(name="tag")] = None,
+    labels: Annotated[list[str] | None, QueryParameter(name="label")] = None,
+    owners: Annotated[list[str] | None, QueryParameter(name="owner")] = None,
+    nodes: Annotated[list[str] | None, QueryParameter(name="node")] = None,
+    origins: Annotated[list[str] | None, QueryParameter(name="origin")] = None,
+    text: FromQuery[str] = "",
+    since: FromQuery[datetime | None] = None,
+    until: FromQuery[datetime | None] = None,
+    sort: FromQuery[Sort] = Sort.NEWEST,
     limit: Limit = PAGE_DEFAULT,
-    after: str = "",
+    after: FromQuery[str] = "",
 ) -> TaskList:
     """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
 
@@ -101,7 +101,7 @@ async def tasks(
 
 
 @get("/tasks/{task:str}", opt={"scope": Scope.READ}, tags=["tasks"])
-async def task(request: AnyRequest, state: State, task: str) -> TaskTold:
+async def task(request: AnyRequest, state: State, task: FromPath[str]) -> TaskTold:
     """One task with its attempts and its timeline."""
     gateway: Gateway = state.gateway
     view, events = await _told(gateway, task) if TASK_ID.match(task) else (None, ())

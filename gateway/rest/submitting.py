@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response, post
 from litestar.di import Provide
 from litestar.openapi import ResponseSpec
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, QueryParameter, RawBody
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -77,7 +77,7 @@ def _documented(data: Request | list[Request]) -> None:
 )
 async def submit(
     request: Asked,
-    body: bytes,
+    body: RawBody,
     owner: Annotated[str | None, QueryParameter(description="For whom: keys of the scope admin alone may say.")] = None,
     idempotency_key: Annotated[
         str | None,
