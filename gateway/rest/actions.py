@@ -109,6 +109,7 @@ async def act(request: Asked, data: JSONBody[Action]) -> ActionDone:
 
 async def _act_on_ids(request: Asked, action: Action, asked: Steer) -> ActionDone:
     ids = tuple(dict.fromkeys(action.ids))
+    await gateway_of(request).fresh.claimed(ids)
     if action.dry_run:
         views = [await gateway_of(request).model.get(task) for task in ids]
         meant = [

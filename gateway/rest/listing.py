@@ -58,6 +58,9 @@ class TaskTold(Struct, frozen=True):
     """Its timeline, the oldest first."""
 
 
+Told = tuple[TaskView | None, tuple[AnyEvent, ...]]
+
+
 @get("/tasks", opt={"scope": Scope.READ}, tags=["tasks"])
 async def tasks(
     request: AnyRequest,
@@ -104,13 +107,21 @@ async def tasks(
 async def task(request: AnyRequest, state: State, task: FromPath[str]) -> TaskTold:
     """One task with its attempts and its timeline."""
     gateway: Gateway = state.gateway
-    view, events = await _told(gateway, task) if TASK_ID.match(task) else (None, ())
+    fresh = gateway.fresh
+    await fresh.claimed((task,))
+    new = await fresh.look(task)
+    known = new.task if new is not None else task
+    if new is not None and fresh.find(known) is not None:  # it waits in the inbox, and is in no table yet
+        told: Told = (new, ())
+    else:
+        told = await _told(gateway, known) if TASK_ID.match(task) else (None, ())
+    view, events = told
     if view is None or not request.user.sees(view.owner):
         raise ProblemError(404, f"there is no task {task!r}, or not any more")
     return TaskTold(now(gateway.model, view), events)
 
 
-async def _told(gateway: Gateway, task: str) -> tuple[TaskView | None, tuple[AnyEvent, ...]]:
+async def _told(gateway: Gateway, task: str) -> Told:
     """A task and its events as the coordinator tells them; where none answers, from the read model and the log."""
     try:
         reply = await gateway.client.show(task)

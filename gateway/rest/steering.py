@@ -9,7 +9,17 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from gateway.problems import ProblemError
-from gateway.rest.asking import Amount, Asked, bytes_of, client_of, not_found, settled, visible
+from gateway.rest.asking import (
+    AGAIN_AFTER_S,
+    Amount,
+    Asked,
+    bytes_of,
+    client_of,
+    gateway_of,
+    not_found,
+    settled,
+    visible,
+)
 from schemas.apikey import Scope
 from schemas.control import Cancel, ExplainQuery, ExplainReply, How, Prioritise, SetLimits, Steer, Steered
 from schemas.errors import RequestInvalid
@@ -62,7 +72,8 @@ class TaskChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 async def steer(request: Asked, task: str, verb: str, asked: Steer | None = None) -> Steered:
     """Do something to one task. Raises ProblemError where it was not done."""
-    await visible(request, task)
+    task = (await visible(request, task)).task
+    _check_claimed(request, task)
     client = client_of(request)
     [result] = (await client.steer(verb, (task,), None, asked)).results
     if result.said == NO_SUCH_TASK:
@@ -73,6 +84,16 @@ async def steer(request: Asked, task: str, verb: str, asked: Steer | None = None
             return msgspec.structs.replace(result, ok=True)
     settled(result)
     return result
+
+
+def _check_claimed(request: Asked, task: str) -> None:
+    """Raises ProblemError."""
+    if gateway_of(request).fresh.find(task) is not None:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{task} is in the inbox, and no coordinator has claimed it yet: ask again",
+            headers={"Retry-After": str(AGAIN_AFTER_S)},
+        )
 
 
 @post("/tasks/{task:str}/pause", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
@@ -131,7 +152,8 @@ def _verbs(place: Prioritise | None, limits: SetLimits | None) -> list[tuple[str
 @get("/tasks/{task:str}/explain", opt={"scope": Scope.READ}, tags=["tasks"])
 async def explain(request: Asked, task: FromPath[str]) -> ExplainReply:
     """Why a task stands where it stands, or what it waits for."""
-    await visible(request, task)
+    task = (await visible(request, task)).task
+    _check_claimed(request, task)
     return await client_of(request).ask("explain", ExplainQuery(task), ExplainReply)
 
 
