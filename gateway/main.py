@@ -69,7 +69,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
         tasks.start_soon(_count, gateway)
-        with _listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
+        with listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
             server = Server(
                 uvicorn.Config(
                     serve_app(gateway, notices),
@@ -101,7 +101,7 @@ async def _end_when(stop: anyio.Event, server: uvicorn.Server, hub: Hub) -> None
 
 
 @contextmanager
-def _listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.socket]:
+def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.socket]:
     """The socket to serve at. Without any key nobody but this machine is let near."""
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):

@@ -6,6 +6,7 @@ from broker.cluster import Client
 from gateway.aria2rpc.office import Office
 from gateway.counting import Counting
 from gateway.eventfilter import TraitBook
+from gateway.fresh import Fresh
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.metrics import Metrics
@@ -28,6 +29,7 @@ class Gateway:
         self.writer = writer
         """The name of its credentials: the last part of what it writes."""
         self.office = Office()
+        self.fresh = Fresh(model)
         self.rates = Rates(settings.key_requests_per_s)
         self.metrics = Metrics()
         self.scraping = anyio.Lock()

@@ -175,6 +175,8 @@ def _put_into_words(body: bytes, error: msgspec.ValidationError) -> PolicyInvali
     return PolicyInvalid(where, f"must be {_MUST_BE[_field(where)]}")
 
 
+NAMED = ("owners", "origins", "options")
+"""Parts whose fields are names."""
 _LIMIT = "; leave it out for no limit"
 _MUST_BE = {
     "": 'an object, such as {"strategy": "spread"}',
@@ -186,6 +188,8 @@ _MUST_BE = {
     "owners": "an object: names of owners, each with its fields",
     "owners.NAME": "an object with its fields, such as weight",
     "owners.NAME.weight": "a number from 0.01 to 1000",
+    "options": 'an object of aria2 options, such as {"split": 4}',
+    "options.NAME": "what aria2 takes for it: text, a number, true or false",
     "owners.NAME.queued": f"a whole number from 0 to {QUEUED_MAX}{_LIMIT}",
     "owners.NAME.running": f"a whole number from 1 to {RUNNING_MAX}{_LIMIT}",
     "origins": "an object: names of origins, each with its fields",
@@ -204,7 +208,7 @@ def _field(where: str) -> str:
     section, _, rest = where.partition(".")
     if section == "bandwidth":
         return "bandwidth.N" if rest else section
-    if section not in ("owners", "origins") or not rest:
+    if section not in NAMED or not rest:
         return where
     field = rest.rpartition(".")[2]
     return f"{section}.NAME.{field}" if f"{section}.NAME.{field}" in _MUST_BE else f"{section}.NAME"
@@ -213,7 +217,7 @@ def _field(where: str) -> str:
 def _with_entry(body: bytes, where: str) -> str:
     """`owners[...].weight` with the owner's name: of entries the decoder tells only that there is one."""
     section, found, rest = where.partition("[...]")
-    if not found or section not in ("owners", "origins"):
+    if not found or section not in NAMED:
         return where
     for name, entry in msgspec.json.decode(body)[section].items():
         if not msgspec_ok({section: {name: entry}}, Policy):

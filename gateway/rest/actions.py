@@ -6,6 +6,7 @@ from typing import Annotated
 
 import anyio
 from litestar import post
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
@@ -97,7 +98,7 @@ class ActionDone(Struct, frozen=True, kw_only=True):
 
 
 @post("/tasks/actions", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
-async def act(request: Asked, data: Action) -> ActionDone:
+async def act(request: Asked, data: JSONBody[Action]) -> ActionDone:
     """Do the same to many tasks. Up to 10,000 a call, for 20 seconds at most: `more` says that it is not the end."""
     asked = data.steer()
     data.check(asked)
@@ -108,6 +109,7 @@ async def act(request: Asked, data: Action) -> ActionDone:
 
 async def _act_on_ids(request: Asked, action: Action, asked: Steer) -> ActionDone:
     ids = tuple(dict.fromkeys(action.ids))
+    await gateway_of(request).fresh.claimed(ids)
     if action.dry_run:
         views = [await gateway_of(request).model.get(task) for task in ids]
         meant = [

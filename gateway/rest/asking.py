@@ -39,11 +39,16 @@ def client_of(request: Asked) -> Client:
 
 
 async def visible(request: Asked, task: str) -> TaskView:
-    """A task that the caller may see. Raises ProblemError; another owner's is not found."""
+    """A task that the caller may see. Raises ProblemError; another owner's is not found.
+
+    One that came in just now is waited for until it is claimed. One that was rejected has another id than its request.
+    """
     if not TASK_ID.match(task):
         raise not_found(task)
-    view = await gateway_of(request).model.get(task)
-    if view is None:  # too new for the read model, or too old
+    fresh = gateway_of(request).fresh
+    await fresh.claimed((task,))
+    view = await fresh.look(task)
+    if view is None:  # too old for the read model, or from elsewhere and too new
         view = (await client_of(request).show(task)).task
     if view is None or not request.user.sees(view.owner):
         raise not_found(task)

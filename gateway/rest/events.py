@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar import Request, get
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Struct
 
 from gateway.access import known_caller, shown_key
@@ -46,7 +46,7 @@ class ServerSent(Struct, frozen=True):
 
 
 def _several(name: str, what: str) -> Any:
-    return Parameter(query=name, description=f"{what}; may be given several times", max_items=VALUES_MAX)
+    return QueryParameter(name=name, description=f"{what}; may be given several times", max_items=VALUES_MAX)
 
 
 def filter_asked(
@@ -98,12 +98,12 @@ async def events(
     owners: Annotated[Several, _several("owner", "an owner")] = None,
     tags: Annotated[Several, _several("tag", "a tag that the task asks for")] = None,
     labels: Annotated[Several, _several("label", "a label: `name=value`, or `name`")] = None,
-    progress: Annotated[bool, Parameter(description="Tell also how far transfers are")] = False,
+    progress: Annotated[bool, QueryParameter(description="Tell also how far transfers are")] = False,
     after: Annotated[
-        int | None, Parameter(ge=0, le=SEQUENCE_MAX, description="Begin after this event; 0: with the oldest")
+        int | None, QueryParameter(ge=0, le=SEQUENCE_MAX, description="Begin after this event; 0: with the oldest")
     ] = None,
     last_event_id: Annotated[
-        str | None, Parameter(header="Last-Event-ID", description="Go on after this event, without a gap")
+        str | None, HeaderParameter(name="Last-Event-ID", description="Go on after this event, without a gap")
     ] = None,
 ) -> Poured:
     """Server-Sent Events: the type is the event's name, the JSON document its data, its place in the log its id."""

@@ -7,7 +7,7 @@ import structlog
 from litestar import HttpMethod, Request, Response, delete, route
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 from msgspec import Struct
 
 from broker.cluster import Refused
@@ -120,14 +120,15 @@ def unavailable(error: NodeAway | FileUnavailable) -> ProblemError:
 async def get_file(
     request: Asked,
     state: State,
-    task: str,
+    task: FromPath[str],
     path: Annotated[
-        str | None, Parameter(max_length=PATH_CHARS_MAX, description="Which of several files; as the task names it")
+        str | None,
+        QueryParameter(max_length=PATH_CHARS_MAX, description="Which of several files, as the task names it"),
     ] = None,
-    asked_range: Annotated[str | None, Parameter(header="Range", description="A part of it: bytes=0-499")] = None,
-    if_range: Annotated[str | None, Parameter(header="If-Range", description="The part only of this very file")] = None,
+    asked_range: Annotated[str | None, HeaderParameter(name="Range", description="A part of it: bytes=0-499")] = None,
+    if_range: Annotated[str | None, HeaderParameter(name="If-Range", description="Only of this very file")] = None,
     if_none_match: Annotated[
-        str | None, Parameter(header="If-None-Match", description="Only if it is another one than this")
+        str | None, HeaderParameter(name="If-None-Match", description="Only if it is another one")
     ] = None,
 ) -> Response[bytes]:
     """What a task brought, from the node where it lies."""
@@ -176,7 +177,7 @@ def _check_room(transfers: Counting, key: str) -> None:
 
 
 @delete("/tasks/{task:str}/file", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["files"])
-async def delete_file(request: Asked, state: State, task: str) -> FileDeleted:
+async def delete_file(request: Asked, state: State, task: FromPath[str]) -> FileDeleted:
     """Delete what a task brought on its node, where it is still the very file. The task stays completed."""
     gateway: Gateway = state.gateway
     view = await completed(gateway, request.user, task)

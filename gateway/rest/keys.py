@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from litestar import Response, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from broker import apikeys
@@ -75,14 +76,14 @@ async def me(request: Asked) -> Me:
 
 
 @get("/keys", opt={"scope": Scope.ADMIN}, tags=["keys"])
-async def known(request: Asked, revoked: bool = False) -> KeyList:
+async def known(request: Asked, revoked: FromQuery[bool] = False) -> KeyList:
     """Every key, the oldest first; those that open nothing any more with `revoked`."""
     found = await apikeys.read_all(gateway_of(request).client.connection)
     return KeyList(tuple(view_of(key) for key in found if revoked or key.revoked is None))
 
 
 @post("/keys", opt={"scope": Scope.ADMIN}, tags=["keys"])
-async def make(request: Asked, data: NewKey) -> Response[KeyView]:
+async def make(request: Asked, data: JSONBody[NewKey]) -> Response[KeyView]:
     """Make a key. The answer tells it, and nothing ever again."""
     if not is_owner(data.owner):
         raise RequestInvalid("owner", f"{data.owner!r} is not an owner: use a-z, 0-9, '-' and '_', and not 'admin'")
@@ -92,7 +93,7 @@ async def make(request: Asked, data: NewKey) -> Response[KeyView]:
 
 
 @delete("/keys/{key_id:str}", opt={"scope": Scope.ADMIN}, status_code=200, tags=["keys"])
-async def revoke(request: Asked, key_id: str) -> KeyView:
+async def revoke(request: Asked, key_id: FromPath[str]) -> KeyView:
     """Let a key open nothing any more, at any replica, within two seconds."""
     try:
         return view_of(await apikeys.revoke(gateway_of(request).client.connection, key_id))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar import Request, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct, ValidationError
 from msgspec.structs import asdict, replace
 
@@ -29,7 +29,7 @@ NOBODY = "-"
 """No owner is called so."""
 
 AnyRequest = Request[Caller, Any, Any]
-Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX)]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 
 
 class TaskNow(TaskView, frozen=True, kw_only=True):
@@ -63,17 +63,20 @@ class TaskTold(Struct, frozen=True):
     """Its timeline, the oldest first."""
 
 
+Told = tuple[TaskView | None, tuple[AnyEvent, ...]]
+
+
 async def where_asked(
     request: AnyRequest,
-    states: Annotated[list[str] | None, Parameter(query="state")] = None,
-    tags: Annotated[list[str] | None, Parameter(query="tag")] = None,
-    labels: Annotated[list[str] | None, Parameter(query="label")] = None,
-    owners: Annotated[list[str] | None, Parameter(query="owner")] = None,
-    nodes: Annotated[list[str] | None, Parameter(query="node")] = None,
-    origins: Annotated[list[str] | None, Parameter(query="origin")] = None,
-    text: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
+    states: Annotated[list[str] | None, QueryParameter(name="state")] = None,
+    tags: Annotated[list[str] | None, QueryParameter(name="tag")] = None,
+    labels: Annotated[list[str] | None, QueryParameter(name="label")] = None,
+    owners: Annotated[list[str] | None, QueryParameter(name="owner")] = None,
+    nodes: Annotated[list[str] | None, QueryParameter(name="node")] = None,
+    origins: Annotated[list[str] | None, QueryParameter(name="origin")] = None,
+    text: FromQuery[str] = "",
+    since: FromQuery[datetime | None] = None,
+    until: FromQuery[datetime | None] = None,
 ) -> TaskFilter:
     """Which tasks an address asks for, of those that the caller sees. Raises ProblemError."""
     return asked_filter(
@@ -95,7 +98,11 @@ WHERE = {"where": Provide(where_asked)}
 
 @get("/tasks", opt={"scope": Scope.READ}, dependencies=WHERE, tags=["tasks"])
 async def tasks(
-    state: State, where: TaskFilter, sort: Sort = Sort.NEWEST, limit: Limit = PAGE_DEFAULT, after: str = ""
+    state: State,
+    where: TaskFilter,
+    sort: FromQuery[Sort] = Sort.NEWEST,
+    limit: Limit = PAGE_DEFAULT,
+    after: FromQuery[str] = "",
 ) -> TaskList:
     """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
 
@@ -117,16 +124,24 @@ async def count(state: State, where: TaskFilter) -> TaskCount:
 
 
 @get("/tasks/{task:str}", opt={"scope": Scope.READ}, tags=["tasks"])
-async def task(request: AnyRequest, state: State, task: str) -> TaskTold:
+async def task(request: AnyRequest, state: State, task: FromPath[str]) -> TaskTold:
     """One task with its attempts and its timeline."""
     gateway: Gateway = state.gateway
-    view, events = await _told(gateway, task) if TASK_ID.match(task) else (None, ())
+    fresh = gateway.fresh
+    await fresh.claimed((task,))
+    new = await fresh.look(task)
+    known = new.task if new is not None else task
+    if new is not None and fresh.find(known) is not None:  # it waits in the inbox, and is in no table yet
+        told: Told = (new, ())
+    else:
+        told = await _told(gateway, known) if TASK_ID.match(task) else (None, ())
+    view, events = told
     if view is None or not request.user.sees(view.owner):
         raise ProblemError(404, f"there is no task {task!r}, or not any more")
     return TaskTold(now(gateway.model, view), events)
 
 
-async def _told(gateway: Gateway, task: str) -> tuple[TaskView | None, tuple[AnyEvent, ...]]:
+async def _told(gateway: Gateway, task: str) -> Told:
     """A task and its events as the coordinator tells them; where none answers, from the read model and the log."""
     try:
         reply = await gateway.client.show(task)

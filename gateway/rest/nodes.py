@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get, patch, post
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.problems import ProblemError
@@ -52,32 +53,32 @@ async def list_nodes(request: Asked) -> NodesReply:
 
 
 @get("/nodes/{node:str}", opt={"scope": Scope.READ}, tags=["nodes"])
-async def show_node(request: Asked, node: str) -> NodeView | UnheardNode:
+async def show_node(request: Asked, node: FromPath[str]) -> NodeView | UnheardNode:
     """One node."""
     return await _find(request, node)
 
 
 @post("/nodes/{node:str}/cordon", opt={"scope": Scope.ADMIN}, status_code=200, tags=["nodes"])
-async def cordon(request: Asked, node: str, data: NodeReason | None = None) -> Ordered:
+async def cordon(request: Asked, node: FromPath[str], data: JSONBody[NodeReason | None] = None) -> Ordered:
     """Give a node nothing new; what it holds goes on."""
     return await _order(request, node, "cordon", NodeOrder(reason=data.reason if data else ""))
 
 
 @post("/nodes/{node:str}/uncordon", opt={"scope": Scope.ADMIN}, status_code=200, tags=["nodes"])
-async def uncordon(request: Asked, node: str) -> Ordered:
+async def uncordon(request: Asked, node: FromPath[str]) -> Ordered:
     """Give a node tasks again: after cordon or drain, or one that is set aside."""
     return await _order(request, node, "uncordon", NodeOrder())
 
 
 @post("/nodes/{node:str}/drain", opt={"scope": Scope.ADMIN}, status_code=200, tags=["nodes"])
-async def drain(request: Asked, node: str, data: NodeDrain | None = None) -> Ordered:
+async def drain(request: Asked, node: FromPath[str], data: JSONBody[NodeDrain | None] = None) -> Ordered:
     """Empty a node: nothing new goes there, what waits goes elsewhere, what runs is finished."""
     asked = data or NodeDrain()
     return await _order(request, node, "drain", NodeOrder(reason=asked.reason, now=asked.now))
 
 
 @patch("/nodes/{node:str}", opt={"scope": Scope.ADMIN}, tags=["nodes"])
-async def change_node(request: Asked, node: str, data: NodePatch) -> Ordered:
+async def change_node(request: Asked, node: FromPath[str], data: JSONBody[NodePatch]) -> Ordered:
     """Set a node's slots, tags and limits while it runs, or pause it. It holds whatever restarts."""
     if data == NodePatch():
         raise ProblemError(

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Response, get, put
 from litestar.di import Provide
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, RawBody
 
 from broker import policyclient
 from broker.policyclient import PolicyConflict
@@ -40,7 +40,7 @@ async def get_policy(request: Asked) -> Response[PolicyReply]:
     dependencies={"documented": Provide(_documented, sync_to_thread=False)},
     tags=["policy"],
 )
-async def put_policy(request: Asked, body: bytes, if_match: IfMatch = None) -> Response[PolicyReply]:
+async def put_policy(request: Asked, body: RawBody, if_match: IfMatch = None) -> Response[PolicyReply]:
     """Replace the whole policy."""
     values = msgspec.to_builtins(decode_policy(body))
     client, based_on = gateway_of(request).client, _revision(if_match)

@@ -5,11 +5,21 @@ from typing import Annotated
 
 import msgspec
 from litestar import delete, get, patch, post
-from litestar.params import QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from gateway.problems import ProblemError
-from gateway.rest.asking import Amount, Asked, bytes_of, client_of, not_found, settled, visible
+from gateway.rest.asking import (
+    AGAIN_AFTER_S,
+    Amount,
+    Asked,
+    bytes_of,
+    client_of,
+    gateway_of,
+    not_found,
+    settled,
+    visible,
+)
 from schemas.apikey import Scope
 from schemas.control import Cancel, ExplainQuery, ExplainReply, How, Prioritise, SetLimits, Steer, Steered
 from schemas.errors import RequestInvalid
@@ -62,7 +72,8 @@ class TaskChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 async def steer(request: Asked, task: str, verb: str, asked: Steer | None = None) -> Steered:
     """Do something to one task. Raises ProblemError where it was not done."""
-    await visible(request, task)
+    task = (await visible(request, task)).task
+    _check_claimed(request, task)
     client = client_of(request)
     [result] = (await client.steer(verb, (task,), None, asked)).results
     if result.said == NO_SUCH_TASK:
@@ -75,38 +86,48 @@ async def steer(request: Asked, task: str, verb: str, asked: Steer | None = None
     return result
 
 
+def _check_claimed(request: Asked, task: str) -> None:
+    """Raises ProblemError."""
+    if gateway_of(request).fresh.find(task) is not None:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{task} is in the inbox, and no coordinator has claimed it yet: ask again",
+            headers={"Retry-After": str(AGAIN_AFTER_S)},
+        )
+
+
 @post("/tasks/{task:str}/pause", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
-async def pause(request: Asked, task: str) -> Steered:
+async def pause(request: Asked, task: FromPath[str]) -> Steered:
     """Stop a task until it is resumed."""
     return await steer(request, task, "pause")
 
 
 @post("/tasks/{task:str}/resume", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
-async def resume(request: Asked, task: str) -> Steered:
+async def resume(request: Asked, task: FromPath[str]) -> Steered:
     """Let a paused task go on."""
     return await steer(request, task, "resume")
 
 
 @post("/tasks/{task:str}/retry", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
-async def retry(request: Asked, task: str) -> Steered:
+async def retry(request: Asked, task: FromPath[str]) -> Steered:
     """Try again: at once what waits for its next try, as `new_task` what has ended."""
     return await steer(request, task, "retry")
 
 
 @post("/tasks/{task:str}/cancel", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
-async def cancel(request: Asked, task: str, keep_partial: KeepPartial = False) -> Steered:
+async def cancel(request: Asked, task: FromPath[str], keep_partial: KeepPartial = False) -> Steered:
     """End a task. What it had downloaded is deleted, unless it is to be kept."""
     return await steer(request, task, "cancel", Cancel(keep_partial=keep_partial))
 
 
 @delete("/tasks/{task:str}", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["tasks"])
-async def delete_task(request: Asked, task: str, keep_partial: KeepPartial = False) -> Steered:
+async def delete_task(request: Asked, task: FromPath[str], keep_partial: KeepPartial = False) -> Steered:
     """The same as cancel."""
     return await steer(request, task, "cancel", Cancel(keep_partial=keep_partial))
 
 
 @patch("/tasks/{task:str}", opt={"scope": Scope.SUBMIT}, tags=["tasks"])
-async def change(request: Asked, task: str, data: TaskChange) -> Steered:
+async def change(request: Asked, task: FromPath[str], data: JSONBody[TaskChange]) -> Steered:
     """Change priority, position and limits."""
     place, limits = data.place, data.limits
     if place is None and limits is None:
@@ -129,9 +150,10 @@ def _verbs(place: Prioritise | None, limits: SetLimits | None) -> list[tuple[str
 
 
 @get("/tasks/{task:str}/explain", opt={"scope": Scope.READ}, tags=["tasks"])
-async def explain(request: Asked, task: str) -> ExplainReply:
+async def explain(request: Asked, task: FromPath[str]) -> ExplainReply:
     """Why a task stands where it stands, or what it waits for."""
-    await visible(request, task)
+    task = (await visible(request, task)).task
+    _check_claimed(request, task)
     return await client_of(request).ask("explain", ExplainQuery(task), ExplainReply)
 
 

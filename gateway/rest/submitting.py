@@ -9,12 +9,13 @@ import msgspec
 from litestar import Response, post
 from litestar.di import Provide
 from litestar.openapi import ResponseSpec
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, QueryParameter, RawBody
 from msgspec import Struct
 from msgspec.structs import replace
 
 from broker.cluster import Client, NotSubmitted, Prepared
 from broker.errors import BrokerError
+from gateway.fresh import Fresh
 from gateway.problems import ProblemError
 from gateway.rest.apart import put_apart
 from gateway.rest.asking import Asked, gateway_of
@@ -77,7 +78,7 @@ def _documented(data: Request | list[Request]) -> None:
 )
 async def submit(
     request: Asked,
-    body: bytes,
+    body: RawBody,
     owner: Annotated[str | None, QueryParameter(description="For whom: keys of the scope admin alone may say.")] = None,
     idempotency_key: Annotated[
         str | None,
@@ -96,6 +97,7 @@ async def submit(
     if body.lstrip()[:1] != b"[":
         prepared = _prepare(client, ids, await put_apart(client.connection, body))
         await client.store(prepared)
+        gateway_of(request).fresh.stored(prepared)
         return Response(_told(prepared), status_code=201, headers={"Location": f"/api/v1/tasks/{prepared.task}"})
     try:
         items = codec.decode(body, list[msgspec.Raw])
@@ -105,7 +107,7 @@ async def submit(
         raise ProblemError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{len(items):,} requests are more than the {BATCH_MAX:,} of a batch"
         )
-    results = await _submit_all(client, ids, items)
+    results = await _submit_all(client, gateway_of(request).fresh, ids, items)
     refused = sum(not result.ok for result in results)
     answer = BatchResult(accepted=len(results) - refused, refused=refused, results=tuple(results))
     return Response(answer, status_code=HTTPStatus.MULTI_STATUS if refused else HTTPStatus.CREATED)
@@ -151,7 +153,7 @@ def _prepare(client: Client, ids: _Ids, body: bytes) -> Prepared:
         raise RequestInvalid("", str(error)) from error
 
 
-async def _submit_all(client: Client, ids: _Ids, items: list[msgspec.Raw]) -> list[ItemResult]:
+async def _submit_all(client: Client, fresh: Fresh, ids: _Ids, items: list[msgspec.Raw]) -> list[ItemResult]:
     results: dict[int, ItemResult] = {}
     prepared: dict[int, Prepared] = {}
     for index, item in enumerate(items):
@@ -165,6 +167,8 @@ async def _submit_all(client: Client, ids: _Ids, items: list[msgspec.Raw]) -> li
             results[index] = ItemResult(index=index, ok=False, error=str(error))
     problems = await store_all(client.connection, prepared)
     for index, one in prepared.items():
+        if index not in problems:
+            fresh.stored(one)
         told = _told(one)
         results[index] = ItemResult(
             index=index,

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
@@ -137,7 +138,7 @@ def view_of(webhook: Webhook, state: Found | None, *, secret: bool = False) -> W
 
 
 @post("/webhooks", opt={"scope": Scope.SUBMIT}, status_code=201, tags=["webhooks"])
-async def make(request: Asked, state: State, data: NewWebhook) -> WebhookView:
+async def make(request: Asked, state: State, data: JSONBody[NewWebhook]) -> WebhookView:
     """Have events sent from now on. The answer tells the secret that they are signed with; nothing else ever does."""
     gateway: Gateway = state.gateway
     owner = _owner_for(request.user, data)
@@ -182,7 +183,7 @@ async def webhooks(request: Asked, state: State) -> WebhookList:
 
 
 @get("/webhooks/{webhook_id:str}", opt={"scope": Scope.READ}, tags=["webhooks"])
-async def webhook(request: Asked, state: State, webhook_id: str) -> WebhookView:
+async def webhook(request: Asked, state: State, webhook_id: FromPath[str]) -> WebhookView:
     """One webhook, and how it does."""
     gateway: Gateway = state.gateway
     one, _ = await _found(gateway, request.user, webhook_id)
@@ -190,7 +191,7 @@ async def webhook(request: Asked, state: State, webhook_id: str) -> WebhookView:
 
 
 @patch("/webhooks/{webhook_id:str}", opt={"scope": Scope.SUBMIT}, tags=["webhooks"])
-async def change(request: Asked, state: State, webhook_id: str, data: WebhookChange) -> WebhookView:
+async def change(request: Asked, state: State, webhook_id: FromPath[str], data: JSONBody[WebhookChange]) -> WebhookView:
     """Change where to send, and what; stop, or go on without a gap."""
     gateway: Gateway = state.gateway
     if data.url is not UNSET:
@@ -214,7 +215,7 @@ async def change(request: Asked, state: State, webhook_id: str, data: WebhookCha
 
 
 @delete("/webhooks/{webhook_id:str}", opt={"scope": Scope.SUBMIT}, status_code=204, tags=["webhooks"])
-async def remove(request: Asked, state: State, webhook_id: str) -> Response[None]:
+async def remove(request: Asked, state: State, webhook_id: FromPath[str]) -> Response[None]:
     """Send nothing there any more."""
     gateway: Gateway = state.gateway
     one, _ = await _found(gateway, request.user, webhook_id)

@@ -5,6 +5,7 @@ from base64 import b64encode
 
 import anyio
 
+from gateway.app import BODY_BYTES_MAX
 from schemas.apikey import Scope
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
@@ -85,6 +86,11 @@ async def test_refusals_are_problem_documents(web: Web, stranger: Web) -> None:
         assert (answer.status, answer.headers["Content-Type"]) == (status, PROBLEM)
         assert answer.json["status"] == status
     assert "GET" in refusals[405].headers["Allow"]
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read(web: Web) -> None:
+    answer = await web.ask("POST", "/api/v1/tasks", data=bytes(BODY_BYTES_MAX + 1))
+    assert (answer.status, answer.headers["Content-Type"]) == (413, PROBLEM)
 
 
 async def test_every_answer_says_that_it_is_no_page_and_nobody_keeps_it(web: Web) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.gateway.streams import another_gateway, is_ready
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
 
@@ -28,21 +29,21 @@ def made(up: Up, *arguments: str) -> dict[str, Any]:
     return found
 
 
-async def asked(up: Up, headers: dict[str, str] | None = None, path: str = "/api/v1/tasks") -> int:
-    """The status of the answer to a request."""
+async def asked(up: Up, headers: dict[str, str] | None = None, path: str = "/api/v1/tasks", at: str = "") -> int:
+    """The status of the answer to a request; `at`: another replica's address."""
     async with (
         aiohttp.ClientSession() as session,
-        session.get(up.info["gateway"]["url"] + path, headers=headers) as answer,
+        session.get((at or up.info["gateway"]["url"]) + path, headers=headers) as answer,
     ):
         return answer.status
 
 
-async def until(up: Up, key: str, status: int) -> float:
+async def until(up: Up, key: str, status: int, at: str = "") -> float:
     """Wait until the gateway answers so to a key; the seconds that it took."""
     began = time.monotonic()
 
     async def is_so() -> bool:
-        return await asked(up, {"X-API-Key": key}) == status
+        return await asked(up, {"X-API-Key": key}, at=at) == status
 
     await eventually(is_so, within_s=10)
     return time.monotonic() - began
@@ -76,6 +77,15 @@ async def test_a_revoked_key_opens_nothing_within_two_seconds(up: Up) -> None:
     await until(up, key["key"], 200)
     assert up.run("key", "revoke", key["id"]).returncode == 0
     assert await until(up, key["key"], 401) < REVOKED_WITHIN_S
+
+
+async def test_a_key_is_revoked_at_every_replica(up: Up, tmp_path: Path) -> None:
+    with another_gateway(up, tmp_path) as (url, _):
+        await eventually(lambda: is_ready(url), within_s=30)
+        key = made(up, "--scope", "admin")
+        await until(up, key["key"], 200, at=url)
+        assert await call(up, "DELETE", f"/api/v1/keys/{key['id']}")
+        assert await until(up, key["key"], 401, at=url) < REVOKED_WITHIN_S
 
 
 def test_a_list_tells_neither_keys_nor_what_they_are_checked_by(up: Up) -> None:

@@ -2,7 +2,9 @@
 
 import base64
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,6 +31,16 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield running
 
 
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process that stands still for the length of the block."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 @pytest.fixture
 async def admin(up: Up) -> AsyncIterator[Http]:
     async with calling(up) as http:
@@ -41,16 +53,10 @@ def waiting(**fields: Any) -> dict[str, Any]:
 
 
 async def submitted(http: Http, **fields: Any) -> str:
-    """A task that stands in the table."""
+    """A task that waits for ever."""
     answer = await http("POST", "/api/v1/tasks", waiting(**fields))
     assert answer.status == 201, answer
-    task = str(answer.body["task"])
-
-    async def is_claimed() -> bool:
-        return (await http("GET", f"/api/v1/tasks/{task}/explain")).status == 200
-
-    await eventually(is_claimed)
-    return task
+    return str(answer.body["task"])
 
 
 async def state_of(http: Http, task: str) -> dict[str, Any]:
@@ -122,6 +128,31 @@ async def test_a_repeat_under_the_same_key_finds_the_same_tasks(admin: Http) -> 
     tasks = {result["task"] for result in first.body["results"]}
     assert len(tasks) == 3
     assert tasks.isdisjoint(result["task"] for result in other.body["results"])
+
+
+async def test_what_no_coordinator_has_claimed_is_shown_and_can_be_steered_later(admin: Http, up: Up) -> None:
+    with stopped(up.pid("coordinator")):
+        task = await submitted(admin, priority=4)
+        shown = (await admin("GET", f"/api/v1/tasks/{task}")).body["task"]
+        assert (shown["task"], shown["state"], shown["priority"]) == (task, "queued", 4)
+        answer = await admin("POST", f"/api/v1/tasks/{task}/pause")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+
+    async def is_paused() -> bool:
+        return (await admin("POST", f"/api/v1/tasks/{task}/pause")).status == 200
+
+    await eventually(is_paused, within_s=30)
+
+
+async def test_what_the_coordinator_rejects_is_found_under_the_id_of_its_request(admin: Http, up: Up) -> None:
+    await admin("PUT", "/api/v1/policy", {"owners": {"eve": {"queued": 1}}})
+    async with calling(up, await make_key(up, "eve", Scope.READ, Scope.SUBMIT)) as as_eve:
+        first, beyond = await submitted(as_eve), await submitted(as_eve)
+        assert (await as_eve("GET", f"/api/v1/tasks/{first}")).body["task"]["state"] == "queued"
+        told = (await as_eve("GET", f"/api/v1/tasks/{beyond}")).body["task"]
+        assert (told["state"], "1 " in told["reason"]) == ("rejected", True)
+        assert (await as_eve("POST", f"/api/v1/tasks/{beyond}/pause")).status == 409
+    await admin("PUT", "/api/v1/policy", {})
 
 
 async def test_a_task_is_paused_resumed_and_cancelled(admin: Http) -> None:
