@@ -1,5 +1,6 @@
 /** One way to ask the gateway: typed by its own description, with the key, and with refusals as `Problem`. */
 import createClient, { type Middleware } from "openapi-fetch";
+import { sentence } from "../parts/format";
 import { heard, lost } from "../store/link";
 import { key, keyRefused } from "../store/key";
 import type { paths } from "./schema";
@@ -65,9 +66,4 @@ export function problemOf(response: Response, body: unknown): Problem {
   const said = problem.detail || problem.title || `the gateway answered ${response.status}`;
   const after = Number(response.headers.get("Retry-After")) || 0;
   return new Problem(response.status, sentence(said), problem.field ?? "", after);
-}
-
-function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -43,7 +43,7 @@ export function Graph({ times, values, label, format, height = 180, window = 0, 
         cursor: { y: false, points: { size: 7, fill: colours.line, stroke: colours.ground, width: 2 }, drag: { x: false, y: false } },
         scales: { x: { range }, y: { range: (_, __, most) => [0, Math.max(least, most * 1.12)] } },
         axes: [
-          axis(colours, { size: 26, space: 70, incrs: TIME_STEPS, values: (_, ticks) => ticks.map(clock), grid: { show: false } }),
+          axis(colours, { size: 26, space: 70, incrs: TIME_STEPS, values: (_, ticks, __, ___, step) => ticks.map(step < 60 ? exact : clock), grid: { show: false } }),
           axis(colours, {
             size: 74,
             space: 40,
@@ -122,6 +122,7 @@ function axis(colours: Colours, more: uPlot.Axis): uPlot.Axis {
 
 const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const clock = (seconds: number): string => clockFormat.format(seconds * 1000);
+const exact = (seconds: number): string => exactFormat.format(seconds * 1000);
 const exactFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** What stands under the pointer. */
@@ -139,7 +140,7 @@ function told(format: (value: number) => string): uPlot.Plugin {
         const value = at == null ? null : self.data[1]?.[at];
         tip.hidden = value == null;
         if (at == null || value == null) return;
-        tip.textContent = `${format(value)} · ${exactFormat.format((self.data[0][at] ?? 0) * 1000)}`;
+        tip.textContent = `${format(value)} · ${exact(self.data[0][at] ?? 0)}`;
         const left = self.cursor.left ?? 0;
         const isRight = left > self.over.clientWidth / 2;
         tip.style.left = isRight ? "" : `${left + 12}px`;

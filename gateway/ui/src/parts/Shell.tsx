@@ -138,7 +138,7 @@ function Foot() {
       </div>
       <p class="about quieter">
         <a href="./docs">HTTP reference</a> · <a href="./licences.txt">Licences</a>
-        {status.data.value && <> · {status.data.value.version}</>}
+        {status.data.value && <span>Version {status.data.value.version}</span>}
       </p>
     </>
   );

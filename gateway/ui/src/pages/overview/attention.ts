@@ -1,6 +1,6 @@
 /** What somebody should look at, with the remedy. Pure. */
 import type { NodesNow, Status, Task } from "../../api/types";
-import { bytes, plural, roughly } from "../../parts/format";
+import { bytes, plural, roughly, sentence } from "../../parts/format";
 import { nodeStanding } from "../../parts/State";
 import { href } from "../../store/route";
 
@@ -119,9 +119,4 @@ export function originOf(uri = ""): string {
   } catch {
     return "";
   }
-}
-
-function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -4,7 +4,7 @@ import * as calls from "../../api/calls";
 import type { Explained, Task, Verdict } from "../../api/types";
 import { Card } from "../../parts/Card";
 import { Skeleton } from "../../parts/Empty";
-import { count, plural, timeOfDay } from "../../parts/format";
+import { count, plural, sentence, timeOfDay } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
 import { usePolled } from "../../store/polled";
 import { href } from "../../store/route";
@@ -109,9 +109,4 @@ function Verdicts({ nodes }: { nodes: Verdict[] }) {
       )}
     </div>
   );
-}
-
-function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

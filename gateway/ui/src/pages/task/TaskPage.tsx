@@ -6,7 +6,7 @@ import { Bar } from "../../parts/Bar";
 import { Button } from "../../parts/Button";
 import { Card, PageHead } from "../../parts/Card";
 import { Failure, Skeleton } from "../../parts/Empty";
-import { bytes, duration, percent, speed } from "../../parts/format";
+import { bytes, duration, percent, sentence, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
 import { Menu } from "../../parts/Menu";
@@ -145,7 +145,7 @@ function Far({ task, standing }: { task: Task; standing: string }) {
   if (standing === "failed" || standing === "rejected" || standing === "cancelled") {
     return (
       <p class={standing === "cancelled" ? "notice info" : "notice bad"}>
-        <strong>{{ failed: "It failed.", rejected: "It was refused.", cancelled: "It was cancelled." }[standing]}</strong> {task.reason}
+        <strong>{{ failed: "It failed.", rejected: "It was refused.", cancelled: "It was cancelled." }[standing]}</strong> {task.reason && sentence(task.reason)}
       </p>
     );
   }

@@ -20,7 +20,7 @@ import { TaskRow } from "./TaskRow";
 import "./tasks.css";
 
 const ROW_PX = 60;
-const CARD_PX = 104;
+const CARD_PX = 112;
 /** What is new comes in so often at most. */
 const REFRESH_MS = 1500;
 const NARROW = matchMedia("(max-width: 760px)");
