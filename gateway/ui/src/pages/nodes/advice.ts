@@ -1,7 +1,6 @@
 /** What is wrong with a node, or decided about it, and what to do. Pure. */
 import type { NodeNow } from "../../api/types";
-import { bytes, duration, roughly, speed } from "../../parts/format";
-import { sentence } from "../../parts/sentence";
+import { bytes, duration, roughly, sentence, speed } from "../../parts/format";
 import { nodeStanding } from "../../parts/State";
 import { isShortOfRoom } from "../overview/attention";
 
