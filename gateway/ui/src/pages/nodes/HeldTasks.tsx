@@ -29,7 +29,7 @@ export function HeldTasks({ node, held, assigned }: { node: string; held: NonNul
   return (
     <Card
       title="Holds now"
-      aside={<a href={href("tasks", "", new URLSearchParams({ node }))}>{all ? `All ${count(all)} and those before` : "All that were here"}</a>}
+      aside={<a href={href("tasks", "", new URLSearchParams({ node }))}>{all > MOST ? `All ${count(all)}` : "All that were here"}</a>}
       flush
     >
       {!list ? (

@@ -25,6 +25,8 @@ import { NodeActions } from "./NodeActions";
 import "./node.css";
 import "./nodes.css";
 
+const WINDOW_LEAST_S = 60;
+
 export function NodePage({ id }: { id: string }) {
   const { data, problem, refresh } = useShared(nodes);
   const reply = data.value;
@@ -113,6 +115,12 @@ function limitTold({ heartbeat: beat }: NodeNow): string {
   return least < Infinity ? `at most ${speed(least)}` : "no limit";
 }
 
+/** As far back as this page has looked, within the most and the least that can be read. */
+function windowOf({ times }: Samples): number {
+  const span = (times.at(-1) ?? 0) - (times[0] ?? 0);
+  return Math.min(WINDOW_S, Math.max(WINDOW_LEAST_S, span));
+}
+
 interface PlotProps {
   name: string;
   now: string;
@@ -135,7 +143,7 @@ function Plot({ name, now: figure, told, of, format, least, binary, wide, online
         </strong>
         <small class="quieter number">{told}</small>
       </p>
-      <Graph times={of.times} values={of.values} window={wide ? WINDOW_S : WINDOW_S / 2} label={name} format={format} least={least} binary={binary} height={wide ? 170 : 112} />
+      <Graph times={of.times} values={of.values} window={windowOf(of)} label={name} format={format} least={least} binary={binary} height={wide ? 170 : 112} />
     </Card>
   );
 }
@@ -146,7 +154,7 @@ function Facts({ node }: { node: NodeNow }) {
   const used = percent((beat.disk_capacity_bytes ?? 0) - (beat.disk_free_bytes ?? 0), beat.disk_capacity_bytes ?? 0);
   return (
     <Card title="Details">
-      <dl class="facts">
+      <dl class="node-facts">
         <Fact name="Slots">
           {count(beat.slots)}
           {beat.own_slots != null && <Own>{count(beat.own_slots)}</Own>}

@@ -47,7 +47,7 @@ function ofTrouble(node: NodeNow): Advice[] {
 
 function ofWishes(node: NodeNow): Advice[] {
   const { wishes, assigned } = node;
-  const why = wishes.reason ? ` ${sentence(wishes.reason)}` : "";
+  const why = wishes.reason ? ` The reason: ${wishes.reason}.` : "";
   const standing = nodeStanding(node);
   if (standing === "drained") return [{ tone: "info", title: "It is empty", told: `Nothing is left there: it can be stopped, or opened again.${why}` }];
   if (wishes.draining) {
@@ -56,7 +56,7 @@ function ofWishes(node: NodeNow): Advice[] {
     return [{ tone: "warn", title: "It is being emptied", told: `Nothing new goes there. ${how} ${left}${why}` }];
   }
   if (wishes.paused) return [{ tone: "warn", title: "It is paused", told: `Nothing runs there. What it holds stays, and goes on from where it was.${why}` }];
-  if (wishes.cordoned) return [{ tone: "warn", title: "It is closed", told: `It is given nothing new; what it holds goes on.${why}` }];
+  if (wishes.cordoned) return [{ tone: "warn", title: "It is cordoned", told: `It is given nothing new; what it holds goes on.${why}` }];
   return [];
 }
 

@@ -25,6 +25,8 @@ export type Values = Record<string, unknown>;
 type Part = Record<string, Record<string, unknown>>;
 
 const USUAL_STRATEGY = "least-loaded";
+/** Stands for all without an entry of their own: shown last. */
+const OTHERS = "*";
 const USUAL_ZONE = "UTC";
 export const USUAL_PACK = { bandwidth: 0.7, disk: 0.3 };
 
@@ -34,7 +36,10 @@ export const windowRow = (text = "") => ({ id: ++last, text });
 
 export function draftOf(policy: Values): Draft {
   const pack = { ...USUAL_PACK, ...(policy["bin_pack_weights"] as object) };
-  const rows = (part: unknown) => Object.entries((part ?? {}) as Part).map(([name, values]) => row(name, textOf(values)));
+  const rows = (part: unknown) =>
+    Object.entries((part ?? {}) as Part)
+      .sort(([one], [other]) => Number(one === OTHERS) - Number(other === OTHERS))
+      .map(([name, values]) => row(name, textOf(values)));
   return {
     strategy: String(policy["strategy"] ?? USUAL_STRATEGY),
     spread_tag: String(policy["spread_tag"] ?? ""),
