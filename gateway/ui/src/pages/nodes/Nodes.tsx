@@ -72,7 +72,7 @@ function Found({ reply }: { reply: NodesNow }) {
           onValue={(value: Wanted) => ask((asked) => (value === "all" ? asked.delete("show") : asked.set("show", value)))}
           options={[
             ["all", `All ${count(reply.nodes.length)}`],
-            ["worry", `In trouble ${count(reply.nodes.filter((node) => isWanted(node, "worry")).length)}`],
+            ["worry", `Trouble ${count(reply.nodes.filter((node) => isWanted(node, "worry")).length)}`],
             ["closed", `Closed ${count(reply.nodes.filter((node) => isWanted(node, "closed")).length)}`],
           ]}
         />
