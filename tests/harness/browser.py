@@ -58,6 +58,8 @@ class Visit:
         self.url = url
         self.problems: list[str] = []
         """Errors of the console, and what was not caught."""
+        self.expected: tuple[str, ...] = ()
+        """What Chromium writes of what the test has refused on purpose: `status of 422`."""
         self.foreign: list[str] = []
         """Addresses of other hosts that were asked."""
         page.on("console", self._said)
@@ -78,8 +80,9 @@ class Visit:
 
     @property
     def own_problems(self) -> list[str]:
-        """Without what Chromium says of a gateway that is away."""
-        return [problem for problem in self.problems if not any(part in problem for part in WHILE_AWAY)]
+        """Without what Chromium says of a gateway that is away, and of what is `expected`."""
+        passed_over = (*WHILE_AWAY, *self.expected)
+        return [problem for problem in self.problems if not any(part in problem for part in passed_over)]
 
     async def violations(self) -> list[str]:
         """What axe-core finds serious, each with the first element at fault."""

@@ -15,6 +15,8 @@ from tests.harness.web import Web, browsing, make_key
 from tests.integration.node.origin import Origin
 
 NODE = "node-2"
+REFUSED = ("status of 422",)
+CONFLICT = ("status of 412",)
 
 
 @pytest.fixture
@@ -71,6 +73,7 @@ async def test_a_nodes_slots_and_tags_are_set_and_what_cannot_be_is_refused_at_i
     night: Visit, web: Web
 ) -> None:
     page = night.page
+    night.expected = REFUSED
     await night.go(f"nodes/{NODE}")
     await page.get_by_role("button", name="Settings").click()
     dialog = page.get_by_role("dialog", name=f"Settings of {NODE}")
@@ -93,15 +96,16 @@ async def test_a_nodes_slots_and_tags_are_set_and_what_cannot_be_is_refused_at_i
 
 async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(night: Visit, web: Web) -> None:
     page = night.page
+    night.expected = REFUSED
     await night.go("policy")
     await page.get_by_role("radio", name="Spread").check()
     await page.get_by_label("Spread over the tag").fill("zone")
     await page.get_by_role("button", name="Add a window").click()
-    window = page.get_by_label("Window 1")
+    window = page.get_by_role("textbox", name="Window 1")
     await window.fill("Mon-Fri 08:00-25:00 20M")
     await page.get_by_role("button", name="Add an owner").click()
-    await page.get_by_label("Owner").fill("alice")
-    await page.get_by_label("Weight").fill("2")
+    await page.get_by_role("textbox", name="Owner").fill("alice")
+    await page.get_by_role("textbox", name="Weight").fill("2")
     await page.get_by_role("button", name="Save").click()
     await expect(window).to_have_accessible_description(re.compile("25:00"))
     await sound(night)
@@ -117,10 +121,11 @@ async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(n
 
 async def test_what_somebody_else_set_meanwhile_is_shown_and_not_lost(visit: Visit, web: Web) -> None:
     page = visit.page
+    visit.expected = CONFLICT
     await visit.go("policy")
     await page.get_by_role("button", name="Add an origin").click()
-    await page.get_by_label("Origin").last.fill("mine.example.org")
-    await page.get_by_label("Downloads at once").last.fill("3")
+    await page.get_by_role("textbox", name="Origin").fill("mine.example.org")
+    await page.get_by_role("textbox", name="Downloads at once").fill("3")
     stands = (await web.get("/api/v1/policy")).json["policy"]
     theirs = stands | {"strategy": "round-robin", "origins": {"theirs.example.org": {"running": 9}}}
     assert await web.status("PUT", "/api/v1/policy", json=theirs) == 200
@@ -171,7 +176,7 @@ async def test_events_that_happen_while_the_gateway_is_away_are_shown_once_each_
     await expect(page.get_by_text("No such event yet")).to_be_visible()
     up.kill("gateway")
     await expect(page.get_by_text("Reconnecting …")).to_be_visible()
-    added = await up.arun("add", "--label", "away=1", origin.url("file/small.bin?away"))
+    added = await up.arun("submit", "--label", "away=1", origin.url("file/small.bin?away"))
     assert added.returncode == 0, added.stderr
     rows = page.get_by_role("table", name="Events").get_by_role("row")
     await expect(rows).to_have_count(1)
@@ -180,15 +185,16 @@ async def test_events_that_happen_while_the_gateway_is_away_are_shown_once_each_
 
 async def test_a_key_is_made_told_once_and_revoked(night: Visit, up: Up, browser: Browser) -> None:
     page = night.page
+    night.expected = REFUSED
     await night.go("keys")
     await page.get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog", name="New key")
     await dialog.get_by_label("What it is for").fill("the night watch")
-    await dialog.get_by_label("Owner").fill("Not An Owner")
+    await dialog.get_by_role("textbox", name="Owner").fill("Not An Owner")
     await dialog.get_by_role("button", name="Make the key").click()
-    await expect(dialog.get_by_label("Owner")).to_have_accessible_description(re.compile("is not an owner"))
+    await expect(dialog.get_by_role("textbox", name="Owner")).to_have_accessible_description(re.compile("is not an owner"))
     await sound(night)
-    await dialog.get_by_label("Owner").fill("alice")
+    await dialog.get_by_role("textbox", name="Owner").fill("alice")
     await dialog.get_by_role("radio", name="May look").check()
     await dialog.get_by_role("button", name="Make the key").click()
     told = page.get_by_role("dialog", name="The new key")
@@ -212,6 +218,7 @@ async def test_a_key_is_made_told_once_and_revoked(night: Visit, up: Up, browser
 
 async def test_a_webhook_is_made_stopped_and_deleted(visit: Visit, web: Web, origin: Origin) -> None:
     page = visit.page
+    visit.expected = REFUSED
     await visit.go("webhooks")
     await page.get_by_role("button", name="New webhook").click()
     dialog = page.get_by_role("dialog", name="New webhook")

@@ -142,7 +142,7 @@ function Nothing({ isFiltered }: { isFiltered: boolean }) {
   return (
     <Empty icon="events" title={isFiltered ? "No such event yet" : "Nothing has happened yet"}>
       <p>{isFiltered ? "What fits the filter shows up here as it happens." : "Events come as soon as there is a download. Try one:"}</p>
-      {!isFiltered && <Command text="downdraft add https://example.org/file.iso" />}
+      {!isFiltered && <Command text="downdraft submit https://example.org/file.iso" />}
     </Empty>
   );
 }
