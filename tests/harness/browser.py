@@ -34,7 +34,9 @@ def chromium() -> str:
     """Where it is; skips the test where there is none, unless DOWNDRAFT_REQUIRE names `web`."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        assert not required("web"), "DOWNDRAFT_REQUIRE names web, and there is no Chromium: install the package chromium"
+        assert not required("web"), (
+            "DOWNDRAFT_REQUIRE names web, and there is no Chromium: install the package chromium"
+        )
         pytest.skip("needs Chromium")
     return found
 
