@@ -21,6 +21,8 @@ interface InputProps extends FieldProps {
   disabled?: boolean;
   min?: number;
   max?: number;
+  /** The id of a datalist with what is usual. */
+  list?: string;
 }
 
 export function TextField({ label, help, problem, bare, type = "text", autocomplete = "off", onValue, ...rest }: InputProps) {

@@ -30,8 +30,11 @@ const histories = new Map<string, NodeHistory>();
 
 export interface NodeHistory {
   speed: Samples;
+  running: Samples;
   cpu: Samples;
   memory: Samples;
+  /** Bytes that are free. */
+  disk: Samples;
 }
 
 export const nodes = polled(askNodes, NODES_MS, (found: NodesNow) => {
@@ -39,14 +42,16 @@ export const nodes = polled(askNodes, NODES_MS, (found: NodesNow) => {
 });
 
 export function historyOf(node: string): NodeHistory {
-  return histories.get(node) ?? { speed: NONE, cpu: NONE, memory: NONE };
+  return histories.get(node) ?? { speed: NONE, running: NONE, cpu: NONE, memory: NONE, disk: NONE };
 }
 
 function withBeat(past: NodeHistory, { online, heartbeat }: NodeNow): NodeHistory {
   return {
     speed: withSample(past.speed, online ? (heartbeat.bytes_per_s ?? 0) : null),
+    running: withSample(past.running, online ? heartbeat.running : null),
     cpu: withSample(past.cpu, online ? (heartbeat.cpu_percent ?? 0) : null),
     memory: withSample(past.memory, online ? (heartbeat.memory_bytes ?? 0) : null),
+    disk: withSample(past.disk, online ? (heartbeat.disk_free_bytes ?? 0) : null),
   };
 }
 

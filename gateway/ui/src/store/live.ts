@@ -44,6 +44,11 @@ export function listen(listener: Listener): () => void {
   return () => listeners.delete(listener);
 }
 
+/** How far the stream is: the place of the latest event in the log; null before it is open. */
+export function position(): number | null {
+  return lastId ? Number(lastId) : null;
+}
+
 /** The progress of one task: told anew for as long as somebody `watch`es it. */
 export function progressOf(task: string): Signal<Progress | null> {
   let found = watched.get(task);

@@ -52,7 +52,7 @@ export function NodeTiles() {
 
 const WORRY: Record<string, number> = { trouble: 0, offline: 1, "set aside": 2, draining: 3, online: 4, cordoned: 5, drained: 6 };
 
-function byNeed(one: NodeNow, other: NodeNow): number {
+export function byNeed(one: NodeNow, other: NodeNow): number {
   const worry = (node: NodeNow) => WORRY[nodeStanding(node)] ?? 7;
   return (
     worry(one) - worry(other) ||
@@ -61,7 +61,7 @@ function byNeed(one: NodeNow, other: NodeNow): number {
   );
 }
 
-function Tile({ node }: { node: NodeNow }) {
+export function Tile({ node }: { node: NodeNow }) {
   const beat = node.heartbeat;
   const used = diskUsed(node);
   return (
