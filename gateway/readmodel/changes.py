@@ -4,7 +4,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.event import Finished
 from schemas.task import StoredRow
 
 
@@ -17,7 +16,7 @@ class RowCame(Struct, frozen=True, gc=False):
 class Ended(Struct, frozen=True, gc=False):
     """An outcome stands in the log, under this sequence."""
 
-    event: Finished
+    body: bytes
     sequence: int
 
 

@@ -21,6 +21,7 @@ from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
 from gateway.readmodel.terms import is_counted
 from gateway.readmodel.waiting import Waiting, queued
+from schemas import codec
 from schemas.event import Dismissed, Finished
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat, Progress
@@ -108,7 +109,7 @@ class ReadModel:
 
     def ended_came(self, event: Finished, sequence: int) -> None:
         self.live.ended(event.task)
-        self._pending.append(Ended(event, sequence))
+        self._pending.append(Ended(codec.encode(event), sequence))
 
     def dismissed_came(self, event: Dismissed, sequence: int) -> None:
         self._pending.append(Dismissal(event.task, sequence))

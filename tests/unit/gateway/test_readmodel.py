@@ -11,6 +11,7 @@ from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, S
 from gateway.readmodel.cursors import CursorInvalid, Sort
 from gateway.readmodel.paging import STRETCH, Listing
 from gateway.readmodel.store import RECENT_MAX, TRIM_BEYOND, Store
+from schemas import codec
 from schemas.errors import SettingInvalid
 from schemas.event import Completed, Failed
 from schemas.filter import Standing, TaskFilter
@@ -63,12 +64,12 @@ def completed(index: int, sequence: int = 0, *, after_s: float | None = None) ->
         digest="",
         seconds=1.0,
     )
-    return Ended(event, sequence or index + 1)
+    return Ended(codec.encode(event), sequence or index + 1)
 
 
 def failed(index: int) -> Ended:
     event = Failed(task=name_of(index), owner="o0", time=BEGIN, reason="Der Server SCHLIEẞT: Straße gesperrt")
-    return Ended(event, index + 1)
+    return Ended(codec.encode(event), index + 1)
 
 
 @pytest.fixture
@@ -204,9 +205,7 @@ def test_only_the_latest_that_ended_are_kept() -> None:
         *(name_of(5000),),
         *(name_of(index) for index in reversed(range(TRIM_BEYOND + 2, TRIM_BEYOND + 12))),
     ]
-    assert store.database.execute("SELECT count(*) FROM terms WHERE id NOT IN (SELECT id FROM tasks)").fetchone() == (
-        0,
-    )
+    assert count(store, TaskFilter(tags=("gpu",))) == 11
     store.apply([row(3, 9000)])  # its last row, late
     assert store.get(number_of(name_of(3)) or 0) is None
     assert RECENT_MAX > TRIM_BEYOND
