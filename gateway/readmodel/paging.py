@@ -21,8 +21,8 @@ from gateway.readmodel.terms import groups_of
 from schemas.filter import TaskFilter
 from schemas.view import TaskView
 
-STRETCH = 4_000
-"""Tasks looked at in one go: some 10 ms."""
+STRETCH = 2_000
+"""Tasks looked at in one go, at most: some 5 ms. The first stretch of a page is small, each further one twice as long."""
 WITHIN_S = 0.05
 """A page that has come to nothing much by then ends after the stretch that it is at."""
 FEW = 4_000
@@ -53,6 +53,8 @@ class Line(NamedTuple):
 
 Stretch = list[tuple[Any, int]]
 """Some that may match, in order: what the order goes by, and the line's id."""
+Reached = tuple[Stretch, Place]
+"""… and how far that reaches."""
 
 
 class Listing:
@@ -78,7 +80,7 @@ class Listing:
         floor: Place | None = None
         for stretch, reached in self._stretches(limit + 1):
             lines += islice(self._lines(stretch), limit + 1 - len(lines))
-            if len(lines) > limit or (reached is not None and time.monotonic() > end_by):
+            if len(lines) > limit or time.monotonic() > end_by:
                 floor = reached
                 break
         end = lines[-1].at if len(lines) > limit else floor
@@ -111,25 +113,29 @@ class Listing:
         """Whether it comes after the page before."""
         return self._start is None or (at < self._start if self._sort.is_down else at > self._start)
 
-    def _stretches(self, some: int) -> Iterator[tuple[Stretch, Place | None]]:
-        """What may match, in order, and how far each stretch reaches; None of the last, as far as that is known."""
+    def _stretches(self, some: int) -> Iterator[Reached]:
+        """What may match, in order."""
         if self._is_timely:
-            yield from self._by_time(STRETCH if self._where.text else some)
+            yield from self._by_time(some)
         elif len(self._members) <= FEW:
-            yield self._sorted(), None
+            found = self._sorted()
+            for begin in range(0, len(found), some):
+                stretch = found[begin : begin + some]
+                yield [(value, line) for value, _, line in stretch], Place(*stretch[-1][:2])
         else:
-            yield from self._along()
+            yield from self._along(some)
 
-    def _by_time(self, some: int) -> Iterator[tuple[Stretch, Place | None]]:
+    def _by_time(self, some: int) -> Iterator[Reached]:
         low, high = self._low, self._high
         if self._start is not None:
-            low, high = (low, min(high, self._start.value)) if self._sort.is_down else (
-                max(low, self._start.value), high
+            low, high = (
+                (low, min(high, self._start.value)) if self._sort.is_down else (max(low, self._start.value), high)
             )
         walk = self._with_equals(self._index.walk(self._members, is_down=self._sort.is_down, low=low, high=high))
         while stretch := list(islice(walk, some)):
             key, line = stretch[-1]
             yield stretch, Place(key, self._numbers([line])[line])
+            some = min(2 * some, STRETCH)
 
     def _with_equals(self, walk: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """With those of one key in the order of their numbers, which is the same in every gateway."""
@@ -151,14 +157,14 @@ class Listing:
     def _numbers(self, lines: list[int]) -> dict[int, int]:
         return dict(self._database.execute(f"SELECT id, task FROM tasks WHERE id IN {SOME}", (str(lines),)))
 
-    def _sorted(self) -> Stretch:
+    def _sorted(self) -> list[tuple[Any, int, int]]:
         column = self._sort.column
         asked = f"SELECT {column}, task, id FROM tasks WHERE id IN {SOME} AND {column} IS NOT NULL"
         found = self._database.execute(asked, (str(list(self._members)),)).fetchall()
         found = [one for one in found if self._is_in_time(one[2]) and self._is_beyond(Place(*one[:2]))]
-        return [(value, line) for value, _, line in sorted(found, reverse=self._sort.is_down)]
+        return sorted(found, reverse=self._sort.is_down)
 
-    def _along(self) -> Iterator[tuple[Stretch, Place | None]]:
+    def _along(self, some: int) -> Iterator[Reached]:
         """Along an index of the database."""
         column, (compare, order) = self._sort.column, ("<", "DESC") if self._sort.is_down else (">", "ASC")
         is_any = self._members is self._index.everything and (self._low, self._high) == (LOWEST, HIGHEST)
@@ -167,19 +173,15 @@ class Listing:
             beyond = f" AND ({column}, task) {compare} (?, ?)" if start is not None else ""
             found = self._database.execute(
                 f"SELECT {column}, task, id FROM tasks WHERE {column} IS NOT NULL{beyond} "
-                f"ORDER BY {column} {order}, task {order} LIMIT {STRETCH}",
+                f"ORDER BY {column} {order}, task {order} LIMIT {some}",
                 start or (),
             ).fetchall()
             if not found:
                 return
-            start = Place(*found[-1][:2])
+            start, some = Place(*found[-1][:2]), min(2 * some, STRETCH)
             members = self._members
             yield (
-                [
-                    (value, line)
-                    for value, _, line in found
-                    if is_any or (line in members and self._is_in_time(line))
-                ],
+                [(value, line) for value, _, line in found if is_any or (line in members and self._is_in_time(line))],
                 start,
             )
 
@@ -201,7 +203,7 @@ class Listing:
                 is_within = end is None or line.at == end or (line.at > end) == self._sort.is_down
                 if is_within and self._is_beyond(line.at):
                     lines.append(line)
-                    if len(lines) > some: 
+                    if len(lines) > some:
                         return lines
         return lines
 

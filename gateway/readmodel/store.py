@@ -206,9 +206,7 @@ class Store:
             return
         was, is_now = term("state", before), term("state", after)
         terms = {is_now if one == was else one for one in unpacked(old.terms)}
-        self.database.execute(
-            "UPDATE tasks SET state = ?, terms = ? WHERE id = ?", (str(after), packed(terms), old.id)
-        )
+        self.database.execute("UPDATE tasks SET state = ?, terms = ? WHERE id = ?", (str(after), packed(terms), old.id))
         self._later.append(lambda: self.index.untie(old.id, (was,)))
         self._later.append(lambda: self.index.tie(old.id, (is_now,)))
         self._count(old.owner, before, -1)
@@ -260,9 +258,7 @@ class Store:
 
     def finish_reading(self, read_to: int) -> int:
         """It was shown whole, up to this sequence: rows that it did not show are gone. How many that were."""
-        gone = self._at_once(
-            lambda: self._remove_all("sequence <= ? AND task NOT IN (SELECT task FROM seen)", read_to)
-        )
+        gone = self._at_once(lambda: self._remove_all("sequence <= ? AND task NOT IN (SELECT task FROM seen)", read_to))
         self.database.execute("DELETE FROM seen")
         return gone
 
