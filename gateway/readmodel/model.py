@@ -21,8 +21,6 @@ from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
 from gateway.readmodel.terms import is_counted
 from gateway.readmodel.waiting import Waiting, queued
-from schemas import codec
-from schemas.event import Dismissed, Finished
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat, Progress
 from schemas.lifecycle import State
@@ -51,6 +49,7 @@ class ReadModel:
     def __init__(self, connection: Connection, settings: GatewaySettings) -> None:
         """Raises SettingInvalid."""
         self._connection = connection
+        self._history_max = settings.history_max
         self.live = Live()
         self.store = Store(settings.database, settings.history_max, self.live.is_running)
         self._pending: list[Change] = []
@@ -84,7 +83,7 @@ class ReadModel:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._sample)
                 tasks.start_soon(self._settle_often)
-                await Feed(self._connection, self).run()
+                await Feed(self._connection, self, self._history_max).run()
         finally:
             self.store.close()
 
@@ -107,12 +106,12 @@ class ReadModel:
     def row_seen(self, task: str) -> None:
         self._pending.append(Seen(task))
 
-    def ended_came(self, event: Finished, sequence: int) -> None:
-        self.live.ended(event.task)
-        self._pending.append(Ended(codec.encode(event), sequence))
+    def ended_came(self, task: str, body: bytes, sequence: int) -> None:
+        self.live.ended(task)
+        self._pending.append(Ended(body, sequence))
 
-    def dismissed_came(self, event: Dismissed, sequence: int) -> None:
-        self._pending.append(Dismissal(event.task, sequence))
+    def dismissed_came(self, task: str, sequence: int) -> None:
+        self._pending.append(Dismissal(task, sequence))
 
     def progress_came(self, progress: Progress) -> None:
         self.live.progress_came(progress, anyio.current_time())

@@ -1,15 +1,15 @@
 """Pages of the tasks that match a filter, in milliseconds however many there are.
 
 Which tasks have what is asked for, and in which order of time, the index tells; other orders are those of an index of
-the database. Text is looked for in the lines themselves, a stretch of them at a time; where few match, a page ends early
-with fewer tasks than asked for.
+the database. Text is looked for in the lines themselves, a stretch of them at a time; where few match, a page ends
+early with fewer tasks than asked for.
 
 A listing by time is stable: a task that ends while it is read would move to its front, past the reader. So the cursor
 tells how far the log was read when the listing began, and what has ended since keeps the place that it had.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from schemas.filter import TaskFilter
 from schemas.view import TaskView
 
 STRETCH = 2_000
-"""Tasks looked at in one go, at most: some 5 ms. The first stretch of a page is small, each further one twice as long."""
+"""Tasks looked at in one go, at most: some 5 ms. The first stretch of a page is small, each further one larger."""
 WITHIN_S = 0.05
 """A page that has come to nothing much by then ends after the stretch that it is at."""
 FEW = 4_000
