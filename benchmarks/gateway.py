@@ -199,7 +199,12 @@ def _written(number: int) -> Iterator[Ask]:
         yield _ask(Failed(reason="the origin said 404", code="404", **about), "coordinator")
         return
     node = f"node-{number % NODES}"
-    done = {"path": name, "bytes": number * 7919 % (1 << 32), "digest": f"sha-256={digest}", "seconds": 1.5}
+    done: dict[str, Any] = {
+        "path": name,
+        "bytes": number * 7919 % (1 << 32),
+        "digest": f"sha-256={digest}",
+        "seconds": 1.5,
+    }
     yield _ask(Completed(node=node, **done, **about), node)
 
 

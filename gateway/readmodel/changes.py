@@ -66,7 +66,7 @@ def line_of(priority: int, order: int) -> str:
 
 
 PRIORITY_MAX = 10
-"""The highest that a request may have."""
+"""The highest that a request may have; the lowest is as far below 0."""
 TIE_BITS = 10
 """Of an id: microseconds since 1970 take 53 of the 63 there are, until 2255."""
 MICROS_MAX = (1 << (63 - TIE_BITS)) - 1

@@ -21,7 +21,7 @@ from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
 from gateway.readmodel.terms import is_counted
 from gateway.readmodel.waiting import Waiting, queued
-from schemas.filter import TaskFilter
+from schemas.filter import Standing, TaskFilter
 from schemas.heartbeat import Heartbeat, Progress
 from schemas.lifecycle import State
 from schemas.settings import GatewaySettings
@@ -46,18 +46,24 @@ class Page(Struct, frozen=True):
 class ReadModel:
     """Every live task, and the latest that ended."""
 
-    def __init__(self, connection: Connection, settings: GatewaySettings) -> None:
-        """Raises SettingInvalid."""
+    def __init__(self, connection: Connection, history_max: int, live: Live, store: Store) -> None:
         self._connection = connection
-        self._history_max = settings.history_max
-        self.live = Live()
-        self.store = Store(settings.database, settings.history_max, self.live.is_running)
+        self._history_max = history_max
+        self.live = live
+        self.store = store
         self._pending: list[Change] = []
         # The store is one connection: whoever has the lock uses it, in a thread of its own.
         self._lock = anyio.Lock()
         self._limiter = anyio.CapacityLimiter(1)
         self.is_ready = False
         """Whether everything that was stored at the start has been read."""
+
+    @classmethod
+    async def opened(cls, connection: Connection, settings: GatewaySettings) -> "ReadModel":
+        """With what its file holds, if it has one: a million tasks take some ten seconds. Raises SettingInvalid."""
+        live = Live()
+        opening = partial(Store, settings.database, settings.history_max, live.is_running)
+        return cls(connection, settings.history_max, live, await anyio.to_thread.run_sync(opening))
 
     def __repr__(self) -> str:
         return f"<ReadModel {self.store!r} {self.live!r}>"
@@ -180,8 +186,21 @@ class ReadModel:
         """How many tasks there are, by owner and state."""
         return await self.using(lambda store: store.counts.copy())
 
+    async def standings(self, owners: tuple[str, ...]) -> dict[Standing, int]:
+        """How many tasks of these owners stand how, of everybody's where none is named."""
+
+        def count(store: Store) -> dict[Standing, int]:
+            totals = dict.fromkeys(Standing, 0)
+            for (owner, state), some in store.counts.items():
+                if not owners or owner in owners:
+                    totals[Standing(state)] += some
+            paused = TaskFilter(states=(Standing.PAUSED,), owners=owners)
+            return totals | {Standing.PAUSED: sum(Listing(store, paused, Sort.NEWEST).count())}
+
+        return await self.using(count)
+
     async def waiting(self) -> dict[int, Waiting]:
-        """What is queued, by priority. Every live task is looked at."""
+        """What is queued, by priority."""
         return await self.using(queued)
 
     def _overlaid(self, view: TaskView) -> TaskView:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.readmodel.changes import key_of, line_of, number_of
-from gateway.readmodel.terms import terms_of
+from gateway.readmodel.terms import queued_term, terms_of
 from schemas.event import Cancelled, Completed, Failed, Rejected
 from schemas.filter import Standing, stands
 from schemas.lifecycle import FINISHED, State
@@ -94,6 +94,9 @@ def live_record(stored: StoredRow) -> Record | None:
     # While it is stored, `due_in_s` is the moment itself.
     due_at = stored.stored_at + row.delay_s if row.state is State.QUEUED and row.delay_s > 0 else 0.0
     view = view_of(row, row.state, due_in_s=due_at)
+    terms = terms_of(view, view.state, view.uris, is_paused=stands(view, Standing.PAUSED))
+    if view.state is State.QUEUED:
+        terms.add(queued_term(view.priority))
     key = key_of(row.submitted or datetime.fromtimestamp(stored.stored_at, UTC), number)
     return Record(
         task=number,
@@ -108,7 +111,7 @@ def live_record(stored: StoredRow) -> Record | None:
         size=view.bytes,
         priority=view.priority,
         line=line_of(view.priority, view.order),
-        terms=packed(terms_of(view, view.state, view.uris, is_paused=stands(view, Standing.PAUSED))),
+        terms=packed(terms),
         text=_text((view.task, view.name, view.reason, view.path, *view.uris)),
         body=_encode(view),
     )

@@ -28,6 +28,11 @@ def term(kind: str, value: str) -> int:
     return int.from_bytes(blake2b(f"{kind}\0{value}".encode(errors="replace"), digest_size=8).digest(), signed=True)
 
 
+def queued_term(priority: int) -> int:
+    """What queued tasks of one priority are counted by."""
+    return term("queued", str(priority))
+
+
 class Traits(Protocol):
     """What a task is found by: a view of it, or what an outcome tells."""
 
