@@ -1,4 +1,4 @@
-"""(i) A gateway that comes to a million finished tasks: how long until it has read them, how much memory, how soon a page.
+"""(i) A gateway that finds a million finished tasks: how soon it has read them, how much memory, how soon a page.
 
 It is a real gateway process beside a real nats-server, asked by HTTP. The log is written as coordinator and nodes write
 it, `queued` and the outcome of each task; the table is empty, and nothing else runs.
@@ -6,7 +6,6 @@ it, `queued` and the outcome of each task; the table is empty, and nothing else 
 
 import hashlib
 import os
-import random
 import sys
 import time
 from collections.abc import Iterator
@@ -15,10 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import aiohttp
-import anyio
-import psutil
-
 from benchmarks import usage
 from benchmarks.rows import Row
 from broker.connection import Connection
@@ -26,18 +21,17 @@ from broker.exchange import Ask
 from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
-from schemas.apikey import ID_BYTES, SECRET_BYTES, make_secret
 from schemas.event import Completed, Event, Failed, Queued
 from schemas.request import Request
-from tests.chaos.process import Process
 from tests.harness.broker import running_broker
-from tests.harness.processes import COMMAND
+from tests.harness.gateway import GatewayProcess
+from tests.harness.web import Web
 
 TASKS = 1_000_000
 QUICK_TASKS = 3_000
 OWNERS, MIRRORS, NODES, PROJECTS = 50, 200, 100, 1000
 FAILED_EACH = 20
-"""Every so manieth failed."""
+"""So many to one that failed."""
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 IN_FLIGHT = 1_000
 LIMIT = 100
@@ -46,7 +40,6 @@ PAGES = 25
 REBUILT_WITHIN_S = 120.0
 PAGE_WITHIN_MS = 100.0
 BYTES_A_TASK = 1536.0
-GIVE_UP_AFTER_S = 900.0
 SORTS = ("-time", "name", "-size")
 
 
@@ -59,21 +52,19 @@ class _Asked(NamedTuple):
 
 async def measure(folder: Path, *, tasks: int) -> list[Row]:
     """Rows for the rebuilding, the memory and the pages. Raises RuntimeError if it failed."""
-    async with running_broker(folder / "gateway") as broker:
-        creds = str(Path(broker.creds(Role.GATEWAY)).resolve())
+    async with running_broker(folder / "broker") as broker:
         _say(tasks, "an empty gateway")
-        async with _gateway(folder, broker.url, creds) as empty:
-            await empty.until_ready()
-            empty_bytes = empty.memory()
+        empty, full = GatewayProcess(broker, folder / "empty"), GatewayProcess(broker, folder / "full")
+        async with empty.running():
+            empty_bytes = empty.memory
         async with broker.connected(Role.ADMIN) as admin:
             _say(tasks, "writing the log")
             await _fill(admin, tasks)
         _say(tasks, "reading it")
-        async with _gateway(folder, broker.url, creds) as gateway:
-            rebuilt_s = await gateway.until_ready()
-            used, memory = usage.of([gateway.process.pid]), gateway.memory()
+        async with full.running() as rebuilt_s:
+            used, memory = usage.of([full.process.pid]), full.memory
             _say(tasks, "asking for pages")
-            asked = [await gateway.pages(query) for query in _queries(tasks)]
+            asked = [await _pages(full.web, query) for query in _queries(tasks)]
     _say(tasks, "done")
     times = sorted(one for each in asked for one in each.times_ms)
     worst = max(asked, key=lambda each: median(each.times_ms))
@@ -93,56 +84,18 @@ def _row(case: str, value: float, unit: str, ceiling: float | None = None, **mor
     return Row(bench="gateway", case=case, value=round(value, 1), unit=unit, **floor, **more)  # type: ignore[arg-type]
 
 
-class _gateway:
-    """A gateway process, with a key that may do everything."""
-
-    def __init__(self, folder: Path, url: str, creds: str) -> None:
-        secret = make_secret(random.Random(1).randbytes(ID_BYTES + SECRET_BYTES))
-        key_file = folder / "key"
-        key_file.write_text(secret.text)
-        settings = {"DOWNDRAFT_GATEWAY_KEY_FILE": str(key_file), "DOWNDRAFT_GATEWAY_KEY_REQUESTS_PER_S": "0"}
-        arguments = ["gateway", "--server", url, "--creds", creds, "--port", "0"]
-        self.process = Process("gateway", [*COMMAND, *arguments], folder, settings, ready="gateway ready")
-        self._headers = {"X-API-Key": secret.text}
-        self._began = 0.0
-
-    async def __aenter__(self) -> "_gateway":
-        self._began = anyio.current_time()
-        self.process.start()
-        await self.process.until_ready()
-        (line,) = [codec.decode(one.encode(), dict) for one in self.process.log.splitlines() if "gateway ready" in one]
-        self._http = aiohttp.ClientSession(line["url"], headers=self._headers)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.close()
-        self.process.kill()
-
-    async def until_ready(self) -> float:
-        """Seconds since its start."""
-        with anyio.fail_after(GIVE_UP_AFTER_S):
-            while True:
-                async with self._http.get("/readyz") as answer:
-                    if answer.status == 200:
-                        return anyio.current_time() - self._began
-                await anyio.sleep(0.1)
-
-    def memory(self) -> int:
-        return int(psutil.Process(self.process.pid).memory_info().rss)
-
-    async def pages(self, query: dict[str, str]) -> _Asked:
-        """The first pages of a listing."""
-        asked, after = _Asked(query, []), ""
-        for _ in range(PAGES):
-            began = time.perf_counter()
-            async with self._http.get("/api/v1/tasks", params={**query, "limit": str(LIMIT), "after": after}) as answer:
-                page = await answer.read()
-            asked.times_ms.append((time.perf_counter() - began) * 1000)
-            if answer.status != 200:
-                raise RuntimeError(f"a page was answered {answer.status}: {page.decode()}")
-            if not (after := codec.decode(page, dict)["after"]):
-                break
-        return asked
+async def _pages(web: Web, query: dict[str, str]) -> _Asked:
+    """The first pages of a listing."""
+    asked, after = _Asked(query, []), ""
+    for _ in range(PAGES):
+        began = time.perf_counter()
+        page = await web.get("/api/v1/tasks", params={**query, "limit": str(LIMIT), "after": after})
+        asked.times_ms.append((time.perf_counter() - began) * 1000)
+        if page.status != 200:
+            raise RuntimeError(f"a page was answered {page.status}: {page.text}")
+        if not (after := page.json["after"]):
+            break
+    return asked
 
 
 def _queries(tasks: int) -> Iterator[dict[str, str]]:

@@ -63,7 +63,10 @@ class ReadModel:
         """With what its file holds, if it has one: a million tasks take some ten seconds. Raises SettingInvalid."""
         live = Live()
         opening = partial(Store, settings.database, settings.history_max, live.is_running)
-        return cls(connection, settings.history_max, live, await anyio.to_thread.run_sync(opening))
+        store = await anyio.to_thread.run_sync(opening)
+        if settings.database:
+            log.info("read model opened", tasks=store.counts.total(), log_read_to=store.log_read_to)
+        return cls(connection, settings.history_max, live, store)
 
     def __repr__(self) -> str:
         return f"<ReadModel {self.store!r} {self.live!r}>"
