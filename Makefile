@@ -65,7 +65,7 @@ BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
 # They start thousands of processes: none must compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about twenty minutes on two idle cores
+bench: $(INSTALLED) ## Measure beside aria2c and others on this machine: about half an hour on two idle cores
 	@$(BIN)/python -m benchmarks
 
 # Versions that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest of everything.

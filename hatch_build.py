@@ -157,7 +157,7 @@ def _run(node: Node, *command: str) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["needs"]:
-            print(*needs())
+            sys.stdout.write(" ".join(needs()))
         case ["build"]:
             try:
                 build()

@@ -11,12 +11,14 @@ import typer
 
 from benchmarks import (
     durability,
+    gateway,
     large_file,
     latency,
     node,
     noop,
     placing,
     recovery,
+    serving,
     small_files,
     startup,
     submissions,
@@ -50,6 +52,12 @@ ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
     "submissions": lambda folder, quick, _tasks: (
         submissions.measure(folder, rounds=1, singles=200, batched=2000) if quick else submissions.measure(folder)
     ),
+    "gateway": lambda folder, quick, tasks: gateway.measure(
+        folder, tasks=tasks or (gateway.QUICK_TASKS if quick else gateway.TASKS)
+    ),
+    "serving": lambda folder, quick, _tasks: (
+        serving.measure(folder, readers=20, seconds=2.0, mebibytes=32) if quick else serving.measure(folder)
+    ),
 }
 """These need no cluster, or make one to their measure: they get a folder, and how many tasks were asked for."""
 
@@ -62,7 +70,9 @@ def main(
         int | None, typer.Option(min=1, help="How often each is measured; the median counts. Default: 3, recovery 10.")
     ] = None,
     quick: Annotated[bool, typer.Option(help="Small numbers: to see that it runs, not how fast.")] = False,
-    tasks: Annotated[int | None, typer.Option(min=1, help="takeover: how many wait. Default: 1,000,000.")] = None,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="takeover: how many wait; gateway: have ended. Default: 1,000,000.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a row.")] = False,
 ) -> None:
     """Measure the cluster beside its peers on this machine. Exits 1 where a floor does not hold.

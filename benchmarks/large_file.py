@@ -20,7 +20,7 @@ BLOCK = os.urandom(MIB)
 
 async def measure(bench: Bench, *, rounds: int, mebibytes: int = 1024) -> list[Row]:
     """A row; the sides alternate."""
-    _write(bench.folder / "files" / "large", mebibytes)
+    write_file(bench.folder / "files" / "large", mebibytes)
     pairs = []
     for number in range(rounds + 1):
         pair = await _cluster(bench, mebibytes, f"large-{number}"), await _aria2c(bench, mebibytes)
@@ -52,7 +52,8 @@ async def _aria2c(bench: Bench, mebibytes: int) -> Round:
     return Round(mebibytes / took_s, used)
 
 
-def _write(file: Path, mebibytes: int) -> None:
+def write_file(file: Path, mebibytes: int) -> None:
+    """Of bytes that no file system makes less of."""
     with file.open("wb") as opened:
         for _ in range(mebibytes):
             opened.write(BLOCK)

@@ -28,6 +28,9 @@ WINDOW_MAX = 256_000
 READ_MAX = 200_000
 """Outcomes read in all: about ten seconds' worth."""
 READ_AHEAD = 500
+NEAR = 1.02
+"""So many times what was asked for is near enough."""
+STEPS_MAX = 12
 CLOCKS_APART = timedelta(minutes=1)
 """An event tells its writer's time, the log goes by the broker's."""
 
@@ -74,6 +77,35 @@ async def latest_outcomes(
 async def count_since(connection: Connection, outcome: Outcome, since: datetime) -> int:
     """How many tasks ended so and were stored since then. The broker counts; nothing is read."""
     async with _consumer(connection, _subjects((outcome,)), **_from(since)) as (_, info):
+        return int(info["num_pending"])
+
+
+async def start_of_latest(connection: Connection, count: int) -> int:
+    """The sequence after which the latest `count` outcomes are stored, and perhaps some more; 0: those are all.
+
+    The broker counts; nothing is read. Raises ApiRefused, Unanswered.
+    """
+    low, more = 0, await _count_after(connection, 0)
+    if more <= count:
+        return 0
+    async with _consumer(connection, (s.OUTCOMES_ALL,), deliver_policy="new") as (_, info):
+        high, fewer = int(info["delivered"]["stream_seq"]), 0
+    for _ in range(STEPS_MAX):
+        if more <= count * NEAR or high - low <= WINDOW:
+            break
+        # They lie about evenly; a little before where they should begin, so that the next step ends it.
+        share = (more - count * (1 + NEAR) / 2) / (more - fewer)
+        middle = min(high - 1, max(low + 1, low + int((high - low) * share)))
+        if (found := await _count_after(connection, middle)) >= count:
+            low, more = middle, found
+        else:
+            high, fewer = middle, found
+    return low
+
+
+async def _count_after(connection: Connection, sequence: int) -> int:
+    start = {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence + 1}
+    async with _consumer(connection, (s.OUTCOMES_ALL,), **start) as (_, info):
         return int(info["num_pending"])
 
 

@@ -263,12 +263,18 @@ class Snapshot:
 
 
 @asynccontextmanager
-async def snapshot(connection: Connection, stream: str, filtered: str, *, name: str = "") -> AsyncIterator[Snapshot]:
-    """Read everything stored under `filtered` now. Raises ConsumerGone, ApiRefused, Unanswered.
+async def snapshot(
+    connection: Connection, stream: str, *filters: str, name: str = "", after: int | None = None
+) -> AsyncIterator[Snapshot]:
+    """Read the last message of each subject under `filters` that is stored now; with `after` all that come after that
+    sequence. Raises ConsumerGone, ApiRefused, Unanswered.
 
     `name`: the consumer's, where permissions name it; otherwise a fresh one. In a cluster a lagging replica
     may answer: `at_least` is what the answer itself proves of how far that replica was.
     """
+    which: dict[str, Any] = {"deliver_policy": "last_per_subject"}
+    if after is not None:
+        which = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
     if name:
         await delete_consumer(connection, stream, name)
     name = name or f"read-{uuid4().hex[:12]}"
@@ -276,8 +282,8 @@ async def snapshot(connection: Connection, stream: str, filtered: str, *, name: 
         connection,
         stream,
         name,
-        (filtered,),
-        deliver_policy="last_per_subject",
+        filters,
+        **which,
         ack_policy="none",
         inactive_threshold=EPHEMERAL_FOR_S * NS,
         mem_storage=True,

@@ -6,13 +6,11 @@ from msgspec.structs import replace
 from coordinator.fleet import Fleet
 from coordinator.term import Term
 from schemas.control import NodeStanding, NodeView, UnheardNode
-from schemas.heartbeat import Heartbeat, Held
+from schemas.heartbeat import RUNNING_PHASES, Heartbeat, Held
 from schemas.lifecycle import State
 from schemas.nodes import NodeWishes
 from schemas.task import StoredRow
 from schemas.view import TaskView, view_of
-
-RUNNING_PHASES = frozenset({"active", "seeding", "verifying", "reporting"})
 
 
 class Holdings:

@@ -11,9 +11,10 @@ from broker.errors import BrokerError
 from coordinator import moves
 from coordinator.feed import unhurried
 from coordinator.term import Term
-from coordinator.views import RUNNING_PHASES, Holdings
+from coordinator.views import Holdings
 from coordinator.wants import is_overdue
 from schemas import subjects as s
+from schemas.heartbeat import RUNNING_PHASES
 from schemas.lifecycle import Desired, State
 from schemas.task import UNLESS_BEGUN, StoredRow, TaskRow
 

@@ -1,4 +1,4 @@
-"""`python -m gateway.describe` prints OpenAPI of the routes, without a cluster: what the web page's types are made of."""
+"""`python -m gateway.describe` prints OpenAPI of the routes without a cluster: the web page's types are made of it."""
 
 import sys
 from types import SimpleNamespace

@@ -29,6 +29,10 @@ class KeyBook:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def get(self, key_id: str) -> ApiKey | None:
+        """A key by its id, revoked ones too."""
+        return self._keys.get(key_id)
+
     def find(self, secret: Secret) -> ApiKey | None:
         """The key somebody shows, if it is valid."""
         key = self._keys.get(secret.id)

@@ -57,7 +57,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         book = KeyBook()
         await tasks.start(book.follow, connection)
         await _store_first_key(connection, chosen)
-        model = ReadModel(connection, chosen)
+        model = await ReadModel.opened(connection, chosen)
         tasks.start_soon(model.run)
         identity = read_identity(Path(settings.nats.creds)) if settings.nats.creds else None
         client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)

@@ -4,6 +4,8 @@ from msgspec import Struct
 
 ALL = "*"
 """Stands for all downloads where else an origin is named."""
+RUNNING_PHASES = frozenset({"active", "seeding", "verifying", "reporting"})
+"""In which a task is at work: `active`, as people see it."""
 
 
 class Held(Struct, frozen=True):

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.event import Finished
 from schemas.task import StoredRow
 
 
@@ -17,7 +16,7 @@ class RowCame(Struct, frozen=True, gc=False):
 class Ended(Struct, frozen=True, gc=False):
     """An outcome stands in the log, under this sequence."""
 
-    event: Finished
+    body: bytes
     sequence: int
 
 
@@ -67,7 +66,7 @@ def line_of(priority: int, order: int) -> str:
 
 
 PRIORITY_MAX = 10
-"""The highest that a request may have."""
+"""The highest that a request may have; the lowest is as far below 0."""
 TIE_BITS = 10
 """Of an id: microseconds since 1970 take 53 of the 63 there are, until 2255."""
 MICROS_MAX = (1 << (63 - TIE_BITS)) - 1

@@ -10,9 +10,10 @@ import structlog
 
 from broker import pull
 from broker.connection import Connection
-from broker.errors import ApiRefused, BrokerError, Unanswered
+from broker.errors import BrokerError, Unanswered
 from broker.follow import OUTCOMES, Follower, following
 from broker.listen import Heard, listening
+from broker.outcomes import start_of_latest
 from broker.table import MARKER, decode_row
 from gateway.readmodel.store import Store
 from schemas import codec
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 RETRY_S = 0.5
 BATCH = 500
+_DISMISSED = s.events_of("*", "dismissed")
 AUDIT_EVERY_S = 300.0
 """Both streams are looked over again: what left them without a word is forgotten."""
 T = TypeVar("T")
@@ -41,8 +43,8 @@ class Model(Protocol):
     async def using(self, work: Callable[[Store], T]) -> T: ...
     def row_came(self, stored: StoredRow) -> None: ...
     def row_seen(self, task: str) -> None: ...
-    def ended_came(self, event: Finished, sequence: int) -> None: ...
-    def dismissed_came(self, event: Dismissed, sequence: int) -> None: ...
+    def ended_came(self, task: str, body: bytes, sequence: int) -> None: ...
+    def dismissed_came(self, task: str, sequence: int) -> None: ...
     def progress_came(self, progress: Progress) -> None: ...
     def beat_came(self, beat: Heartbeat) -> None: ...
 
@@ -50,9 +52,10 @@ class Model(Protocol):
 class Feed:
     """Reads for one model."""
 
-    def __init__(self, connection: Connection, model: Model) -> None:
+    def __init__(self, connection: Connection, model: Model, history_max: int) -> None:
         self._connection = connection
         self._model = model
+        self._history_max = history_max
         self._outcomes_read = anyio.Event()
 
     async def run(self) -> None:
@@ -72,12 +75,29 @@ class Feed:
         while True:
             try:
                 await self._look_at_log()
+                await self._read_history()
                 start = await self._model.using(lambda store: store.log_read_to)
                 async with following(self._connection, start, kinds=(OUTCOMES, "dismissed")) as follower:
                     await self._read_outcomes(follower)
-            except (ApiRefused, Unanswered) as error:
+            except BrokerError as error:
                 log.warning("reading the log was interrupted, reading it again", problem=str(error))
                 await anyio.sleep(RETRY_S)
+
+    async def _read_history(self) -> None:
+        """What is stored is read in bulk, as far back as it is kept. Raises BrokerError."""
+        start = await self._model.using(lambda store: store.log_read_to)
+        start = max(start, await start_of_latest(self._connection, self._history_max))
+        async with pull.snapshot(self._connection, s.EVENTS_STREAM, s.OUTCOMES_ALL, _DISMISSED, after=start) as found:
+            async for batch in found.batches():
+                for delivery in batch:
+                    task, kind, _ = s.parse_event(delivery.subject)
+                    if kind == Dismissed.__struct_config__.tag:
+                        self._model.dismissed_came(task, delivery.sequence)
+                    else:
+                        self._model.ended_came(task, delivery.data, delivery.sequence)
+                if self._model.is_behind:
+                    await self._model.settle()
+        await self._model.settle()
 
     async def _read_outcomes(self, follower: Follower) -> None:
         """Until it is time to look the log over again."""
@@ -85,9 +105,9 @@ class Feed:
         while anyio.current_time() < end_at or not follower.is_caught_up:
             found = await follower.next()
             if found is not None and isinstance(found.event, Finished):
-                self._model.ended_came(found.event, found.sequence)
+                self._model.ended_came(found.event.task, codec.encode(found.event), found.sequence)
             elif found is not None and isinstance(found.event, Dismissed):
-                self._model.dismissed_came(found.event, found.sequence)
+                self._model.dismissed_came(found.event.task, found.sequence)
             if self._model.is_behind:
                 await self._model.settle()
             if follower.is_caught_up and not self._outcomes_read.is_set():

@@ -7,11 +7,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.readmodel.changes import Runs
-from schemas.heartbeat import Heartbeat, Held, Progress
+from schemas.heartbeat import RUNNING_PHASES, Heartbeat, Held, Progress
 from schemas.lifecycle import FINISHED
 from schemas.view import TaskView
 
-RUNNING_PHASES = frozenset({"active", "seeding", "verifying", "reporting"})
 PROGRESS_FOR_S = 15.0
 """A transfer that said nothing for so long does not run any more, or nobody can tell."""
 NODE_FOR_S = 10.0

@@ -1,7 +1,8 @@
 """Pages of the tasks that match a filter, in milliseconds however many there are.
 
-A page is looked for along one index: the tasks of the rarest of the filter's terms, or all of them in their order.
-It looks at a stretch of that at a time; where few match, it ends early with fewer tasks than asked for.
+Which tasks have what is asked for, and in which order of time, the index tells; other orders are those of an index of
+the database. Text is looked for in the lines themselves, a stretch of them at a time; where few match, a page ends
+early with fewer tasks than asked for.
 
 A listing by time is stable: a task that ends while it is read would move to its front, past the reader. So the cursor
 tells how far the log was read when the listing began, and what has ended since keeps the place that it had.
@@ -14,21 +15,21 @@ from typing import Any, NamedTuple
 
 from gateway.readmodel.changes import bound
 from gateway.readmodel.cursors import Cursor, Sort, read, written
-from gateway.readmodel.records import view_from
-from gateway.readmodel.store import Store
+from gateway.readmodel.index import HIGHEST, LOWEST
+from gateway.readmodel.store import SOME, Store, readable
 from gateway.readmodel.terms import groups_of
 from schemas.filter import TaskFilter
 from schemas.view import TaskView
 
-STRETCH = 8_000
-"""Tasks looked at in one go."""
+STRETCH = 2_000
+"""Tasks looked at in one go, at most: some 5 ms. The first stretch of a page is small, each further one larger."""
 WITHIN_S = 0.05
 """A page that has come to nothing much by then ends after the stretch that it is at."""
 FEW = 4_000
-"""So many tasks of one term are sorted for a page rather than walked through."""
+"""So many tasks are sorted for a page rather than looked for along an index."""
 MOVED_MAX = 100_000
 """A listing is stable until so many events were written since it began."""
-LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+_LINES = f"SELECT id, task, state, ended, submitted, body FROM tasks WHERE id IN {SOME}"
 
 
 class Found(NamedTuple):
@@ -36,19 +37,24 @@ class Found(NamedTuple):
     after: str
 
 
-class Position(NamedTuple):
-    """A place in the order: what it goes by, and among equals the line's id, or by anything but time its number."""
+class Place(NamedTuple):
+    """Where a task stands in the order: what that goes by, and among equals the task's number."""
 
     value: Any
-    tie: int
+    task: int
 
 
 class Line(NamedTuple):
     """One task on the way into a page."""
 
-    at: Position
-    number: int
+    at: Place
     view: TaskView
+
+
+Stretch = list[tuple[Any, int]]
+"""Some that may match, in order: what the order goes by, and the line's id."""
+Reached = tuple[Stretch, Place]
+"""… and how far that reaches."""
 
 
 class Listing:
@@ -56,162 +62,168 @@ class Listing:
 
     def __init__(self, store: Store, where: TaskFilter, sort: Sort, after: str = "") -> None:
         """Raises CursorInvalid."""
-        self._database = store.database
+        self._store, self._database, self._index = store, store.database, store.index
         self._where, self._sort = where, sort
         cursor = read(after, sort) if after else None
         seen_to = cursor.seen_to if cursor else store.log_read_to
         self._seen_to = seen_to if store.log_read_to - seen_to <= MOVED_MAX else store.log_read_to
         self._is_timely = sort.column == "key"
-        self._tie = "id" if self._is_timely else "task"
-        self._compare, self._reached, self._order = ("<", ">=", "DESC") if sort.is_down else (">", "<=", "ASC")
-        self._start = self._position_of(cursor) if cursor else None
-        self._groups = groups_of(where)
-        self._driver = self._rarest()
+        self._start = Place(cursor.value, cursor.task) if cursor else None
+        self._low = bound(where.since) if where.since is not None else LOWEST
+        self._high = bound(where.until) - 1 if where.until is not None else HIGHEST
+        self._members = self._index.matching(groups_of(where))
 
     def page(self, limit: int) -> Found:
         """At most so many; `after` is empty where there are no more."""
         end_by = time.monotonic() + WITHIN_S
-        found: list[Line] = []
-        position = self._start
-        while True:
-            floor = self._floor(position)
-            found += islice(self._stretch(position, floor), limit + 1 - len(found))
-            if floor is None or len(found) > limit or time.monotonic() > end_by:
+        lines: list[Line] = []
+        floor: Place | None = None
+        for stretch, reached in self._stretches(limit + 1):
+            lines += islice(self._lines(stretch), limit + 1 - len(lines))
+            if len(lines) > limit or time.monotonic() > end_by:
+                floor = reached
                 break
-            position = floor
-        moved = list(islice(self._moved(), limit + 1)) if self._is_timely else []
-        if floor is not None and len(found) <= limit:  # what lies beyond belongs to a later page
-            moved = [line for line in moved if line.at == floor or (line.at < floor) != self._sort.is_down]
-        lines = sorted(found + moved, key=lambda line: line.at, reverse=self._sort.is_down)
+        end = lines[-1].at if len(lines) > limit else floor
+        if self._is_timely and self._store.log_read_to > self._seen_to:
+            lines = sorted([*lines, *self._moved(end, limit + 1)], key=_place, reverse=self._sort.is_down)
         views = [line.view for line in lines[:limit]]
         if len(lines) > limit:
-            last = lines[limit - 1]
-            return Found(views, self._written(last.at.value, last.number))
-        if floor is not None and len(found) <= limit:
-            return Found(views, self._written(floor.value, self._number_at(floor)))
-        return Found(views, "")
+            return Found(views, self._written(lines[limit - 1].at))
+        return Found(views, self._written(floor) if floor is not None else "")
 
     def count(self) -> Iterator[int]:
-        """How many match, a stretch at a time."""
-        position = self._start
-        while True:
-            floor = self._floor(position)
-            asked, values = self._asked("count(*)", position, floor)
-            yield int(self._database.execute(asked, values).fetchone()[0])
-            if floor is None:
-                return
-            position = floor
+        """How many match, a stretch at a time: others may change the store in between."""
+        if not self._where.text:
+            yield self._index.count(self._members, self._low, self._high)
+            return
+        members, asked = self._members.copy(), f"SELECT count(*) FROM tasks WHERE id IN {SOME} AND instr(text, ?)"
+        while some := members[:STRETCH]:
+            last = some.max()
+            members.remove_range(0, last + 1)
+            ids = [line for line in some if line in self._index.everything and self._is_in_time(line)]
+            yield int(self._database.execute(asked, (str(ids), self._where.text.casefold())).fetchone()[0])
 
-    def _written(self, value: Any, number: int) -> str:
-        return written(Cursor(self._sort, self._seen_to, value, number))
+    def _written(self, at: Place) -> str:
+        return written(Cursor(self._sort, self._seen_to, at.value, at.task))
 
-    def _position_of(self, cursor: Cursor) -> Position:
-        if not self._is_timely:
-            return Position(cursor.value, cursor.task)
-        found = self._database.execute("SELECT id FROM tasks WHERE task = ?", (cursor.task,)).fetchone()
-        nowhere = LOWEST if self._sort.is_down else HIGHEST
-        return Position(cursor.value, int(found[0]) if found else nowhere)
+    def _is_in_time(self, line: int) -> bool:
+        return self._low <= self._index.key(line) <= self._high
 
-    def _number_at(self, at: Position) -> int:
-        if not self._is_timely:
-            return at.tie
-        return int(self._database.execute("SELECT task FROM tasks WHERE id = ?", (at.tie,)).fetchone()[0])
+    def _is_beyond(self, at: Place) -> bool:
+        """Whether it comes after the page before."""
+        return self._start is None or (at < self._start if self._sort.is_down else at > self._start)
 
-    def _rarest(self) -> list[int] | None:
-        """The group of terms that the fewest tasks are found by; None to walk through all tasks."""
-        sizes = [(sum(map(self._few, group)), group) for group in self._groups]
-        if not sizes:
-            return None
-        size, group = min(sizes, key=lambda each: each[0])
-        # Many alternatives can't be walked through in order: either there are few tasks in all, or one list.
-        return group if size <= FEW or (self._is_timely and len(group) == 1) else None
-
-    def _few(self, term: int) -> int:
-        asked = "SELECT count(*) FROM (SELECT 1 FROM terms WHERE term = ? LIMIT ?)"
-        return int(self._database.execute(asked, (term, FEW + 1)).fetchone()[0])
-
-    def _floor(self, position: Position | None) -> Position | None:
-        """The end of the next stretch; None where it is the last."""
-        column, tie = self._sort.column, self._tie
-        conditions, values = self._within("", position, None)
-        table = "tasks"
-        if self._driver is not None:
-            if len(self._driver) > 1 or not self._is_timely:
-                return None  # few enough to be sorted at once
-            table, values = "terms", [self._driver[0], *values]
-            conditions = ["term = ?", *conditions]
-        found = self._database.execute(
-            f"SELECT {column}, {tie} FROM {table} WHERE {' AND '.join(conditions)} "
-            f"ORDER BY {column} {self._order}, {tie} {self._order} LIMIT 1 OFFSET {STRETCH}",
-            values,
-        ).fetchone()
-        return Position(*found) if found else None
-
-    def _within(self, prefix: str, position: Position | None, floor: Position | None) -> tuple[list[str], list[Any]]:
-        """The part of the order to look at, and where that goes by time what the filter says of it."""
-        column, tie = f"{prefix}{self._sort.column}", f"{prefix}{self._tie}"
-        conditions, values = [f"{column} IS NOT NULL"], list[Any]()
-        for compare, end in ((self._compare, position), (self._reached, floor)):
-            if end is not None:
-                conditions.append(f"({column}, {tie}) {compare} (?, ?)")
-                values += end
+    def _stretches(self, some: int) -> Iterator[Reached]:
+        """What may match, in order."""
         if self._is_timely:
-            for compare, moment in ((">=", self._where.since), ("<", self._where.until)):
-                if moment is not None:
-                    conditions.append(f"{column} {compare} ?")
-                    values.append(bound(moment))
-        return conditions, values
+            yield from self._by_time(some)
+        elif len(self._members) <= FEW:
+            found = self._sorted()
+            for begin in range(0, len(found), some):
+                stretch = found[begin : begin + some]
+                yield [(value, line) for value, _, line in stretch], Place(*stretch[-1][:2])
+        else:
+            yield from self._along(some)
 
-    def _asked(self, what: str, position: Position | None, floor: Position | None) -> tuple[str, list[Any]]:
-        """The query for everything that matches in a stretch."""
-        conditions, values = self._within("t.", position, floor)
-        table, given = "tasks t", list[Any]()
-        if self._driver is not None and len(self._driver) == 1 and self._is_timely:
-            table, given = "terms x CROSS JOIN tasks t ON t.id = x.id", []
-            conditions, values = self._within("x.", position, floor)
-            conditions, values = ["x.term = ?", *conditions], [self._driver[0], *values]
-        elif self._driver is not None:
-            table = f"(SELECT DISTINCT id FROM terms WHERE term IN ({_marks(self._driver)})) x CROSS JOIN tasks t"
-            table, given = f"{table} ON t.id = x.id", [*self._driver]
-        for group in self._groups:
-            if group is not self._driver:
-                same = "y.key = t.key AND y.id = t.id"
-                conditions.append(f"EXISTS (SELECT 1 FROM terms y WHERE y.term IN ({_marks(group)}) AND {same})")
-                values += group
+    def _by_time(self, some: int) -> Iterator[Reached]:
+        low, high = self._low, self._high
+        if self._start is not None:
+            low, high = (
+                (low, min(high, self._start.value)) if self._sort.is_down else (max(low, self._start.value), high)
+            )
+        walk = self._with_equals(self._index.walk(self._members, is_down=self._sort.is_down, low=low, high=high))
+        while stretch := list(islice(walk, some)):
+            key, line = stretch[-1]
+            yield stretch, Place(key, self._numbers([line])[line])
+            some = min(2 * some, STRETCH)
+
+    def _with_equals(self, walk: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """With those of one key in the order of their numbers, which is the same in every gateway."""
+        held: Stretch = []
+        for one in walk:
+            if held and held[0][0] != one[0]:
+                yield from self._in_order(held)
+                held = []
+            held.append(one)
+        yield from self._in_order(held)
+
+    def _in_order(self, equals: Stretch) -> Stretch:
+        if len(equals) == 1 and (self._start is None or equals[0][0] != self._start.value):
+            return equals
+        numbers = self._numbers([line for _, line in equals])
+        equals = [(key, line) for key, line in equals if self._is_beyond(Place(key, numbers[line]))]
+        return sorted(equals, key=lambda one: numbers[one[1]], reverse=self._sort.is_down)
+
+    def _numbers(self, lines: list[int]) -> dict[int, int]:
+        return dict(self._database.execute(f"SELECT id, task FROM tasks WHERE id IN {SOME}", (str(lines),)))
+
+    def _sorted(self) -> list[tuple[Any, int, int]]:
+        column = self._sort.column
+        asked = f"SELECT {column}, task, id FROM tasks WHERE id IN {SOME} AND {column} IS NOT NULL"
+        found = self._database.execute(asked, (str(list(self._members)),)).fetchall()
+        found = [one for one in found if self._is_in_time(one[2]) and self._is_beyond(Place(*one[:2]))]
+        return sorted(found, reverse=self._sort.is_down)
+
+    def _along(self, some: int) -> Iterator[Reached]:
+        """Along an index of the database."""
+        column, (compare, order) = self._sort.column, ("<", "DESC") if self._sort.is_down else (">", "ASC")
+        is_any = self._members is self._index.everything and (self._low, self._high) == (LOWEST, HIGHEST)
+        start = self._start
+        while True:
+            beyond = f" AND ({column}, task) {compare} (?, ?)" if start is not None else ""
+            found = self._database.execute(
+                f"SELECT {column}, task, id FROM tasks WHERE {column} IS NOT NULL{beyond} "
+                f"ORDER BY {column} {order}, task {order} LIMIT {some}",
+                start or (),
+            ).fetchall()
+            if not found:
+                return
+            start, some = Place(*found[-1][:2]), min(2 * some, STRETCH)
+            members = self._members
+            yield (
+                [(value, line) for value, _, line in found if is_any or (line in members and self._is_in_time(line))],
+                start,
+            )
+
+    def _moved(self, end: Place | None, some: int) -> list[Line]:
+        """What has ended since the listing began, where it stood then: no further than the page goes."""
+        compare, reached = ("<=", ">=") if self._sort.is_down else (">=", "<=")
+        conditions, values = ["ended > ?", "submitted IS NOT NULL"], [self._seen_to]
+        for sign, at in ((compare, self._start), (reached, end)):
+            if at is not None:
+                conditions.append(f"submitted {sign} ?")
+                values.append(at.value)
+        asked = f"SELECT submitted, id FROM tasks WHERE {' AND '.join(conditions)}"
+        members = self._members
+        found = [one for one in self._database.execute(asked, values) if one[1] in members]
+        found.sort(reverse=self._sort.is_down)
+        lines: list[Line] = []
+        for start in range(0, len(found), STRETCH):
+            for line in self._lines(found[start : start + STRETCH], has_moved=True):
+                is_within = end is None or line.at == end or (line.at > end) == self._sort.is_down
+                if is_within and self._is_beyond(line.at):
+                    lines.append(line)
+                    if len(lines) > some:
+                        return lines
+        return lines
+
+    def _lines(self, stretch: Stretch, *, has_moved: bool = False) -> Iterator[Line]:
+        """Those that do match."""
+        asked, values = _LINES, [str([line for _, line in stretch])]
         if self._where.text:
-            conditions.append("instr(t.text, ?)")
-            values.append(self._where.text.casefold())
-        if not self._is_timely:
-            for compare, moment in ((">=", self._where.since), ("<", self._where.until)):
-                if moment is not None:
-                    conditions.append(f"t.key {compare} ?")
-                    values.append(bound(moment))
-        elif what != "count(*)":
-            conditions.append("(t.ended IS NULL OR t.submitted IS NULL OR t.ended <= ?)")
-            values.append(self._seen_to)
-        return f"SELECT {what} FROM {table} WHERE {' AND '.join(conditions)}", [*given, *values]
-
-    def _stretch(self, position: Position | None, floor: Position | None) -> Iterator[Line]:
-        walked = "x" if self._driver is not None and len(self._driver) == 1 and self._is_timely else "t"
-        column, tie = f"{walked}.{self._sort.column}", f"{walked}.{self._tie}"
-        asked, values = self._asked(f"{column}, {tie}, t.task, t.body, t.state, t.ended", position, floor)
-        yield from self._lines(f"{asked} ORDER BY {column} {self._order}, {tie} {self._order}", values)
-
-    def _moved(self) -> Iterator[Line]:
-        """What has ended since the listing began, where it stood then."""
-        asked = (
-            "SELECT submitted, id, task, body, state, ended FROM tasks WHERE ended > ? AND submitted IS NOT NULL"
-            + (f" AND (submitted, id) {self._compare} (?, ?)" if self._start else "")
-            + f" ORDER BY submitted {self._order}, id {self._order}"
-        )
-        yield from self._lines(asked, [self._seen_to, *(self._start or ())])
-
-    def _lines(self, asked: str, values: list[Any]) -> Iterator[Line]:
-        for value, tie, number, body, state, ended in self._database.execute(asked, values):
-            view = view_from(body, state, has_ended=ended is not None)
-            if self._where.matches(view):
-                yield Line(Position(value, tie), number, view)
+            asked, values = f"{asked} AND instr(text, ?)", [*values, self._where.text.casefold()]
+        found = {one[0]: one[1:] for one in self._database.execute(asked, values)}
+        for value, line in stretch:
+            if line not in found:
+                continue
+            number, state, ended, submitted, body = found[line]
+            moved = self._is_timely and ended is not None and submitted is not None and ended > self._seen_to
+            if moved is not has_moved:
+                continue
+            view = readable(body, state, has_ended=ended is not None)
+            if view is not None and self._where.matches(view):
+                yield Line(Place(value, number), view)
 
 
-def _marks(values: list[int]) -> str:
-    return ", ".join("?" * len(values))
+def _place(line: Line) -> Place:
+    return line.at

@@ -10,7 +10,7 @@ from schemas.errors import SettingInvalid
 
 log = structlog.get_logger()
 
-VERSION = 2
+VERSION = 3
 """Raise it with every change of the tables or of what is in them: older databases are then made anew."""
 APPLICATION = 0x444F574E
 """Says that a file is ours ("DOWN")."""
@@ -35,23 +35,17 @@ CREATE TABLE tasks (
     size INTEGER NOT NULL,
     priority INTEGER NOT NULL,
     line TEXT,
+    terms BLOB NOT NULL,
     text TEXT NOT NULL,
     body BLOB NOT NULL
 );
 CREATE UNIQUE INDEX by_task ON tasks (task);
-CREATE INDEX by_key ON tasks (key);
 CREATE INDEX by_name ON tasks (name, task);
 CREATE INDEX by_size ON tasks (size, task);
 CREATE INDEX by_priority ON tasks (priority, task);
 CREATE INDEX by_line ON tasks (line, task) WHERE line IS NOT NULL;
-CREATE INDEX by_end ON tasks (ended) WHERE ended IS NOT NULL;
+CREATE INDEX by_end ON tasks (ended, submitted) WHERE ended IS NOT NULL;
 CREATE INDEX by_sequence ON tasks (sequence) WHERE sequence IS NOT NULL;
-CREATE TABLE terms (
-    term INTEGER NOT NULL,
-    key INTEGER NOT NULL,
-    id INTEGER NOT NULL,
-    PRIMARY KEY (term, key, id)
-) WITHOUT ROWID;
 CREATE TABLE dismissed (task INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """

@@ -2,43 +2,79 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
-from msgspec.structs import replace
+import msgspec
+import structlog
 
-from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, line_of, number_of
-from gateway.readmodel.records import TEXT_CHARS_MAX, Record, ended_record, live_record, view_from
+from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, number_of
+from gateway.readmodel.index import Index
+from gateway.readmodel.records import Record, ended_record, live_record, packed, unpacked, view_from
 from gateway.readmodel.schema import open_database
-from gateway.readmodel.terms import state_terms, terms_of, text_of
+from gateway.readmodel.terms import term
 from schemas.lifecycle import State
 from schemas.view import TaskView
+
+log = structlog.get_logger()
+T = TypeVar("T")
 
 RECENT_MAX = 20_000
 """Ended tasks remembered beyond those kept: their last rows may come after their outcome."""
 TRIM_BEYOND = 1000
 """So many too many, and the oldest go."""
 
-_COLUMNS = "task, owner, state, attempt, key, submitted, sequence, ended, name, size, priority, line, text, body"
-_OLD = "SELECT id, sequence, ended, submitted, key, state, attempt, body FROM tasks WHERE task = ?"
+_INSERT = f"INSERT INTO tasks (id, {', '.join(Record._fields)}) VALUES ({', '.join('?' * (len(Record._fields) + 1))})"
+_OLD = "SELECT id, task, sequence, ended, submitted, key, owner, state, attempt, terms FROM tasks"
+SOME = "(SELECT value FROM json_each(?))"
+"""So many values as one: a statement with a thousand marks takes longer to read than to carry out."""
+
+
+class _Old(NamedTuple):
+    """What must be known of a line to change it."""
+
+    id: int
+    task: int
+    sequence: int | None
+    ended: int | None
+    submitted: int | None
+    key: int
+    owner: str
+    state: str
+    attempt: int
+    terms: bytes
 
 
 class Store:
     """Every live task, and the latest that ended."""
 
     def __init__(self, path: str, history_max: int, is_running: Callable[[str, str, int], bool]) -> None:
-        """`is_running`: whether a node said that it is at work on a task's attempt. Raises SettingInvalid."""
+        """`is_running`: whether a node said that it is at work on a task's attempt. Raises SettingInvalid.
+
+        A file with a million tasks takes some seconds.
+        """
         self.database = open_database(path)
         self.database.execute("CREATE TEMP TABLE seen (task INTEGER PRIMARY KEY)")
+        self.index = Index()
         self.counts: Counter[tuple[str, State]] = Counter()
         """How many tasks there are, by owner and state."""
         self._history_max = history_max
         self._is_running = is_running
         self._recent: OrderedDict[int, None] = OrderedDict()
-        for owner, state, count in self.database.execute("SELECT owner, state, count(*) FROM tasks GROUP BY 1, 2"):
-            self.counts[owner, State(state)] = count
-        (self._ended,) = self.database.execute("SELECT count(*) FROM tasks WHERE ended IS NOT NULL").fetchone()
+        self._ended, self._last_id = 0, 0
+        self._later: list[Callable[[], None]] = []
+        """What the index is to be told once a transaction is over."""
+        self._learn()
         self.log_read_to = int(self.fact("log_read_to") or 0)
         """The sequence of the log's last outcome that is in here."""
+
+    def _learn(self) -> None:
+        """What is kept beside the database."""
+        for line in map(_Old._make, self.database.execute(f"{_OLD} ORDER BY id")):
+            self.index.add(line.id, line.key, unpacked(line.terms))
+            self.counts[line.owner, State(line.state)] += 1
+            self._ended += line.ended is not None
+            self._last_id = line.id
 
     def __repr__(self) -> str:
         return f"<Store of {self.counts.total()} tasks, {self._ended} ended, log read to {self.log_read_to}>"
@@ -56,72 +92,101 @@ class Store:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """All of them, in order."""
-        database = self.database
-        database.execute("BEGIN")
-        counts, ended, read_to = self.counts.copy(), self._ended, self.log_read_to
-        try:
-            for change in changes:
-                self._apply(change)
+
+        def work() -> None:
+            read_to = self.log_read_to
+            for kind, some in groupby(changes, type):
+                if kind is Ended:
+                    self._have_ended([change for change in some if isinstance(change, Ended)])
+                else:
+                    for change in some:
+                        self._apply(change)
             if self._ended > self._history_max + TRIM_BEYOND or (self._history_max == 0 and self._ended):
                 self._trim(self._ended - self._history_max)
             if self.log_read_to != read_to:
                 self.note("log_read_to", str(self.log_read_to))
+
+        self._at_once(work)
+
+    def _at_once(self, work: Callable[[], T]) -> T:
+        """All of it, or where it fails nothing."""
+        counts, ended, read_to, last_id = self.counts.copy(), self._ended, self.log_read_to, self._last_id
+        self.database.execute("BEGIN")
+        try:
+            done = work()
         except BaseException:
-            database.execute("ROLLBACK")
-            self.counts, self._ended, self.log_read_to = counts, ended, read_to
+            self.database.execute("ROLLBACK")
+            self.counts, self._ended, self.log_read_to, self._last_id = counts, ended, read_to, last_id
+            self._later.clear()
             raise
-        database.execute("COMMIT")
+        self.database.execute("COMMIT")
+        for tell in self._later:
+            tell()
+        self._later.clear()
+        return done
 
     def _apply(self, change: Change) -> None:
         match change:
             case RowCame(stored):
                 self._row_came(live_record(stored))
-            case Ended(event, sequence):
-                self.log_read_to = max(self.log_read_to, sequence)
-                self._has_ended(ended_record(event, sequence, None))
             case Dismissal(task, sequence):
                 self.log_read_to = max(self.log_read_to, sequence)
                 self._dismiss(number_of(task), sequence)
             case Runs(task, attempt, node, active):
-                self._runs(number_of(task), attempt, node, active)
+                self._runs(number_of(task), attempt, node, active=active)
             case Seen(task):
                 self.database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (number_of(task),))
 
-    def _old(self, number: int) -> Any:
-        return self.database.execute(_OLD, (number,)).fetchone()
+    def _old(self, number: int) -> _Old | None:
+        found = self.database.execute(f"{_OLD} WHERE task = ?", (number,)).fetchone()
+        return _Old._make(found) if found is not None else None
 
     def _row_came(self, record: Record | None) -> None:
         """The highest sequence of a task is true, and an outcome outweighs any row."""
-        if record is None or record.number in self._recent or self._is_dismissed(record.number):
+        if record is None or record.task in self._recent or self._is_dismissed(record.task):
             return
-        old = self._old(record.number)
-        if old is not None and (old[2] is not None or old[1] >= record.sequence):
+        old = self._old(record.task)
+        assert record.sequence is not None
+        if old is not None and (old.ended is not None or (old.sequence or 0) >= record.sequence):
             return
-        view = record.view
-        if view.state is State.ASSIGNED and self._is_running(view.task, view.node, view.attempt):
-            record = record._replace(view=replace(view, state=State.ACTIVE))
         if old is not None:
             self._remove(old)
-        self._insert(record)
+        self._insert([record], old.id if old is not None and old.key == record.key else 0)
+        if record.state == State.ASSIGNED:
+            view = view_from(record.body, record.state, has_ended=False)
+            if self._is_running(view.task, view.node, view.attempt):
+                self._runs(record.task, view.attempt, view.node, active=True)
 
-    def _has_ended(self, record: Record | None) -> None:
-        if record is None:
-            return
-        self._recent[record.number] = None
-        if len(self._recent) > RECENT_MAX:
+    def _have_ended(self, changes: Sequence[Ended]) -> None:
+        records: dict[int, Record] = {}
+        for change in changes:
+            self.log_read_to = max(self.log_read_to, change.sequence)
+            try:
+                record = ended_record(change.body, change.sequence)
+            except msgspec.MsgspecError as error:
+                log.warning("an outcome can't be read, passing it over", sequence=change.sequence, problem=str(error))
+                continue
+            if record is not None:
+                records[record.task] = record
+        self._recent.update(dict.fromkeys(records))
+        while len(self._recent) > RECENT_MAX:
             self._recent.popitem(last=False)
-        if self._is_dismissed(record.number):
-            return
-        old = self._old(record.number)
-        if old is not None:
-            if old[2] is not None and old[2] >= record.ended:
-                return
+        numbers = (str(list(records)),)
+        for (number,) in self.database.execute(f"SELECT task FROM dismissed WHERE task IN {SOME}", numbers):
+            del records[number]
+        for old in map(_Old._make, self.database.execute(f"{_OLD} WHERE task IN {SOME}", numbers).fetchall()):
+            record = records.get(old.task)
+            if record is None:
+                continue
+            if old.ended is not None and record.ended is not None and old.ended >= record.ended:
+                del records[old.task]
+                continue
             self._remove(old)
-            record = record._replace(submitted=old[3])
-        self._insert(record)
+            records[old.task] = record._replace(submitted=old.submitted)
+        self._insert(list(records.values()))
 
     def _dismiss(self, number: int | None, sequence: int) -> None:
-        if number is None or (old := self._old(number)) is None or old[2] is None:
+        if number is None or (old := self._old(number)) is None or old.ended is None:
             return
         self._remove(old)
         self.database.execute("INSERT OR REPLACE INTO dismissed VALUES (?, ?)", (number, sequence))
@@ -129,47 +194,45 @@ class Store:
     def _is_dismissed(self, number: int) -> bool:
         return self.database.execute("SELECT 1 FROM dismissed WHERE task = ?", (number,)).fetchone() is not None
 
-    def _runs(self, number: int | None, attempt: int, node: str, active: bool) -> None:
+    def _runs(self, number: int | None, attempt: int, node: str, *, active: bool) -> None:
         """A node began with an attempt, or does it no more."""
         if number is None or (old := self._old(number)) is None:
             return
-        id_, _, _, _, key, state, its_attempt, body = old
         before, after = (State.ASSIGNED, State.ACTIVE) if active else (State.ACTIVE, State.ASSIGNED)
-        if state != before or its_attempt != attempt or (view := view_from(body, state, has_ended=False)).node != node:
+        if old.state != before or old.attempt != attempt:
             return
-        gone = [(term, key, id_) for term in state_terms(view.owner, before)]
-        self.database.executemany("DELETE FROM terms WHERE term = ? AND key = ? AND id = ?", gone)
-        come = [(term, key, id_) for term in state_terms(view.owner, after)]
-        self.database.executemany("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", come)
-        self.database.execute("UPDATE tasks SET state = ? WHERE id = ?", (str(after), id_))
-        self._count(view.owner, before, -1)
-        self._count(view.owner, after, 1)
+        (body,) = self.database.execute("SELECT body FROM tasks WHERE id = ?", (old.id,)).fetchone()
+        if view_from(body, old.state, has_ended=False).node != node:
+            return
+        was, is_now = term("state", before), term("state", after)
+        terms = {is_now if one == was else one for one in unpacked(old.terms)}
+        self.database.execute("UPDATE tasks SET state = ?, terms = ? WHERE id = ?", (str(after), packed(terms), old.id))
+        self._later.append(lambda: self.index.untie(old.id, (was,)))
+        self._later.append(lambda: self.index.tie(old.id, (is_now,)))
+        self._count(old.owner, before, -1)
+        self._count(old.owner, after, 1)
 
-    def _insert(self, record: Record) -> None:
-        view = record.view
-        line = (
-            *(record.number, view.owner, str(view.state), view.attempt, record.key, record.submitted),
-            *(record.sequence, record.ended, view.name, view.bytes, view.priority),
-            line_of(view.priority, view.order) if record.ended is None else None,
-            *(text_of(view)[:TEXT_CHARS_MAX], record.body),
-        )
-        id_ = self.database.execute(
-            f"INSERT INTO tasks ({_COLUMNS}) VALUES ({', '.join('?' * len(line))})", line
-        ).lastrowid
-        self.database.executemany(
-            "INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", [(term, record.key, id_) for term in terms_of(view)]
-        )
-        self._count(view.owner, view.state, 1)
-        self._ended += record.ended is not None
+    def _insert(self, records: Sequence[Record], line: int = 0) -> None:
+        """`line`: the number to store a single one under; 0 for new ones."""
+        first = line or self._last_id + 1
+        self.database.executemany(_INSERT, [(first + at, *record) for at, record in enumerate(records)])
+        for record in records:
+            self._count(record.owner, State(record.state), 1)
+            self._ended += record.ended is not None
+        if not line:
+            self._last_id += len(records)
 
-    def _remove(self, old: Any) -> None:
-        id_, _, ended, _, key, state, _, body = old
-        view = view_from(body, state, has_ended=ended is not None)
-        self.database.execute("DELETE FROM tasks WHERE id = ?", (id_,))
-        gone = [(term, key, id_) for term in terms_of(view)]
-        self.database.executemany("DELETE FROM terms WHERE term = ? AND key = ? AND id = ?", gone)
-        self._count(view.owner, State(state), -1)
-        self._ended -= ended is not None
+        def tell() -> None:
+            for at, record in enumerate(records):
+                self.index.add(first + at, record.key, unpacked(record.terms))
+
+        self._later.append(tell)
+
+    def _remove(self, old: _Old) -> None:
+        self.database.execute("DELETE FROM tasks WHERE id = ?", (old.id,))
+        self._later.append(lambda: self.index.discard(old.id, unpacked(old.terms)))
+        self._count(old.owner, State(old.state), -1)
+        self._ended -= old.ended is not None
 
     def _count(self, owner: str, state: State, change: int) -> None:
         self.counts[owner, state] += change
@@ -182,10 +245,12 @@ class Store:
 
     def forget_before(self, sequence: int) -> None:
         """The log begins here now: what ended before is not in it any more."""
-        self.database.execute("BEGIN")
-        self._remove_all("ended < ?", sequence)
-        self.database.execute("DELETE FROM dismissed WHERE sequence < ?", (sequence,))
-        self.database.execute("COMMIT")
+
+        def work() -> None:
+            self._remove_all("ended < ?", sequence)
+            self.database.execute("DELETE FROM dismissed WHERE sequence < ?", (sequence,))
+
+        self._at_once(work)
 
     def begin_reading(self) -> None:
         """The table is read whole: what it shows comes as Seen."""
@@ -193,39 +258,44 @@ class Store:
 
     def finish_reading(self, read_to: int) -> int:
         """It was shown whole, up to this sequence: rows that it did not show are gone. How many that were."""
-        self.database.execute("BEGIN")
-        gone = self._remove_all("sequence <= ? AND task NOT IN (SELECT task FROM seen)", read_to)
-        self.database.execute("COMMIT")
+        gone = self._at_once(lambda: self._remove_all("sequence <= ? AND task NOT IN (SELECT task FROM seen)", read_to))
         self.database.execute("DELETE FROM seen")
         return gone
 
     def forget_live(self) -> None:
         """The table was made anew: its sequences begin again."""
-        self.database.execute("BEGIN")
-        self._remove_all("sequence IS NOT NULL")
-        self.database.execute("COMMIT")
+        self._at_once(lambda: self._remove_all("sequence IS NOT NULL"))
 
     def forget_ended(self) -> None:
         """The log was made anew."""
-        self.database.execute("BEGIN")
-        self._remove_all("ended IS NOT NULL")
-        self.database.execute("DELETE FROM dismissed")
+
+        def work() -> None:
+            self._remove_all("ended IS NOT NULL")
+            self.database.execute("DELETE FROM dismissed")
+            self.log_read_to = 0
+            self.note("log_read_to", "0")
+
+        self._at_once(work)
         self._recent.clear()
-        self.log_read_to = 0
-        self.note("log_read_to", "0")
-        self.database.execute("COMMIT")
 
     def _remove_all(self, condition: str, *values: int) -> int:
-        found: Iterable[tuple[int]] = self.database.execute(
-            f"SELECT task FROM tasks WHERE {condition}", values
-        ).fetchall()
+        found: Iterable[Any] = self.database.execute(f"{_OLD} WHERE {condition}", values).fetchall()
         count = 0
-        for (number,) in found:
-            self._remove(self._old(number))
+        for old in map(_Old._make, found):
+            self._remove(old)
             count += 1
         return count
 
     def get(self, number: int) -> TaskView | None:
         """One task, as it is stored."""
         found = self.database.execute("SELECT body, state, ended FROM tasks WHERE task = ?", (number,)).fetchone()
-        return view_from(found[0], found[1], has_ended=found[2] is not None) if found else None
+        return readable(found[0], found[1], has_ended=found[2] is not None) if found else None
+
+
+def readable(body: bytes, state: str, *, has_ended: bool) -> TaskView | None:
+    """The view of a line; None where it is of some other program's making, and no sense can be made of it."""
+    try:
+        return view_from(body, state, has_ended=has_ended)
+    except (msgspec.MsgspecError, ValueError) as error:
+        log.debug("a task can't be read, passing it over", problem=str(error))
+        return None

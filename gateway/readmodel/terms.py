@@ -3,14 +3,13 @@
 Two terms may have one number, once in many billions: what they find is checked against the filter itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Protocol
 
-from schemas.filter import ENDED, Standing, TaskFilter, stands
-from schemas.lifecycle import State
+from schemas.filter import Standing, TaskFilter
 from schemas.redact import origin_of
-from schemas.view import TaskView
 
 TERMS_CACHED = 50_000
 """Owners, tags, hosts come again and again."""
@@ -29,33 +28,48 @@ def term(kind: str, value: str) -> int:
     return int.from_bytes(blake2b(f"{kind}\0{value}".encode(errors="replace"), digest_size=8).digest(), signed=True)
 
 
-def state_terms(owner: str, state: State) -> tuple[int, int]:
-    """What changes with the state alone."""
-    return term("state", state), term("stands", f"{owner}\0{state}")
+def queued_term(priority: int) -> int:
+    """What queued tasks of one priority are counted by."""
+    return term("queued", str(priority))
 
 
-def terms_of(view: TaskView) -> set[int]:
+class Traits(Protocol):
+    """What a task is found by: a view of it, or what an outcome tells."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> dict[str, str]: ...
+
+
+def terms_of(task: Traits, state: str, uris: Sequence[str], *, is_paused: bool = False) -> set[int]:
     """Everything that a task is found by."""
-    found = {term("owner", view.owner), *state_terms(view.owner, view.state)}
-    if stands(view, Standing.PAUSED):
-        found |= {term("state", Standing.PAUSED), term("stands", f"{view.owner}\0{Standing.PAUSED}")}
-    if view.node:
-        found.add(term("node", view.node))
-    found.update(term("tag", tag) for tag in view.tags)
-    for name, value in view.labels.items():
-        found |= {term("label", name), term("label", f"{name}={value}")}
-    for origin in {_origin(uri) for uri in view.uris[:ORIGINS_MAX]}:
-        found.update(term("origin", pattern) for pattern in _patterns(origin))
+    found = {term("owner", task.owner), term("state", state)}
+    if is_paused:
+        found.add(term("state", Standing.PAUSED))
+    if task.node:
+        found.add(term("node", task.node))
+    for tag in task.tags:
+        found.add(term("tag", tag))
+    for name, value in task.labels.items():
+        found.add(term("label", name))
+        found.add(term("label", f"{name}={value}"))
+    for uri in uris[:ORIGINS_MAX]:
+        found.update(_patterns(_origin(uri)))
     return found
 
 
 def groups_of(where: TaskFilter) -> Groups:
     """What a task must be found by to match; times and text are another matter."""
     groups: Groups = []
-    if where.states and where.owners:
-        groups.append([term("stands", f"{owner}\0{state}") for owner in where.owners for state in where.states])
-    elif where.states or where.owners:
-        groups.append([term("state", state) for state in where.states] + [term("owner", one) for one in where.owners])
+    if where.states:
+        groups.append([term("state", state) for state in where.states])
+    if where.owners:
+        groups.append([term("owner", owner) for owner in where.owners])
     if where.nodes:
         groups.append([term("node", node) for node in where.nodes])
     groups.extend([term("tag", tag)] for tag in where.tags)
@@ -70,18 +84,9 @@ def is_counted(where: TaskFilter) -> bool:
     return where == TaskFilter(states=where.states, owners=where.owners) and Standing.PAUSED not in where.states
 
 
-def text_of(view: TaskView) -> str:
-    """Where a filter's text is looked for."""
-    return "\n".join((view.task, view.name, view.reason, view.path, *view.uris)).casefold()
-
-
-def has_ended(state: str) -> bool:
-    return state in ENDED
-
-
 @lru_cache(TERMS_CACHED)
-def _patterns(origin: str) -> tuple[str, ...]:
-    return tuple(_each_pattern(origin))
+def _patterns(origin: str) -> tuple[int, ...]:
+    return tuple(term("origin", pattern) for pattern in _each_pattern(origin))
 
 
 def _each_pattern(origin: str) -> Iterator[str]:

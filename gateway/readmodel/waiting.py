@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from gateway.readmodel.changes import TIE_BITS
+from gateway.readmodel.changes import PRIORITY_MAX, TIE_BITS
+from gateway.readmodel.index import HIGHEST, LOWEST
 from gateway.readmodel.store import Store
-from schemas.lifecycle import State
+from gateway.readmodel.terms import queued_term
 
-_QUEUED = "SELECT priority, count(*), min(key) FROM tasks WHERE sequence IS NOT NULL AND state = ? GROUP BY priority"
 MICROS = 1_000_000
 
 
@@ -22,7 +22,10 @@ class Waiting(Struct, frozen=True):
 
 def queued(store: Store) -> dict[int, Waiting]:
     """By priority; none where nothing is queued."""
-    return {
-        priority: Waiting(count, datetime.fromtimestamp((oldest >> TIE_BITS) / MICROS, UTC))
-        for priority, count, oldest in store.database.execute(_QUEUED, (str(State.QUEUED),))
-    }
+    found: dict[int, Waiting] = {}
+    for priority in range(-PRIORITY_MAX, PRIORITY_MAX + 1):
+        members = store.index.ids(queued_term(priority))
+        if members:
+            key, _ = next(store.index.walk(members, is_down=False, low=LOWEST, high=HIGHEST))
+            found[priority] = Waiting(len(members), datetime.fromtimestamp((key >> TIE_BITS) / MICROS, UTC))
+    return found

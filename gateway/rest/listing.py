@@ -177,7 +177,7 @@ def now(model: ReadModel, view: TaskView) -> TaskNow:
     told = model.live.progress_of(view)
     if told is None:
         return TaskNow(**asdict(view))
-    left = told.bytes_total - told.bytes_done
+    left = max(0, told.bytes_total - told.bytes_done)
     return TaskNow(
         **asdict(view) | {"bytes": told.bytes_done},
         bytes_total=told.bytes_total,

@@ -6,11 +6,11 @@ from litestar import get
 from msgspec import Struct
 
 from broker.cluster import Refused
+from gateway.readmodel.live import Speed
 from gateway.rest.asking import Asked, client_of, gateway_of
 from schemas import __version__
 from schemas.apikey import Scope
 from schemas.control import StatsReply, Steer, StoreUse
-from schemas.filter import Standing, TaskFilter
 
 
 class NodesStatus(Struct, frozen=True, kw_only=True):
@@ -38,6 +38,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """Tasks that the caller may see, by state; `paused` ones are counted in their state, too."""
     bytes_per_s: int = 0
     """What all nodes download now."""
+    speeds: tuple[Speed, ...] = ()
+    """… and what they did in the last ten minutes, one figure every ten seconds, the oldest first."""
     nodes: NodesStatus
     inbox: int | None = None
     """Requests that are stored but not yet claimed."""
@@ -57,12 +59,13 @@ class Status(Struct, frozen=True, kw_only=True):
 async def show_status(request: Asked) -> Status:
     """Counts, speed, nodes and versions, and who leads."""
     model, owners = gateway_of(request).model, request.user.owners
-    tasks = {str(standing): await model.count(TaskFilter(states=(standing,), owners=owners)) for standing in Standing}
+    tasks = {str(standing): count for standing, count in (await model.standings(owners)).items()}
     beats = [beat for beat in model.heartbeats.values() if not beat.leaving]
     status = Status(
         version=__version__,
         tasks=tasks,
         bytes_per_s=sum(beat.bytes_per_s for beat in beats),
+        speeds=model.speeds,
         nodes=NodesStatus(
             heard=len(model.heartbeats),
             online=len(beats),

@@ -34,7 +34,9 @@ def chromium() -> str:
     """Where it is; skips the test where there is none, unless DOWNDRAFT_REQUIRE names `web`."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        assert not required("web"), "DOWNDRAFT_REQUIRE names web, and there is no Chromium: install the package chromium"
+        assert not required("web"), (
+            "DOWNDRAFT_REQUIRE names web, and there is no Chromium: install the package chromium"
+        )
         pytest.skip("needs Chromium")
     return found
 
@@ -88,10 +90,9 @@ class Visit:
         """What axe-core finds serious, each with the first element at fault."""
         await self.page.evaluate(AXE.read_text())
         found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
         return [
-            f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:300]} {each['nodes'][0]['failureSummary'][:300]}"
-            for each in found["violations"]
-            if each["impact"] in ("serious", "critical")
+            f"{each['id']}: {each['nodes'][0]['html'][:300]} {each['nodes'][0]['failureSummary']}" for each in serious
         ]
 
     async def overflow(self) -> int:

@@ -39,7 +39,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def origin() -> AsyncIterator[Origin]:
     async with serve() as serving:
         large = bytes(64 << 20)
-        serving.files = {"small.bin": bytes(4096)} | {name: large for name in LARGE}
+        serving.files = {"small.bin": bytes(4096)} | dict.fromkeys(LARGE, large)
         yield serving
 
 

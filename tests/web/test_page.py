@@ -1,6 +1,7 @@
 """The web page, as somebody uses it in a real browser."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -12,14 +13,27 @@ from tests.harness.waiting import eventually
 from tests.harness.web import make_key
 from tests.integration.node.origin import Origin
 
-PAGES = ("overview", "tasks", "nodes", "events", "policy", "webhooks", "keys")
+PAGES = {
+    "overview": "Overview",
+    "tasks": "Tasks",
+    "nodes": "Nodes",
+    "nodes/node-1": "node-1",
+    "events": "Events",
+    "policy": "Policy",
+    "webhooks": "Webhooks",
+    "keys": "API keys",
+}
+"""Routes, with what stands above each."""
 
 
-async def add(page: Page, *addresses: str) -> None:
+async def add(page: Page, *addresses: str, limit: str = "") -> None:
     """As somebody adds downloads."""
     await page.get_by_role("button", name="Add downloads").first.click()
     dialog = page.get_by_role("dialog", name="Add downloads")
     await dialog.get_by_label("Addresses").fill("\n".join(addresses))
+    if limit:
+        await dialog.get_by_text("More:").click()
+        await dialog.get_by_label("Speed limit").fill(limit)
     await dialog.get_by_role("button", name=re.compile(r"^Add (download|\d+ downloads)$")).click()
     await expect(dialog).not_to_be_visible()
 
@@ -57,7 +71,7 @@ async def test_ten_addresses_are_added_at_once_and_seen_to_complete(visit: Visit
 async def test_a_running_task_is_paused_and_resumed_and_its_progress_moves(visit: Visit, origin: Origin) -> None:
     page = visit.page
     await visit.go("tasks")
-    await add(page, origin.url("slow/steered.bin"))
+    await add(page, origin.url("file/steered.bin"), limit="500K")
     await open_task(visit, "steered.bin")
     bar = page.get_by_role("progressbar", name="Progress")
     before = int(await bar.get_attribute("aria-valuenow") or 0)
@@ -77,7 +91,7 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
 ) -> None:
     page = visit.page
     await visit.go("tasks")
-    await add(page, origin.url("slow/cancelled.bin"))
+    await add(page, origin.url("file/cancelled.bin"), limit="500K")
     await open_task(visit, "cancelled.bin")
     await page.get_by_role("button", name="Cancel", exact=True).click()
     await page.get_by_role("button", name="Undo").click()
@@ -90,7 +104,7 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
 async def test_many_are_chosen_and_steered_together(visit: Visit, origin: Origin) -> None:
     page = visit.page
     await visit.go("tasks?text=together")
-    await add(page, *(f"{origin.url('slow/together.bin')}?together={n}" for n in range(3)))
+    await add(page, *(f"{origin.url('file/together.bin')}?together={n}" for n in range(3)), limit="500K")
     rows = page.get_by_role("row").filter(has_text="together.bin")
     await expect(rows).to_have_count(3)
     await rows.nth(0).get_by_role("checkbox").click()
@@ -128,7 +142,9 @@ async def test_a_failed_task_tells_why_and_what_happened(visit: Visit, origin: O
     await expect(page.get_by_text("404").first).to_be_visible()
     await expect(page.get_by_role("listitem").filter(has_text="Attempt failed")).to_be_visible()
     await page.get_by_role("link", name="Downdraft").first.click()
-    await expect(page.get_by_role("heading", name=re.compile(r"download(s)? from 127.0.0.1:\d+ failed"))).to_be_visible()
+    await expect(
+        page.get_by_role("heading", name=re.compile(r"download(s)? from 127.0.0.1:\d+ failed"))
+    ).to_be_visible()
 
 
 async def test_the_page_says_that_it_is_offline_while_the_gateway_is_away_and_fills_the_gap(
@@ -141,7 +157,7 @@ async def test_the_page_says_that_it_is_offline_while_the_gateway_is_away_and_fi
     up.kill("gateway")
     banner = page.get_by_role("alert").filter(has_text="Offline.")
     await expect(banner).to_contain_text("Last seen")
-    result = await up.arun("add", origin.url("file/small.bin?meanwhile"))
+    result = await up.arun("submit", origin.url("file/small.bin?meanwhile"))
     assert result.returncode == 0, result.stderr
     await expect(banner).not_to_be_visible()
     await expect(page.get_by_role("row").filter(has_text="small.bin")).to_have_count(1)
@@ -160,14 +176,27 @@ async def test_who_may_only_look_is_offered_nothing_else(up: Up, browser: Browse
         await expect(visit.page.get_by_text("Your key may not do that")).to_be_visible()
 
 
+async def test_a_finished_file_is_downloaded_from_its_node(visit: Visit, origin: Origin) -> None:
+    page = visit.page
+    await visit.go("tasks?text=fetched")
+    await add(page, origin.url("file/small.bin?fetched"))
+    await page.get_by_role("row").get_by_role("link", name="small.bin").click()
+    async with page.expect_download() as coming:
+        await page.get_by_role("button", name="Download", exact=True).click()
+    download = await coming.value
+    assert download.suggested_filename.startswith("small")
+    assert Path(await download.path()).read_bytes() == origin.files["small.bin"]
+
+
 @pytest.mark.parametrize("look", ["desk", "phone in the dark"])
-@pytest.mark.parametrize("name", PAGES)
-async def test_each_page_is_sound_for_all_who_read_it(up: Up, browser: Browser, name: str, look: str) -> None:
+async def test_each_page_is_sound_for_all_who_read_it(up: Up, browser: Browser, look: str) -> None:
     gateway, is_desk = up.info["gateway"], look == "desk"
-    async with visiting(browser, gateway["url"], gateway["key"], size=DESK if is_desk else PHONE, dark=not is_desk) as tab:
-        await tab.go(name)
-        await expect(tab.page.get_by_role("heading", level=1)).to_be_visible()
-        await expect(tab.page.get_by_text("Live", exact=True).filter(visible=True)).to_have_count(1)
-        assert await tab.violations() == []
-        assert await tab.overflow() <= 0
+    size = DESK if is_desk else PHONE
+    async with visiting(browser, gateway["url"], gateway["key"], size=size, dark=not is_desk) as tab:
+        for name, title in PAGES.items():
+            await tab.go(name)
+            await expect(tab.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+            await expect(tab.page.get_by_text("Live", exact=True).filter(visible=True)).to_have_count(1)
+            assert await tab.violations() == [], name
+            assert await tab.overflow() <= 0, name
         assert (tab.own_problems, tab.foreign) == ([], [])

@@ -6,11 +6,12 @@ from typing import Any
 import anyio
 import pytest
 
-from broker import outcomes
+from broker import outcomes, pull
 from broker.connection import Connection
 from broker.eventlog import EventLog
-from broker.outcomes import count_since, latest_outcomes
+from broker.outcomes import count_since, latest_outcomes, start_of_latest
 from broker.roles import Role
+from schemas import subjects as s
 from schemas.event import Cancelled, Failed, Finished, Queued
 from schemas.lifecycle import Outcome
 from tests.harness.broker import Broker
@@ -18,8 +19,12 @@ from tests.harness.broker import Broker
 
 async def fill(connection: Connection, count: int, *, failed_every: int = 0) -> None:
     """Store `count` tasks' worth of log: two other events and an outcome each."""
+    await fill_more(connection, 0, count, failed_every=failed_every)
+
+
+async def fill_more(connection: Connection, start: int, end: int, *, failed_every: int = 0) -> None:
     log = EventLog(connection, "test")
-    for number in range(count):
+    for number in range(start, end):
         about: dict[str, Any] = {
             "task": f"{number:016x}",
             "owner": "o",
@@ -125,3 +130,20 @@ async def test_what_ends_while_the_log_is_read_makes_nothing_come_twice(broker: 
                 found = [int(name) for name in await names(reader, 10_000)]
                 assert found == list(range(found[-1] + 1))
             tasks.cancel_scope.cancel()
+
+
+async def test_the_place_where_the_latest_begin_is_found_by_counting(broker: Broker, small_windows: None) -> None:
+    async with broker.connected(Role.COORDINATOR) as writer, broker.connected(Role.GATEWAY) as reader:
+        assert await start_of_latest(reader, 5) == 0
+        await fill(writer, 25)
+        log = EventLog(writer, "test")
+        for _ in range(60):  # they need not lie evenly
+            await log.report(Queued(task=f"{1:016x}", owner="o", time=datetime.now(UTC)))
+        await fill_more(writer, 25, 30)
+        for count in (1, 4, 5, 6, 17, 29, 30, 1000):
+            start = await start_of_latest(reader, count)
+            async with pull.snapshot(reader, s.EVENTS_STREAM, s.OUTCOMES_ALL, after=start) as found:
+                tasks = [s.parse_event(delivery.subject).task for delivery in await found.all()]
+            # All that were asked for, and no more than lie in a window.
+            assert min(count, 30) <= len(tasks) <= count + 4
+            assert tasks == [f"{number:016x}" for number in range(30 - len(tasks), 30)]

@@ -47,6 +47,10 @@ export const change = (id: string, body: TaskChange) =>
 export const act = (action: Action, keepalive = false) =>
   told(api.POST("/api/v1/tasks/actions", { body: action as Required<Action>, keepalive })) as Promise<ActionDone>;
 
+/** An address for the browser to download from. `path`: which of several files. */
+export const linkFile = (id: string, path?: string) =>
+  told(api.POST("/api/v1/tasks/{task}/file/link", { params: { path: { task: id }, query: { path } } }));
+
 /** Always a list: what is refused keeps back no other. */
 export const submit = (requests: DownloadRequest[], repeatKey: string) =>
   told(

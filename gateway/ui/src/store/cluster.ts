@@ -1,7 +1,7 @@
 /** The cluster at a glance, and its nodes: asked for once, whoever shows it. */
 import { effect, signal } from "@preact/signals";
 import { nodes as askNodes, status as askStatus } from "../api/calls";
-import type { NodeNow, NodesNow } from "../api/types";
+import type { NodeNow, NodesNow, Status } from "../api/types";
 import { key } from "./key";
 import { polled } from "./polled";
 
@@ -18,12 +18,44 @@ export interface Samples {
 
 const NONE: Samples = { times: [], values: [] };
 
-/** Bytes a second over the last ten minutes, as far as somebody has heard them. */
+/** Bytes a second over the last ten minutes: what this page heard, and where it did not look what the gateway did. */
 export const speeds = signal<Samples>(NONE);
+let own: Samples = NONE;
 
 export const status = polled(askStatus, STATUS_MS, (found) => {
-  speeds.value = withSample(speeds.peek(), found.bytes_per_s);
+  own = withSample(own, found.bytes_per_s);
+  speeds.value = filled(own, found.speeds);
 });
+
+/** The gateway tells one figure every ten seconds. */
+const TOLD_EVERY_S = 10;
+
+/** Pure, but for the time. */
+function filled({ times, values }: Samples, told: Status["speeds"]): Samples {
+  const now = Date.now() / 1000;
+  const moments = told.map((each) => Date.parse(each.time) / 1000);
+  const last = moments.at(-1) ?? now;
+  // Its clock may be another than this machine's: the latest figure is not yet to come, nor long ago.
+  const shift = last > now || last < now - 2 * TOLD_EVERY_S ? now - last - TOLD_EVERY_S / 2 : 0;
+  const heard = times.flatMap((time, index) => (values[index] == null ? [] : [{ time, value: values[index] as number }]));
+  const isHeard = (time: number) => heard.some((each) => Math.abs(each.time - time) < TOLD_EVERY_S * 0.6);
+  const added = told
+    .map((each, index) => ({ time: (moments[index] as number) + shift, value: each.bytes_per_s }))
+    .filter(({ time }) => time > now - WINDOW_S - TOLD_EVERY_S && !isHeard(time));
+  const all = [...heard, ...added].sort((one, other) => one.time - other.time);
+  const whole: Samples = { times: [], values: [] };
+  let before = all[0]?.time ?? 0;
+  for (const { time, value } of all) {
+    if (time - before > 2.5 * TOLD_EVERY_S) {
+      whole.times.push(before + 1);
+      whole.values.push(null);
+    }
+    whole.times.push(time);
+    whole.values.push(value);
+    before = time;
+  }
+  return whole;
+}
 
 /** What each node said since this page looks, by node. */
 const histories = new Map<string, NodeHistory>();
@@ -72,6 +104,7 @@ effect(() => {
   if (key.value) return;
   status.data.value = null;
   nodes.data.value = null;
+  own = NONE;
   speeds.value = NONE;
   histories.clear();
 });

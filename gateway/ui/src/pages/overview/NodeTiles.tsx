@@ -77,7 +77,7 @@ export function Tile({ node }: { node: NodeNow }) {
           <Live>{node.online ? speed(beat.bytes_per_s ?? 0) : "—"}</Live>
         </span>
         <span class="quieter number">
-          {beat.running} of {beat.slots} slots
+          {beat.running} running · {plural(beat.slots, "slot")}
         </span>
       </span>
       <Bar value={percent(beat.running, beat.slots)} label={`Slots in use at ${node.node}`} />

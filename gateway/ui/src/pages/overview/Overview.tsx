@@ -6,7 +6,7 @@ import { AddButton } from "../../parts/AddDialog";
 import { Card, PageHead } from "../../parts/Card";
 import { Command } from "../../parts/Copy";
 import { Failure, Skeleton } from "../../parts/Empty";
-import { count, roughly, speed } from "../../parts/format";
+import { count, plural, roughly, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
 import { Live } from "../../parts/Shell";
@@ -108,7 +108,7 @@ function Figures({ status, today }: { status: Status; today: { completed: number
   const minutes = Math.round((status.recent_s ?? 600) / 60);
   return (
     <div class="figures">
-      <Figure name="Running" to="state=active" value={running} tone="go" told={`of ${count(status.nodes.slots)} slots`} />
+      <Figure name="Running" to="state=active" value={running} tone="go" told={`in ${plural(status.nodes.slots, "slot")}`} />
       <Figure
         name="Waiting"
         to="state=queued&state=assigned"

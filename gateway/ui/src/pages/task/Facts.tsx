@@ -6,6 +6,7 @@ import { CopyText } from "../../parts/Copy";
 import { bytes, dateTime, speed } from "../../parts/format";
 import { Tags } from "../../parts/Tags";
 import { href } from "../../store/route";
+import { OneFileButton } from "./FileButton";
 
 export function Facts({ task }: { task: Task }) {
   const labels = Object.entries(task.labels).map(([name, value]) => (value ? `${name}=${value}` : name));
@@ -103,7 +104,10 @@ function Files({ task }: { task: Task }) {
         {task.files.map((file) => (
           <li key={file.path}>
             <span class="breakable mono">{file.path}</span>
-            <span class="quiet number">{bytes(file.bytes)}</span>
+            <span class="line-end">
+              <span class="quiet number">{bytes(file.bytes)}</span>
+              <OneFileButton task={task.task} path={file.path} />
+            </span>
           </li>
         ))}
         {task.files_cut > 0 && <li class="quieter">and {task.files_cut} more</li>}

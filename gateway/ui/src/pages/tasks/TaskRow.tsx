@@ -5,7 +5,7 @@ import { Icon } from "../../parts/Icon";
 import { ago, bytes, dateTime, duration, speed } from "../../parts/format";
 import { TaskState, standingOf } from "../../parts/State";
 import { nameOf, TaskProgress, useTransfer } from "../../parts/TaskProgress";
-import { menuOf } from "../../parts/taskActions";
+import { isLive, menuOf } from "../../parts/taskActions";
 import { now } from "../../store/clock";
 import { isStale } from "../../store/link";
 import { href } from "../../store/route";
@@ -34,7 +34,7 @@ export function TaskRow({ task, index, maySteer, between }: TaskRowProps) {
   }
   const { ids, all } = selection.value;
   const isChosen = all || ids.has(task.task);
-  const isLeaving = leaving.value.has(task.task);
+  const isLeaving = leaving.value.has(task.task) && isLive(task);
   const name = nameOf(task);
   const standing = standingOf(task);
   return (

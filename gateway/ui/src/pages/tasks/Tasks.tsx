@@ -182,7 +182,7 @@ function Nothing({ list }: { list: TaskList }) {
   return (
     <Empty icon="download" title="No task yet">
       <p>Add the first download here, or from a terminal:</p>
-      <Command text="downdraft add https://example.org/file.iso" />
+      <Command text="downdraft submit https://example.org/file.iso" />
       <AddButton />
     </Empty>
   );
