@@ -1,4 +1,5 @@
 /** One task of the list: a row on a desk, a card on a phone. */
+import { Component } from "preact";
 import type { Task } from "../../api/types";
 import { Menu } from "../../parts/Menu";
 import { Icon } from "../../parts/Icon";
@@ -22,7 +23,19 @@ interface TaskRowProps {
   between: (from: string, to: string) => string[];
 }
 
-export function TaskRow({ task, index, maySteer, between }: TaskRowProps) {
+/** Drawn anew where its task changed, not for each step of scrolling; what it follows beside that are signals. */
+export class TaskRow extends Component<TaskRowProps> {
+  override shouldComponentUpdate(next: TaskRowProps): boolean {
+    const now = this.props;
+    return next.task !== now.task || next.version !== now.version || next.index !== now.index || next.maySteer !== now.maySteer;
+  }
+
+  override render(props: TaskRowProps) {
+    return <Row {...props} />;
+  }
+}
+
+function Row({ task, index, maySteer, between }: TaskRowProps) {
   if (!task) {
     return (
       <div class="task-row waiting" role="row" aria-rowindex={index + 2}>
