@@ -95,10 +95,6 @@ def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
         return
     caller: Caller = connection.user
     if not caller.scopes:
-        raise ProblemError(
-            401,
-            "show an API key: X-API-Key, Authorization: Bearer, or Basic with it as the password",
-            headers={"WWW-Authenticate": 'Bearer realm="downdraft"'},
-        )
+        raise ProblemError(401, "show an API key: X-API-Key, Authorization: Bearer, or Basic with it as the password")
     if scope != ANY_KEY and not caller.may(Scope(scope)):
         raise ProblemError(403, f"this key may not do that: it needs the scope {scope!r}")

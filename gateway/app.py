@@ -49,6 +49,12 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id", "range", "x-api-key"],
-        expose_headers=["content-disposition", "content-range", "etag", "location", "retry-after"],
+        allow_headers=[
+            *("authorization", "content-type", "idempotency-key", "last-event-id", "x-api-key"),
+            *("if-match", "if-none-match", "if-range", "range"),
+        ],
+        expose_headers=[
+            *("accept-ranges", "content-disposition", "content-range", "etag", "location"),
+            *("repr-digest", "retry-after", "www-authenticate"),
+        ],
     )

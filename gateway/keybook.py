@@ -26,8 +26,10 @@ class KeyBook:
     def __repr__(self) -> str:
         return f"<KeyBook of {len(self._keys)} keys>"
 
-    def __len__(self) -> int:
-        return len(self._keys)
+    @property
+    def valid(self) -> int:
+        """How many open something; those that were revoked are kept."""
+        return sum(key.revoked is None for key in self._keys.values())
 
     def find(self, secret: Secret) -> ApiKey | None:
         """The key somebody shows, if it is valid."""

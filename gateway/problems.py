@@ -16,6 +16,8 @@ from schemas.errors import DowndraftError, PolicyInvalid, RequestInvalid
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+CHALLENGE = 'Bearer realm="downdraft"'
+"""How to show a key, as each 401 has to say (RFC 9110, 11.6.1)."""
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,6 +41,8 @@ class ProblemError(DowndraftError):
 
 def answer(status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> Response[Problem]:
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": CHALLENGE} | (headers or {})
     return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -28,6 +28,7 @@ VALUES_MAX = 100
 """Of each condition."""
 SEQUENCE_MAX = 1 << 53
 """Beyond what any log reaches, and what JSON can tell."""
+SEQUENCE_DIGITS_MAX = 20
 
 Several = list[str] | None
 
@@ -78,7 +79,9 @@ def start_asked(last_event_id: str | None, after: int | None) -> int | None:
     """
     if not last_event_id:
         return after
-    if not (last_event_id.isascii() and last_event_id.isdigit()) or int(last_event_id) > SEQUENCE_MAX:
+    # Python refuses to read a number of some thousand digits.
+    is_number = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= SEQUENCE_DIGITS_MAX
+    if not is_number or int(last_event_id) > SEQUENCE_MAX:
         raise ProblemError(400, "Last-Event-ID must be the id of an event: a number", field="Last-Event-ID")
     return int(last_event_id)
 

@@ -33,6 +33,13 @@ async def test_basic_credentials_must_name_the_owner_of_the_key(up: Up, stranger
     assert garbled.status == 401
 
 
+async def test_each_401_says_how_to_show_a_key(stranger: Web) -> None:
+    shown = ({}, {"X-API-Key": "nonsense"}, {"Authorization": "Basic ???"}, {"X-API-Key": "dd_00000000_" + 32 * "A"})
+    for headers in shown:
+        answer = await stranger.get("/metrics", headers=headers)
+        assert (answer.status, answer.headers.get("WWW-Authenticate")) == (401, 'Bearer realm="downdraft"')
+
+
 async def test_a_key_in_the_address_opens_only_what_is_read_and_is_never_logged(up: Up, stranger: Web) -> None:
     key = await make_key(up, "team-a", Scope.READ)
     assert (await stranger.get(f"/metrics?api_key={key}")).status == 200
@@ -102,7 +109,8 @@ async def test_every_answer_says_that_it_is_no_page_and_nobody_keeps_it(web: Web
 
 
 async def test_pages_of_the_origins_that_are_set_may_ask_and_others_not(web: Web) -> None:
-    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "x-api-key"}
+    conditions = "if-match, if-none-match, if-range, x-api-key"  # of what an ETag was told for
+    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": conditions}
     ours = await web.ask("OPTIONS", "/metrics", headers={"Origin": "https://page.example", **asked})
     assert (ours.status, ours.headers["Access-Control-Allow-Origin"]) == (204, "https://page.example")
     other = await web.ask("OPTIONS", "/metrics", headers={"Origin": "https://page.example.evil", **asked})
