@@ -1,6 +1,7 @@
 """Who may call what: a key in one of the places that HTTP clients can put it, and a scope on each route."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -56,6 +57,17 @@ def known_caller(gateway: Gateway, shown: str) -> Caller:
     if key is None:
         raise ProblemError(401, "this API key is not valid (any more): `downdraft key create` makes one")
     return caller_of(key)
+
+
+def still_valid(gateway: Gateway, connection: AnyConnection) -> Callable[[], None]:
+    """For what is sent for long: raises ProblemError once the key that was shown for it is revoked."""
+    shown = shown_key(connection)
+
+    def check() -> None:
+        if shown is not None:
+            known_caller(gateway, shown)
+
+    return check
 
 
 def shown_key(connection: AnyConnection) -> str | None:

@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Struct
 
-from gateway.access import known_caller, shown_key
+from gateway.access import still_valid
 from gateway.callers import Caller
 from gateway.counting import Counting
 from gateway.eventfilter import EventFilter, known_kinds
@@ -114,7 +114,6 @@ async def events(
     wanted = filter_asked(request.user, tasks, kinds, owners, tags, labels)
     start = start_asked(last_event_id, after)
     key = request.user.key
-    shown = shown_key(request)
     streams: Counting = gateway.streams
     if streams.of(key) >= STREAMS_OF_KEY_MAX:
         raise ProblemError(
@@ -127,9 +126,7 @@ async def events(
             HTTPStatus.SERVICE_UNAVAILABLE, "too many event streams are open here", headers={"Retry-After": "10"}
         )
 
-    def check() -> None:
-        if shown is not None:
-            known_caller(gateway, shown)
+    check = still_valid(gateway, request)
 
     async def pour(write: Write) -> bool:
         with streams.one(key):
