@@ -14,6 +14,7 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 
 from broker import keys
+from broker.cluster import open_client
 from schemas import subjects as s
 from schemas.apikey import Scope
 from schemas.request import Request
@@ -194,7 +195,7 @@ async def test_what_was_deleted_leaves_nothing_behind(up: Up, http: aiohttp.Clie
     task = await submitted(up)
     await eventually(lambda: receiver.tasks() == [task], within_s=20)  # by then the first has ended
     assert not await stored_under(up, s.webhook_state_key(webhook["id"]))
-    async with operating(up) as client:
+    async with open_client(up.url, up.creds("admin")) as client:
         key = s.bucket_key(s.webhook_key(webhook["id"]))
         left = await client.connection.request(f"$JS.API.DIRECT.GET.{s.BUCKET_STREAM}.{key}")
         assert (left.headers or {})[s.TTL], "the bucket does not fill with what was taken away"
