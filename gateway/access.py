@@ -20,6 +20,10 @@ OPEN = "open"
 ANY_KEY = "any"
 """The scope of routes that every valid key opens."""
 SCOPE = "scope"
+ALONE = "alone"
+"""Says of a route that it has something to tell while the broker is away."""
+AWAY_FOR_S = 2.0
+"""A broker that restarts is back by then."""
 _NOBODY = Caller("", "", ())
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -99,8 +103,12 @@ def _basic(credentials: str) -> tuple[str, str]:
     return owner, key
 
 
-def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Each route names its scope in `opt`; one that names none is closed."""
+async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Each route names its scope in `opt`; one that names none is closed.
+
+    A route that does not say that it can do without the broker is refused while that is away: at once, not when
+    everything that it asks for has timed out.
+    """
     scope = handler.opt.get(SCOPE, Scope.ADMIN)
     # Which methods a route has anybody may ask; nobody is looked at for that.
     if scope == OPEN or connection.scope.get("method") == "OPTIONS":
@@ -110,3 +118,6 @@ def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
         raise ProblemError(401, "show an API key: X-API-Key, Authorization: Bearer, or Basic with it as the password")
     if scope != ANY_KEY and not caller.may(Scope(scope)):
         raise ProblemError(403, f"this key may not do that: it needs the scope {scope!r}")
+    broker = connection.app.state.gateway.client.connection
+    if not (handler.opt.get(ALONE) or await broker.until_connected(AWAY_FOR_S)):
+        raise ProblemError(503, "the broker is away: ask again in a moment", headers={"Retry-After": "2"})

@@ -15,11 +15,9 @@ from gateway.observed import Observed
 from gateway.problems import HANDLERS
 from gateway.reference import config
 from gateway.rest.api import api
+from gateway.rest.submitting import BODY_BYTES_MAX
 from gateway.scrape import metrics
 from gateway.service import Gateway
-
-BODY_BYTES_MAX = 32 << 20
-"""Of a request: ten thousand tasks of three kilobytes."""
 
 
 def make_app(gateway: Gateway, notices: Notices) -> Litestar:

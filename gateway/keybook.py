@@ -26,8 +26,7 @@ class KeyBook:
     def __repr__(self) -> str:
         return f"<KeyBook of {len(self._keys)} keys>"
 
-    @property
-    def valid(self) -> int:
+    def __len__(self) -> int:
         """How many open something; those that were revoked are kept."""
         return sum(key.revoked is None for key in self._keys.values())
 

@@ -18,6 +18,7 @@ from broker.credentials import read_identity
 from broker.roles import Role
 from gateway.app import serve_app
 from gateway.aria2rpc.notices import Notices
+from gateway.heads import Protocol
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
+LOOK_WITHIN_S = 3.0
+"""For a leader to tell something. One that is frozen holds its lease for longer; a client is told to ask again."""
 GRACE_S = 5
 """Requests under way are let finish for so long."""
 
@@ -60,7 +63,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         model = ReadModel(connection, chosen)
         tasks.start_soon(model.run)
         identity = read_identity(Path(settings.nats.creds)) if settings.nats.creds else None
-        client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)
+        client = Client(connection, Role.GATEWAY, DEFAULT_OWNER, look_within_s=LOOK_WITHIN_S)
         gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
         tasks.start_soon(gateway.hub.run)
         await tasks.start(gateway.webhooks.follow, connection)
@@ -69,10 +72,11 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
         tasks.start_soon(_count, gateway)
-        with listening(chosen, has_keys=bool(book.valid or chosen.key_file)) as listener:
+        with listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
             server = Server(
                 uvicorn.Config(
                     serve_app(gateway, notices),
+                    http=Protocol,
                     log_config=None,
                     access_log=False,
                     lifespan="off",

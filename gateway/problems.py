@@ -59,6 +59,12 @@ def _of_cluster(_: "Request[Any, Any, Any]", error: DowndraftError) -> Response[
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "2"})
 
 
+def _of_broker(_: "Request[Any, Any, Any]", error: BrokerError) -> Response[Problem]:
+    """Its own words are about streams and subjects."""
+    said = f"the broker is in trouble: ask again in a moment ({error})"
+    return answer(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "2"})
+
+
 def _of_any(_: "Request[Any, Any, Any]", error: DowndraftError) -> Response[Problem]:
     return answer(HTTPStatus.BAD_REQUEST, str(error))
 
@@ -89,7 +95,7 @@ HANDLERS: dict[Any, Any] = {
     PolicyInvalid: _of_request,
     NotSubmitted: _of_cluster,
     Refused: _of_cluster,
-    BrokerError: _of_cluster,
+    BrokerError: _of_broker,
     DowndraftError: _of_any,
     msgspec.ValidationError: _of_body,
     HTTPException: _of_http,

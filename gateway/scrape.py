@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from broker import health
 from broker.errors import BrokerError
-from gateway.access import SCOPE
+from gateway.access import ALONE, SCOPE
 from gateway.metrics import of_nodes, of_streams, of_tasks
 from gateway.service import Gateway
 from schemas import subjects as s
@@ -23,7 +23,7 @@ REST = 20
 """With a million tasks in the queue a look takes long: it is no more than a twentieth of the gateway's time."""
 
 
-@get("/metrics", opt={SCOPE: Scope.READ}, media_type="text/plain")
+@get("/metrics", opt={SCOPE: Scope.READ, ALONE: True}, media_type="text/plain")
 async def metrics(state: State) -> Response[bytes]:
     """Figures in Prometheus' format: of the whole cluster, whoever's tasks they are, and of this gateway."""
     gateway: Gateway = state.gateway

@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Struct
 
-from gateway.access import still_valid
+from gateway.access import ALONE, still_valid
 from gateway.callers import Caller
 from gateway.counting import Counting
 from gateway.eventfilter import EventFilter, known_kinds
@@ -88,7 +88,7 @@ def start_asked(last_event_id: str | None, after: int | None) -> int | None:
 
 @get(
     "/events",
-    opt={"scope": Scope.READ},
+    opt={"scope": Scope.READ, ALONE: True},
     media_type=MEDIA_TYPE,
     responses={200: ResponseSpec(ServerSent, description="One after another, without end.", media_type=MEDIA_TYPE)},
     tags=["events"],

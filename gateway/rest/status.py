@@ -6,6 +6,8 @@ from litestar import get
 from msgspec import Struct
 
 from broker.cluster import Refused
+from gateway.access import ALONE
+from gateway.readmodel.live import Speed
 from gateway.rest.asking import Asked, client_of, gateway_of
 from schemas import __version__
 from schemas.apikey import Scope
@@ -47,13 +49,15 @@ class Status(Struct, frozen=True, kw_only=True):
     """The length of the window that `recent` counts, up to now."""
     recent: dict[str, int] | None = None
     """Outcomes in that window."""
+    speeds: tuple[Speed, ...] = ()
+    """What all nodes downloaded in the last ten minutes, as this gateway heard it, the oldest first."""
     stores: tuple[StoreUse, ...] = ()
     """How full the streams are."""
     cooling: dict[str, float] = {}
     """Origins that asked to be left alone, and for how many seconds more nothing is begun from them."""
 
 
-@get("/status", opt={"scope": Scope.READ}, tags=["status"])
+@get("/status", opt={"scope": Scope.READ, ALONE: True}, tags=["status"])
 async def show_status(request: Asked) -> Status:
     """Counts, speed, nodes and versions, and who leads."""
     model, owners = gateway_of(request).model, request.user.owners
@@ -70,7 +74,10 @@ async def show_status(request: Asked) -> Status:
             running=sum(beat.running for beat in beats),
             versions=dict(Counter(beat.version for beat in beats)),
         ),
+        speeds=model.speeds,
     )
+    if not gateway_of(request).client.connection.is_connected:
+        return status
     try:
         stats = await client_of(request).ask("stats", Steer(), StatsReply)
     except Refused:

@@ -4,8 +4,10 @@ import json
 from base64 import b64encode
 
 import anyio
+import pytest
 
-from gateway.app import BODY_BYTES_MAX
+from gateway.heads import HEAD_BYTES_MAX
+from gateway.rest import api, submitting
 from schemas.apikey import Scope
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
@@ -34,7 +36,12 @@ async def test_basic_credentials_must_name_the_owner_of_the_key(up: Up, stranger
 
 
 async def test_each_401_says_how_to_show_a_key(stranger: Web) -> None:
-    shown = ({}, {"X-API-Key": "nonsense"}, {"Authorization": "Basic ???"}, {"X-API-Key": "dd_00000000_" + 32 * "A"})
+    shown: tuple[dict[str, str], ...] = (
+        {},
+        {"X-API-Key": "nonsense"},
+        {"Authorization": "Basic ???"},
+        {"X-API-Key": "dd_00000000_" + 32 * "A"},
+    )
     for headers in shown:
         answer = await stranger.get("/metrics", headers=headers)
         assert (answer.status, answer.headers.get("WWW-Authenticate")) == (401, 'Bearer realm="downdraft"')
@@ -96,8 +103,26 @@ async def test_refusals_are_problem_documents(web: Web, stranger: Web) -> None:
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(web: Web) -> None:
-    answer = await web.ask("POST", "/api/v1/tasks", data=bytes(BODY_BYTES_MAX + 1))
-    assert (answer.status, answer.headers["Content-Type"]) == (413, PROBLEM)
+    many = b"[" + submitting.COMMAS_MAX * b"1," + b"1]"  # few bytes, and a gigabyte as they are read
+    for path, body in (
+        ("/api/v1/tasks", bytes(submitting.BODY_BYTES_MAX + 1)),
+        ("/api/v1/tasks", many + b" "),
+        ("/api/v1/tasks/actions", bytes(api.BODY_BYTES_MAX + 1)),
+    ):
+        answer = await web.ask("POST", path, data=body)
+        assert (answer.status, answer.headers["Content-Type"]) == (413, PROBLEM)
+
+
+@pytest.mark.parametrize("endless", [b"a" * 1000, b"a: " + b"b" * 100 + b"\r\nc"], ids=["one header", "many"])
+async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(up: Up, endless: bytes) -> None:
+    _, _, at = up.info["gateway"]["url"].rpartition("/")
+    host, _, port = at.partition(":")
+    async with await anyio.connect_tcp(host, int(port)) as stream:
+        await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\na")
+        for _ in range(HEAD_BYTES_MAX // len(endless) + 1):
+            await stream.send(endless)
+        with anyio.fail_after(10):
+            assert (await stream.receive()).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_every_answer_says_that_it_is_no_page_and_nobody_keeps_it(web: Web) -> None:
