@@ -10,11 +10,13 @@ from gateway.aliases import Aliased
 from gateway.allowing import Allowing
 from gateway.aria2rpc import routes as aria2rpc
 from gateway.aria2rpc.notices import Notices
+from gateway.headless import Headless
 from gateway.health import healthz, readyz
 from gateway.observed import Observed
 from gateway.problems import HANDLERS
 from gateway.reference import config
 from gateway.rest.api import api
+from gateway.rest.files import FILE
 from gateway.rest.submitting import BODY_BYTES_MAX
 from gateway.scrape import metrics
 from gateway.service import Gateway
@@ -37,7 +39,7 @@ def make_app(gateway: Gateway, notices: Notices) -> Litestar:
 
 def serve_app(gateway: Gateway, notices: Notices) -> Observed:
     """The application as it is served: its requests are logged and measured, what is no route included."""
-    return Observed(Aliased(make_app(gateway, notices)), gateway.metrics.requests)
+    return Observed(Headless(Aliased(make_app(gateway, notices)), FILE), gateway.metrics.requests)
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:

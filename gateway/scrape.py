@@ -41,8 +41,9 @@ async def metrics(state: State) -> Response[bytes]:
 async def look(gateway: Gateway) -> None:
     """Let the registry know how everything stands. What can't be learned of the broker is left out."""
     streams: list[health.Stream] = []
+    connection = gateway.client.connection
     try:
-        found = [await health.stream(gateway.client.connection, name) for name in STREAMS]
+        found = [await health.stream(connection, name) for name in STREAMS if connection.is_connected]
         streams = [stream for stream in found if stream is not None]
     except BrokerError as error:
         log.warning("the streams could not be looked at for metrics", problem=str(error))

@@ -29,6 +29,7 @@ from schemas.view import TaskView
 
 log = structlog.get_logger()
 
+FILE = "/file"
 FILES_MAX = 32
 """Sent at once by one gateway: each holds up to 4 MiB."""
 FILES_OF_KEY_MAX = 16

@@ -1,11 +1,14 @@
 """What all answers have in common: headers, limits, refusals, the log, and how keys are shown."""
 
 import json
+import os
+import signal
 from base64 import b64encode
 
 import anyio
 import pytest
 
+from gateway.access import AWAY_FOR_S
 from gateway.heads import HEAD_BYTES_MAX
 from gateway.rest import api, submitting
 from schemas.apikey import Scope
@@ -20,6 +23,7 @@ SETTINGS = {
     "DOWNDRAFT_GATEWAY_CORS_ORIGINS": "https://page.example",
 }
 PROBLEM = "application/problem+json"
+LENGTH_AND_TYPE = ("Content-Length", "Content-Type")
 
 
 def basic(owner: str, key: str) -> dict[str, str]:
@@ -146,4 +150,59 @@ async def test_pages_of_the_origins_that_are_set_may_ask_and_others_not(web: Web
 
 async def test_which_methods_a_route_has_anybody_may_ask(stranger: Web) -> None:
     answer = await stranger.ask("OPTIONS", "/metrics")
-    assert (answer.status, answer.headers["Allow"]) == (204, "GET, OPTIONS")
+    assert (answer.status, answer.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+
+
+async def test_head_is_answered_as_get_without_the_body(up: Up, web: Web, stranger: Web) -> None:
+    for path in ("/healthz", "/docs", "/nothing"):
+        head, get = await stranger.ask("HEAD", path), await stranger.get(path)
+        assert (head.status, head.body) == (get.status, b"")
+        assert [head.headers[name] for name in LENGTH_AND_TYPE] == [get.headers[name] for name in LENGTH_AND_TYPE]
+    assert (await stranger.ask("HEAD", "/metrics")).status == 401
+    with anyio.fail_after(10):
+        assert (await web.ask("HEAD", "/api/v1/events")).status == 200, "a stream that has no end"
+    await eventually(lambda: '"method": "HEAD", "path": "/healthz", "status": 200' in up.log("gateway"))
+
+
+async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(up: Up, web: Web) -> None:
+    key = await make_key(up, "waiting", Scope.ADMIN)
+    task = "/api/v1/tasks/0123456789abcdef"
+    needing = [
+        *(("GET", task), ("GET", f"{task}/file"), ("GET", f"{task}/explain"), ("POST", f"{task}/pause")),
+        *(("POST", "/api/v1/tasks"), ("GET", "/api/v1/nodes"), ("GET", "/api/v1/policy"), ("GET", "/api/v1/keys")),
+    ]
+    alone = [("GET", path) for path in ("/healthz", "/api/v1/tasks", "/api/v1/status", "/api/v1/me", "/metrics")]
+    answers: dict[str, Answer] = {}
+
+    async def ask(method: str, path: str) -> None:
+        answers[path + method] = await web.ask(method, path, key=key, data=b"{}" if method == "POST" else None)
+
+    os.kill(up.pid("up"), signal.SIGSTOP)  # it would start another broker
+    try:
+        os.kill(up.pid("nats-server"), signal.SIGKILL)
+
+        async def is_missed() -> bool:
+            return (await web.get("/readyz")).status == 503
+
+        await eventually(is_missed)
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for method, path in needing + alone:
+                tasks.start_soon(ask, method, path)
+        assert anyio.current_time() - began < AWAY_FOR_S + 2
+    finally:
+        os.kill(up.pid("up"), signal.SIGCONT)
+    for method, path in alone:
+        assert answers[path + method].status == 200, path
+    for method, path in needing:
+        answer = answers[path + method]
+        assert (answer.status, answer.headers["Content-Type"]) == (503, PROBLEM), path
+        assert (answer.json["detail"], answer.headers["Retry-After"]) == (
+            "the broker is away: ask again in a moment",
+            "2",
+        )
+
+    async def is_back() -> bool:
+        return (await web.get("/readyz")).status == 200
+
+    await eventually(is_back, within_s=30)
