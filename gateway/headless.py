@@ -25,7 +25,7 @@ class Headless:
                 is_over = True  # for the server; whoever pours more hears that the client has gone
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        asked: Scope = {**scope, "method": "GET"}  # type: ignore[typeddict-item, assignment]
+        asked: Scope = {**scope, "method": "GET"}  # type: ignore[assignment]
         try:
             await self._app(asked, receive, sending)
         finally:
