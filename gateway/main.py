@@ -109,7 +109,9 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
     """The socket to serve at. Without any key nobody but this machine is let near."""
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
-        log.warning("there is no API key yet: listening on loopback only; make one with `downdraft key create`")
+        log.warning(
+            "there is no API key yet: listening on loopback only; make one with `downdraft key create`, then start it again"
+        )
         host = LOOPBACK
     try:
         listener = socket.create_server(
