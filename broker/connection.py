@@ -28,6 +28,7 @@ log = structlog.get_logger()
 PING_INTERVAL_S = 3
 """Short: a dead peer, or a client whose read loop died, is noticed after two of these."""
 RECONNECT_WAIT_S = 0.3
+CONNECTED_LOOK_S = 0.1
 REQUEST_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 1.5
 """Servers that elect a leader drop what they are asked, without a word: who asks once more has the answer sooner."""
@@ -102,6 +103,13 @@ class Connection:
     @property
     def is_connected(self) -> bool:
         return self.client.is_connected
+
+    async def until_connected(self, within_s: float) -> bool:
+        """Whether the broker is there, or comes back so soon."""
+        with anyio.move_on_after(within_s):
+            while not self.is_connected:
+                await anyio.sleep(CONNECTED_LOOK_S)
+        return self.is_connected
 
     def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` after each reconnect; returns a function that stops it."""

@@ -27,7 +27,8 @@ class KeyBook:
         return f"<KeyBook of {len(self._keys)} keys>"
 
     def __len__(self) -> int:
-        return len(self._keys)
+        """How many open something; those that were revoked are kept."""
+        return sum(key.revoked is None for key in self._keys.values())
 
     def find(self, secret: Secret) -> ApiKey | None:
         """The key somebody shows, if it is valid."""

@@ -11,6 +11,7 @@ from msgspec.structs import asdict, replace
 
 from broker import eventlog
 from broker.cluster import Refused
+from gateway.access import ALONE
 from gateway.callers import Caller
 from gateway.problems import ProblemError
 from gateway.readmodel.cursors import CursorInvalid, Sort
@@ -61,7 +62,7 @@ class TaskTold(Struct, frozen=True):
 Told = tuple[TaskView | None, tuple[AnyEvent, ...]]
 
 
-@get("/tasks", opt={"scope": Scope.READ}, tags=["tasks"])
+@get("/tasks", opt={"scope": Scope.READ, ALONE: True}, tags=["tasks"])
 async def tasks(
     request: AnyRequest,
     state: State,

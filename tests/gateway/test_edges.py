@@ -1,11 +1,16 @@
 """What all answers have in common: headers, limits, refusals, the log, and how keys are shown."""
 
 import json
+import os
+import signal
 from base64 import b64encode
 
 import anyio
+import pytest
 
-from gateway.app import BODY_BYTES_MAX
+from gateway.access import AWAY_FOR_S
+from gateway.heads import HEAD_BYTES_MAX
+from gateway.rest import api, submitting
 from schemas.apikey import Scope
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
@@ -18,6 +23,7 @@ SETTINGS = {
     "DOWNDRAFT_GATEWAY_CORS_ORIGINS": "https://page.example",
 }
 PROBLEM = "application/problem+json"
+LENGTH_AND_TYPE = ("Content-Length", "Content-Type")
 
 
 def basic(owner: str, key: str) -> dict[str, str]:
@@ -31,6 +37,18 @@ async def test_basic_credentials_must_name_the_owner_of_the_key(up: Up, stranger
     assert (wrong.status, wrong.json["detail"]) == (401, "Basic credentials must be the key's own owner and the key")
     garbled = await stranger.get("/metrics", headers={"Authorization": "Basic ???"})
     assert garbled.status == 401
+
+
+async def test_each_401_says_how_to_show_a_key(stranger: Web) -> None:
+    shown: tuple[dict[str, str], ...] = (
+        {},
+        {"X-API-Key": "nonsense"},
+        {"Authorization": "Basic ???"},
+        {"X-API-Key": "dd_00000000_" + 32 * "A"},
+    )
+    for headers in shown:
+        answer = await stranger.get("/metrics", headers=headers)
+        assert (answer.status, answer.headers.get("WWW-Authenticate")) == (401, 'Bearer realm="downdraft"')
 
 
 async def test_a_key_in_the_address_opens_only_what_is_read_and_is_never_logged(up: Up, stranger: Web) -> None:
@@ -89,8 +107,26 @@ async def test_refusals_are_problem_documents(web: Web, stranger: Web) -> None:
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(web: Web) -> None:
-    answer = await web.ask("POST", "/api/v1/tasks", data=bytes(BODY_BYTES_MAX + 1))
-    assert (answer.status, answer.headers["Content-Type"]) == (413, PROBLEM)
+    many = b"[" + submitting.COMMAS_MAX * b"1," + b"1]"  # few bytes, and a gigabyte as they are read
+    for path, body in (
+        ("/api/v1/tasks", bytes(submitting.BODY_BYTES_MAX + 1)),
+        ("/api/v1/tasks", many + b" "),
+        ("/api/v1/tasks/actions", bytes(api.BODY_BYTES_MAX + 1)),
+    ):
+        answer = await web.ask("POST", path, data=body)
+        assert (answer.status, answer.headers["Content-Type"]) == (413, PROBLEM)
+
+
+@pytest.mark.parametrize("endless", [b"a" * 1000, b"a: " + b"b" * 100 + b"\r\nc"], ids=["one header", "many"])
+async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(up: Up, endless: bytes) -> None:
+    _, _, at = up.info["gateway"]["url"].rpartition("/")
+    host, _, port = at.partition(":")
+    async with await anyio.connect_tcp(host, int(port)) as stream:
+        await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\na")
+        for _ in range(HEAD_BYTES_MAX // len(endless) + 1):
+            await stream.send(endless)
+        with anyio.fail_after(10):
+            assert (await stream.receive()).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_every_answer_says_that_it_is_no_page_and_nobody_keeps_it(web: Web) -> None:
@@ -102,7 +138,8 @@ async def test_every_answer_says_that_it_is_no_page_and_nobody_keeps_it(web: Web
 
 
 async def test_pages_of_the_origins_that_are_set_may_ask_and_others_not(web: Web) -> None:
-    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "x-api-key"}
+    conditions = "if-match, if-none-match, if-range, x-api-key"  # of what an ETag was told for
+    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": conditions}
     ours = await web.ask("OPTIONS", "/metrics", headers={"Origin": "https://page.example", **asked})
     assert (ours.status, ours.headers["Access-Control-Allow-Origin"]) == (204, "https://page.example")
     other = await web.ask("OPTIONS", "/metrics", headers={"Origin": "https://page.example.evil", **asked})
@@ -113,4 +150,59 @@ async def test_pages_of_the_origins_that_are_set_may_ask_and_others_not(web: Web
 
 async def test_which_methods_a_route_has_anybody_may_ask(stranger: Web) -> None:
     answer = await stranger.ask("OPTIONS", "/metrics")
-    assert (answer.status, answer.headers["Allow"]) == (204, "GET, OPTIONS")
+    assert (answer.status, answer.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+
+
+async def test_head_is_answered_as_get_without_the_body(up: Up, web: Web, stranger: Web) -> None:
+    for path in ("/healthz", "/docs", "/nothing"):
+        head, get = await stranger.ask("HEAD", path), await stranger.get(path)
+        assert (head.status, head.body) == (get.status, b"")
+        assert [head.headers[name] for name in LENGTH_AND_TYPE] == [get.headers[name] for name in LENGTH_AND_TYPE]
+    assert (await stranger.ask("HEAD", "/metrics")).status == 401
+    with anyio.fail_after(10):
+        assert (await web.ask("HEAD", "/api/v1/events")).status == 200, "a stream that has no end"
+    await eventually(lambda: '"method": "HEAD", "path": "/healthz", "status": 200' in up.log("gateway"))
+
+
+async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(up: Up, web: Web) -> None:
+    key = await make_key(up, "waiting", Scope.ADMIN)
+    task = "/api/v1/tasks/0123456789abcdef"
+    needing = [
+        *(("GET", task), ("GET", f"{task}/file"), ("GET", f"{task}/explain"), ("POST", f"{task}/pause")),
+        *(("POST", "/api/v1/tasks"), ("GET", "/api/v1/nodes"), ("GET", "/api/v1/policy"), ("GET", "/api/v1/keys")),
+    ]
+    alone = [("GET", path) for path in ("/healthz", "/api/v1/tasks", "/api/v1/status", "/api/v1/me", "/metrics")]
+    answers: dict[str, Answer] = {}
+
+    async def ask(method: str, path: str) -> None:
+        answers[path + method] = await web.ask(method, path, key=key, data=b"{}" if method == "POST" else None)
+
+    os.kill(up.pid("up"), signal.SIGSTOP)  # it would start another broker
+    try:
+        os.kill(up.pid("nats-server"), signal.SIGKILL)
+
+        async def is_missed() -> bool:
+            return (await web.get("/readyz")).status == 503
+
+        await eventually(is_missed)
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for method, path in needing + alone:
+                tasks.start_soon(ask, method, path)
+        assert anyio.current_time() - began < AWAY_FOR_S + 2
+    finally:
+        os.kill(up.pid("up"), signal.SIGCONT)
+    for method, path in alone:
+        assert answers[path + method].status == 200, path
+    for method, path in needing:
+        answer = answers[path + method]
+        assert (answer.status, answer.headers["Content-Type"]) == (503, PROBLEM), path
+        assert (answer.json["detail"], answer.headers["Retry-After"]) == (
+            "the broker is away: ask again in a moment",
+            "2",
+        )
+
+    async def is_back() -> bool:
+        return (await web.get("/readyz")).status == 200
+
+    await eventually(is_back, within_s=30)
