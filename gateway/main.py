@@ -16,7 +16,7 @@ from broker.cluster import Client
 from broker.connection import Connection, connect
 from broker.credentials import read_identity
 from broker.roles import Role
-from gateway.app import serve_app
+from gateway.app import BODY_BYTES_MAX, serve_app
 from gateway.aria2rpc.notices import Notices
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
@@ -77,6 +77,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     access_log=False,
                     lifespan="off",
                     timeout_graceful_shutdown=GRACE_S,
+                    ws_max_size=BODY_BYTES_MAX,  # a message is to a socket what a body is to a request
                     server_header=False,
                 )
             )

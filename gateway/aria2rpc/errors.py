@@ -19,6 +19,14 @@ class RpcError(Exception):
         return {"code": self.code, "message": self.message}
 
 
+class TooMany(RpcError):
+    """The key asks more than it may in a second."""
+
+    def __init__(self, per_s: int, wait_s: float) -> None:
+        super().__init__(f"Too many requests: this key may make {per_s} a second. Ask again in {max(wait_s, 0.1):.1f} s.")
+        self.wait_s = wait_s
+
+
 def unauthorized() -> RpcError:
     return RpcError("Unauthorized")
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from uuid import uuid4
 
 from broker.cluster import Prepared
+from gateway.callers import Caller
 from schemas.lifecycle import State
 from schemas.view import TaskView, asked
 
@@ -13,6 +14,11 @@ NEW_MAX = 100_000
 """Requests that were stored and not yet claimed; the oldest are forgotten first."""
 NEW_FOR_S = 600.0
 """A request that nobody claimed by then is left to the lists: no coordinator runs."""
+HOSTS_MAX = 1000
+"""Addresses of callers that are remembered, those that called last."""
+CALLERS_MAX = 16
+"""Of one address."""
+HOST_FOR_S = 3600.0
 BEGUN_MAX = 100_000
 """Running tasks whose start was heard before their node's heartbeat."""
 
@@ -25,6 +31,8 @@ class Office:
         """Of getSessionInfo: 40 hex digits, others after each start."""
         self._new: OrderedDict[str, tuple[Prepared, TaskView, float]] = OrderedDict()
         self._begun: OrderedDict[str, int] = OrderedDict()
+
+        self._hosts: OrderedDict[str, dict[str, tuple[Caller, float]]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Office of {len(self._new)} new tasks>"
@@ -53,6 +61,22 @@ class Office:
     def claimed(self, task: str) -> None:
         """The lists have it now."""
         self._new.pop(task, None)
+
+    def called(self, host: str, caller: Caller) -> None:
+        """Somebody with a valid key called from there."""
+        there = self._hosts.setdefault(host, {})
+        self._hosts.move_to_end(host)
+        there.pop(caller.key, None)
+        there[caller.key] = (caller, time.monotonic())
+        if len(there) > CALLERS_MAX:
+            del there[next(iter(there))]
+        if len(self._hosts) > HOSTS_MAX:
+            self._hosts.popitem(last=False)
+
+    def callers_from(self, host: str) -> list[Caller]:
+        """Those that called from an address of late."""
+        oldest = time.monotonic() - HOST_FOR_S
+        return [caller for caller, at in self._hosts.get(host, {}).values() if at > oldest]
 
     def began(self, task: str, attempt: int) -> None:
         """Its node said that it runs."""

@@ -1,4 +1,4 @@
-"""aria2's options for one download: which there are, what aria2 takes for each, and what the cluster makes of it. Pure."""
+"""aria2's options for one download: which there are, what aria2 takes, and what a request may say of it. Pure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -25,7 +25,7 @@ SIZES = frozenset(
     )
 )
 """Answered as numbers of bytes, however they were given."""
-FIELDS = frozenset({"dir", "out", "header", "checksum", "gid"})
+FIELDS = frozenset({"dir", "out", "checksum", "gid"})
 """Said by fields of a request."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}")
 
@@ -40,7 +40,7 @@ def asked_of(request: Request, options: Mapping[str, Any]) -> Request:
     checked = taken(texts)
     request = replace(request, kind=_kind(request, texts))
     strange = meaningless(request.payload)
-    if request.payload is not Kind.FILE and _lines(options.get("index-out")):
+    if request.payload is not Kind.FILE and lines_of(options.get("index-out")):
         raise bad_option("index-out")
     folder = folder_of(texts.get("dir", ""))
     gid = chosen_gid(texts.get("gid", ""))
@@ -76,7 +76,7 @@ def refusal_of(error: RequestInvalid) -> RpcError:
     if field == "options":
         return bad_option(name)
     option = {"headers": "header"}.get(field, field)
-    return bad_option(option) if option in FIELDS else RpcError(str(error))
+    return bad_option(option) if option in FIELDS | LINES else RpcError(str(error))
 
 
 def options_of(request: Request | None) -> dict[str, str]:
@@ -119,7 +119,7 @@ def _is_same(name: str, value: str, told: str | None) -> bool:
         return False
 
 
-def _lines(given: object) -> list[str]:
+def lines_of(given: object) -> list[str]:
     """What may come as a list or as lines."""
     found: Iterable[Any] = given if isinstance(given, list) else [given]
     lines = [line.strip() for one in found if isinstance(one, str) for line in one.splitlines()]
@@ -129,7 +129,7 @@ def _lines(given: object) -> list[str]:
 def _headers(given: object) -> dict[str, str]:
     """What is no header is passed over: aria2 takes it, and no server would. One that comes twice is one of both."""
     headers: dict[str, str] = {}
-    for line in _lines(given):
+    for line in lines_of(given):
         name, colon, value = line.partition(":")
         if not colon or not _HEADER_NAME.fullmatch(name.strip()) or "\0" in value:
             continue

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gateway.aria2rpc.defaults import FOLDER
+from gateway.aria2rpc.gids import gid_of
 from schemas.heartbeat import Progress
 from schemas.lifecycle import Desired, State
 from schemas.payload import is_magnet
@@ -43,7 +44,7 @@ def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collecti
         "dir": folder(view),
         "downloadSpeed": str(live.bytes_per_s if live and stands == ACTIVE else 0),
         "files": files_of(view, live),
-        "gid": view.task,
+        "gid": gid_of(view),
         "numPieces": str(-(-total // PIECE_BYTES)),
         "pieceLength": str(PIECE_BYTES),
         "status": stands,

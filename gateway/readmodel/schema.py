@@ -10,7 +10,7 @@ from schemas.errors import SettingInvalid
 
 log = structlog.get_logger()
 
-VERSION = 2
+VERSION = 3
 """Raise it with every change of the tables or of what is in them: older databases are then made anew."""
 APPLICATION = 0x444F574E
 """Says that a file is ours ("DOWN")."""
@@ -44,6 +44,7 @@ CREATE INDEX by_name ON tasks (name, task);
 CREATE INDEX by_size ON tasks (size, task);
 CREATE INDEX by_priority ON tasks (priority, task);
 CREATE INDEX by_line ON tasks (line, task) WHERE line IS NOT NULL;
+CREATE INDEX by_owner_line ON tasks (owner, line, task) WHERE line IS NOT NULL;
 CREATE INDEX by_end ON tasks (ended) WHERE ended IS NOT NULL;
 CREATE INDEX by_sequence ON tasks (sequence) WHERE sequence IS NOT NULL;
 CREATE TABLE terms (
