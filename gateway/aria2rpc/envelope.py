@@ -81,7 +81,7 @@ def status_of(answer: Answer | list[Answer]) -> int:
     """HTTP's: of a batch 200, unless all of it was refused for asking too much."""
     if isinstance(answer, Answer):
         return answer.status
-    return 429 if answer and all(one.status == 429 for one in answer) else 200  # noqa: PLR2004
+    return 429 if answer and all(one.status == 429 for one in answer) else 200
 
 
 def query_body(query: Mapping[str, str]) -> bytes:

@@ -52,7 +52,7 @@ class Told:
 
     def __init__(self) -> None:
         self._last: OrderedDict[str, str] = OrderedDict()
-        self._seeded: OrderedDict[str, None] = OrderedDict()
+        self._seeded: OrderedDict[str, str] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Told of {len(self._last)} tasks>"
@@ -88,7 +88,7 @@ class Told:
         """Whether it is news that a torrent gives to others."""
         is_news = task not in self._seeded and self._last.get(task) in (None, START)
         if is_news:
-            _remember(self._seeded, task, None)
+            _remember(self._seeded, task, BT_COMPLETE)
         return is_news
 
 
@@ -171,8 +171,8 @@ def _is_torrent(event: Completed) -> bool:
     return any(kind_of(uri) is Kind.TORRENT for uri in event.uris)
 
 
-def _remember(book: "OrderedDict[str, str] | OrderedDict[str, None]", task: str, what: str | None) -> None:
+def _remember(book: OrderedDict[str, str], task: str, what: str) -> None:
     book.pop(task, None)
-    book[task] = what  # type: ignore[assignment] - either book takes what it holds
+    book[task] = what
     if len(book) > REMEMBERED_MAX:
         book.popitem(last=False)

@@ -65,7 +65,7 @@ def _answered(answer: Answer | list[Answer], media_type: str, callback: str = ""
     if callback:
         body = callback.encode() + b"(" + body + b")"
     first = answer if isinstance(answer, Answer) else answer[0] if answer else Answer(None)
-    headers = _FRESH | (_retry(first) if status == 429 else {})  # noqa: PLR2004
+    headers = _FRESH | (_retry(first) if status == 429 else {})
     return Response(body, media_type=media_type, status_code=status, headers=headers)
 
 

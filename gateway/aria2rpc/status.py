@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.aria2rpc.defaults import FOLDER
 from gateway.aria2rpc.gids import gid_of
+from gateway.aria2rpc.paths import shown
 from schemas.heartbeat import Progress
 from schemas.lifecycle import Desired, State
 from schemas.payload import is_magnet
@@ -68,7 +69,7 @@ def files_of(view: TaskView, live: Progress | None) -> list[dict[str, Any]]:
             _file(number, f"{FOLDER}/{one.path}", one.bytes, one.bytes, ()) for number, one in enumerate(view.files, 1)
         ]
     path = f"{FOLDER}/{view.path}" if view.path else ""
-    return [_file(1, path or (f"{FOLDER}/{view.name}" if view.name else ""), total, done, uris_of(view))]
+    return [_file(1, path or (f"{folder(view)}/{view.name}" if view.name else ""), total, done, uris_of(view))]
 
 
 def uris_of(view: TaskView) -> tuple[dict[str, str], ...]:
@@ -86,7 +87,9 @@ def servers_of(view: TaskView, live: Progress | None) -> list[dict[str, Any]]:
 
 def folder(view: TaskView) -> str:
     """Where the file lies, or the folder of several."""
-    parent = PurePosixPath(view.path).parent if view.path else PurePosixPath(".")
+    if not view.path:
+        return f"{FOLDER}/{shown(view.dir)}" if view.dir else FOLDER
+    parent = PurePosixPath(view.path).parent
     return FOLDER if parent == PurePosixPath(".") else f"{FOLDER}/{parent}"
 
 

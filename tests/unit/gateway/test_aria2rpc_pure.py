@@ -2,25 +2,48 @@
 
 import base64
 import json
+import xmlrpc.client
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.aria2rpc.envelope import Answer, Call, callback_of, decode, encode, query_body, read_call
-from gateway.aria2rpc.errors import RpcError
-from gateway.aria2rpc.options import asked_of, folder_of, normal
+from gateway.aria2rpc.envelope import Answer, Call, callback_of, decode, encode, query_body, read_call, status_of
+from gateway.aria2rpc.errors import RpcError, TooMany
+from gateway.aria2rpc.gids import LABEL, gid_from
+from gateway.aria2rpc.notices import Told
+from gateway.aria2rpc.options import asked_of, news, normal, options_of
 from gateway.aria2rpc.params import Params
+from gateway.aria2rpc.paths import folder_of
 from gateway.aria2rpc.status import window
 from gateway.aria2rpc.xml import read_xml_call, xml_answer
+from schemas.checking import normalise
+from schemas.event import AnyEvent, Cancelled, Completed, Failed, Paused, Resumed, Started
 from schemas.request import IfExists, Request
 
 FILE = Request(uris=("https://a.example/f",))
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"1", b'"x"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"1", b"1.5", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_object_is_a_parse_error(body: bytes) -> None:
     with pytest.raises(RpcError, match="Parse error") as raised:
         decode(body)
     assert Answer(None, error=raised.value).status == 500
+
+
+@pytest.mark.parametrize("body", [b"null", b'"x"', b"true"])
+def test_json_that_is_no_call_is_an_invalid_request(body: bytes) -> None:
+    with pytest.raises(RpcError, match="Invalid Request") as raised:
+        decode(body)
+    assert Answer(None, error=raised.value).status == 400
+
+
+def test_only_a_batch_that_was_refused_whole_is_too_many_requests() -> None:
+    refused, done = Answer(1, error=TooMany(10, 0.5)), Answer(2, "OK")
+    assert [status_of(one) for one in ([refused, refused], [refused, done], [], refused, done)] == [
+        *(429, 200, 200, 429, 200)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +130,7 @@ def test_a_folder_becomes_one_below_the_download_folder(given: str, folder: str 
 
 
 def test_options_become_fields_of_the_request() -> None:
-    asked = asked_of(
+    request = asked_of(
         FILE,
         {
             "split": "4",
@@ -121,8 +144,7 @@ def test_options_become_fields_of_the_request() -> None:
             "max-tries": 3,
         },
     )
-    request = asked.request
-    assert asked.is_paused
+    assert request.paused
     assert request.options == {"split": "4"}, "what is no text is passed over, as in aria2"
     assert (request.headers, request.out, request.dir) == ({"A": "b", "C": "d"}, "o", "s")
     assert request.if_exists is IfExists.OVERWRITE
@@ -133,16 +155,154 @@ def test_options_become_fields_of_the_request() -> None:
     [
         ("split", "x"),
         ("all-proxy", "http://p:1"),
-        ("gid", "1" * 16),
+        ("split", "0"),
+        ("max-connection-per-server", "64"),
+        ("retry-wait", "601"),
+        ("timeout", "0"),
+        ("continue", "maybe"),
+        ("file-allocation", "sometimes"),
+        ("dry-run", "true"),
+        ("bt-stop-timeout", "x"),
+        ("select-file", "x"),
+        ("out", "../x"),
         ("dir", "/a/../b"),
         ("pause", "maybe"),
-        ("header", "x"),
     ],
 )
 def test_an_option_that_a_cluster_cannot_honour_is_refused_as_aria2_refuses_it(name: str, value: str) -> None:
     with pytest.raises(RpcError) as raised:
         asked_of(FILE, {name: value})
     assert raised.value.message == f"We encountered a problem while processing the option '--{name}'."
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("split", "64", "16"),
+        ("max-tries", "0", "10"),
+        ("max-tries", "99", "10"),
+        ("retry-wait", "600", "60"),
+        ("min-split-size", "20M", "20M"),
+    ],
+)
+def test_a_number_that_aria2_takes_is_brought_into_what_a_request_may_say(name: str, given: str, taken: str) -> None:
+    assert asked_of(FILE, {name: given}).options == {name: taken}
+
+
+def test_numbers_about_torrents_are_brought_into_range_for_torrents_and_left_out_elsewhere() -> None:
+    given = {"bt-max-peers": "0", "seed-time": "100000", "seed-ratio": "1.0005", "select-file": "1,3", "split": "5"}
+    assert asked_of(Request(uris=("magnet:?xt=urn:btih:" + "a" * 40,)), given).options == {
+        "bt-max-peers": "200",
+        "seed-time": "1440",
+        "seed-ratio": "1",
+        "select-file": "1,3",
+        "split": "5",
+    }
+    assert asked_of(FILE, given).options == {"split": "5"}
+
+
+def test_everything_that_getoption_tells_may_be_said_again_of_any_download() -> None:
+    """A web page's retry: it reads a task's options, and adds its addresses anew with all of them."""
+    told = options_of(Request(uris=FILE.uris, out="a {b}", dir="x/y", options={"split": "4"}))
+    for request in (FILE, Request(torrent="object:t"), Request(metalink="object:m")):
+        again = normalise(replace(asked_of(request, told), uris=FILE.uris if request is FILE else ()))
+        assert (again.dir, again.options["split"], again.paused) == ("x/y", "4", False)
+
+
+@pytest.mark.parametrize(
+    ("out", "folder", "name"),
+    [
+        ("f.bin", None, "f.bin"),
+        ("/downloads/a/f.bin", None, "a/f.bin"),
+        ("/downloads/a/f.bin", "/downloads/a", "f.bin"),
+        ("/f.bin", "/downloads/a", "f.bin"),
+        ("C:\\x\\f.bin", None, "x/f.bin"),
+        ("{owner} {}.bin", None, "{{owner}} {{}}.bin"),
+    ],
+)
+def test_a_name_is_taken_at_its_word_below_the_download_folder(out: str, folder: str | None, name: str) -> None:
+    request = asked_of(FILE, {"out": out} | ({"dir": folder} if folder else {}))
+    assert (request.out, normalise(request).out) == (name, name)
+
+
+def test_braces_of_a_folder_are_braces() -> None:
+    request = asked_of(FILE, {"dir": "/downloads/{date}", "out": "{x}"})
+    assert (request.dir, request.title) == ("{{date}}", "{x}")
+    assert options_of(request)["dir"] == "/downloads/{date}"
+
+
+@pytest.mark.parametrize(
+    ("given", "headers"),
+    [
+        ("A: b\nC: d\r\n", {"A": "b", "C": "d"}),
+        (["A: b\nC: d", "", "E:"], {"A": "b", "C": "d", "E": ""}),
+        (["no colon", "b c: d", 5], {}),
+        (["Cookie: a=1", "cookie: b=2", "X: 1", "x: 2"], {"Cookie": "a=1; b=2", "X": "1, 2"}),
+        (None, {}),
+    ],
+)
+def test_headers_come_as_a_list_or_as_lines(given: object, headers: dict[str, str]) -> None:
+    assert asked_of(FILE, {"header": given}).headers == headers
+
+
+def test_the_type_of_a_digest_may_have_capitals() -> None:
+    assert normalise(asked_of(FILE, {"checksum": "SHA-256=" + "A" * 64})).checksum == "sha-256=" + "A" * 64
+
+
+def test_a_gid_that_a_client_chose_is_kept_as_a_label() -> None:
+    assert asked_of(FILE, {"gid": "00000000000000AB"}).labels == {LABEL: "00000000000000ab"}
+    assert gid_from("1" * 16, {LABEL: "00000000000000ab"}) == "00000000000000ab"
+    for labels in ({}, {LABEL: "x"}, {LABEL: "0" * 16}):
+        assert gid_from("1" * 16, labels) == "1" * 16
+    for wrong in ("abc", "0" * 16):
+        with pytest.raises(RpcError, match="No URI to download"):
+            asked_of(FILE, {"gid": wrong})
+
+
+def test_of_a_form_that_is_posted_back_only_what_is_new_counts() -> None:
+    told = options_of(Request(uris=FILE.uris, options={"max-download-limit": "900K"}))
+    assert news(told | {"max-download-limit": "900K", "dir": "/downloads/", "all-proxy": ""}, told) == {}
+    assert news(told | {"split": "7", "out": "x"}, told) == {"split": "7", "out": "x"}
+
+
+def told_of(*events: AnyEvent) -> list[str]:
+    told = Told()
+    return [kind.removeprefix("aria2.on") for event in events for kind in told.kinds(event)]
+
+
+ABOUT: dict[str, Any] = {"task": "1" * 16, "owner": "ada", "time": datetime(2031, 5, 1, tzinfo=UTC), "attempt": 1}
+STARTED = Started(**ABOUT, node="a", lane="small")
+DONE = Completed(**ABOUT, node="a", path="f", bytes=1, digest="", seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([STARTED, DONE], ["DownloadStart", "DownloadComplete"]),
+        ([DONE, STARTED], ["DownloadStart", "DownloadComplete"]),
+        ([STARTED, replace(STARTED, attempt=2), DONE], ["DownloadStart", "DownloadComplete"]),
+        ([STARTED, Paused(**ABOUT), Paused(**ABOUT)], ["DownloadStart", "DownloadPause"]),
+        ([STARTED, Paused(**ABOUT), Resumed(**ABOUT), STARTED], ["DownloadStart", "DownloadPause", "DownloadStart"]),
+        ([Cancelled(**ABOUT, reason="")], ["DownloadStop"]),
+        ([STARTED, Failed(**ABOUT, reason="404")], ["DownloadStart", "DownloadError"]),
+        (
+            [STARTED, replace(DONE, request=Request(torrent="object:t"))],
+            ["DownloadStart", "BtDownloadComplete", "DownloadComplete"],
+        ),
+    ],
+)
+def test_each_thing_that_happens_to_a_download_is_told_once_and_in_order(
+    events: list[AnyEvent], told: list[str]
+) -> None:
+    assert told_of(*events) == told
+
+
+def test_a_torrent_that_gives_to_others_is_complete_once() -> None:
+    told = Told()
+    told.kinds(STARTED)
+    assert [told.seeds("1" * 16), told.seeds("1" * 16)] == [True, False]
+    assert told.kinds(replace(DONE, request=Request(torrent="object:t"))) == ["aria2.onDownloadComplete"]
+    assert not told.seeds("1" * 16)
 
 
 def test_sizes_are_answered_in_bytes() -> None:
@@ -158,6 +318,19 @@ def test_xml_is_read_and_written() -> None:
     )
     assert call == Call(None, "m", ["plain", [5], {"a": "b"}])
     assert b"<name>faultCode</name><value><int>1</int></value>" in xml_answer(Answer(None, error=RpcError("a<b")))
+
+
+def test_extensions_of_xml_rpc_are_read() -> None:
+    typed = b"<i8>5000000000</i8>|<ex:i8 xmlns:ex='u'>7</ex:i8>|<nil/>|<boolean>1</boolean>|<double>1.5</double>"
+    params = b"".join(b"<param><value>" + one + b"</value></param>" for one in typed.split(b"|"))
+    call = read_xml_call(b"<methodCall><methodName> m </methodName><params>" + params + b"</params></methodCall>")
+    assert call == Call(None, "m", [5_000_000_000, 7, None, True, 1.5])
+
+
+def test_what_no_document_may_hold_does_not_spoil_an_answer() -> None:
+    told = xml_answer(Answer(None, {"na\0me": "a\x0bb\rc\ud800d<&>"}))
+    (found,), _ = xmlrpc.client.loads(told.decode())
+    assert found == {"na\ufffdme": "a\ufffdb\rc\ufffdd<&>"}
 
 
 @pytest.mark.parametrize(
