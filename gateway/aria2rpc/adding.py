@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from typing import Any
 
 import bencode2
@@ -14,13 +15,17 @@ from broker.cluster import NotSubmitted
 from broker.errors import BrokerError
 from gateway.aria2rpc.desk import Desk
 from gateway.aria2rpc.errors import RpcError
-from gateway.aria2rpc.gids import LABEL, taken_gid
+from gateway.aria2rpc.gids import HASH_LABEL, LABEL, taken_gid
 from gateway.aria2rpc.options import asked_of, refusal_of
 from gateway.aria2rpc.params import Params
 from schemas.control import Prioritise
 from schemas.errors import RequestInvalid
+from schemas.names import portable
 from schemas.payload import INLINE_BYTES_MAX, OBJECT
 from schemas.request import Request
+
+NAME_CHARS_MAX = 256
+"""What a request takes as its name."""
 
 
 async def add_uri(desk: Desk, params: Params) -> Any:
@@ -39,13 +44,9 @@ async def add_torrent(desk: Desk, params: Params) -> Any:
     given, seeds = params.text(0), params.texts_if_any(1)
     options, position = params.table_if_any(2), params.place_if_any(3)
     content = _decoded(given)
-    try:
-        found = bencode2.bdecode(content)
-    except bencode2.BencodeDecodeError as error:
-        raise RpcError("Bencode decoding failed") from error
-    if not isinstance(found, dict) or not isinstance(found.get(b"info"), dict):
-        raise RpcError("Missing info directory.")
+    name, found = _read_torrent(content)
     request = asked_of(Request(torrent=OBJECT, uris=tuple(seed for seed in seeds if ":" in seed)), options)
+    request = replace(request, name=name, labels=request.labels | {HASH_LABEL: found})
     return await _submit(desk, replace(request, torrent=await _referred(desk, content, ".torrent")), position)
 
 
@@ -82,6 +83,20 @@ async def _submit(desk: Desk, request: Request, position: int | None) -> str:
     if position is not None:
         await desk.steer("prioritise", [task], Prioritise(position=position))
     return chosen or task
+
+
+def _read_torrent(content: bytes) -> tuple[str | None, str]:
+    """Its name and its info hash. Raises RpcError."""
+    try:
+        found = bencode2.bdecode(content)
+    except bencode2.BencodeDecodeError as error:
+        raise RpcError("Bencode decoding failed") from error
+    info = found.get(b"info") if isinstance(found, dict) else None
+    if not isinstance(info, dict):
+        raise RpcError("Missing info directory.")
+    name = info.get(b"name")
+    told = portable(name.decode(errors="replace"))[:NAME_CHARS_MAX] if isinstance(name, bytes) else ""
+    return told or None, hashlib.sha1(bencode2.bencode(info), usedforsecurity=False).hexdigest()
 
 
 def _decoded(given: str) -> bytes:

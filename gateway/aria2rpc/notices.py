@@ -8,7 +8,7 @@ import anyio
 import msgspec
 import structlog
 
-from gateway.aria2rpc.gids import gid_from
+from gateway.aria2rpc.gids import gid_from, hash_from
 from gateway.hub import Kept
 from gateway.service import Gateway
 from schemas.event import AnyEvent, Cancelled, Completed, Failed, Finished, Paused, Rejected, Released, Resumed, Started
@@ -166,6 +166,8 @@ class Notices:
 
 
 def _is_torrent(event: Completed) -> bool:
+    if hash_from(event.labels):
+        return True
     if event.request is not None:
         return event.request.payload is Kind.TORRENT
     return any(kind_of(uri) is Kind.TORRENT for uri in event.uris)

@@ -5,11 +5,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gateway.aria2rpc.defaults import FOLDER
-from gateway.aria2rpc.gids import gid_of
+from gateway.aria2rpc.gids import gid_of, info_hash
 from gateway.aria2rpc.paths import shown
 from schemas.heartbeat import Progress
 from schemas.lifecycle import Desired, State
-from schemas.payload import is_magnet
 from schemas.view import TaskView
 
 PIECE_BYTES = 1 << 20
@@ -56,8 +55,13 @@ def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collecti
     }
     if stands in (COMPLETE, ERROR, REMOVED):
         told |= {"errorCode": error_code(view), "errorMessage": "" if stands == COMPLETE else view.reason}
-    if view.uris and is_magnet(view.uris[0]):
-        told["bittorrent"] = {"announceList": [], "info": {"name": view.name}}
+    if found := info_hash(view):
+        told |= {
+            "bittorrent": {"announceList": [], "info": {"name": view.name}},
+            "infoHash": found,
+            "numSeeders": "0",
+            "seeder": str(live is not None and live.phase == "seeding").lower(),
+        }
     return {key: value for key, value in told.items() if key in keys} if keys else told
 
 
@@ -105,11 +109,6 @@ def error_code(view: TaskView) -> str:
     if code.startswith("http-"):
         return _NOT_FOUND if code in ("http-404", "http-410") else _HTTP
     return _EXISTS if code == "exists" else _UNKNOWN
-
-
-def is_torrent(view: TaskView) -> bool:
-    """As far as its addresses tell."""
-    return bool(view.uris) and is_magnet(view.uris[0])
 
 
 def window(listed: Sequence[Any], offset: int, count: int) -> list[Any]:
