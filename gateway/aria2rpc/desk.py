@@ -1,10 +1,11 @@
 """What a method works with: one caller's view of the cluster's tasks, and what may be done to them."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from broker.cluster import Refused
@@ -99,6 +100,14 @@ class Desk:
     def tell(self, view: TaskView, keys: list[str]) -> dict[str, Any]:
         live = status.current(view, self.gateway.model.progress.get(view.task))
         return status.status_of(view, live, self.stands(view), keys)
+
+    async def tell_all(self, views: Sequence[TaskView], keys: list[str]) -> list[dict[str, Any]]:
+        """`tell`, of many: others get their turn."""
+        told: list[dict[str, Any]] = []
+        for start in range(0, len(views), PAGE):
+            told += [self.tell(view, keys) for view in views[start : start + PAGE]]
+            await anyio.lowlevel.checkpoint()
+        return told
 
     async def running(self) -> list[TaskView]:
         """This caller's active downloads, the most urgent first."""

@@ -60,6 +60,4 @@ METHODS: dict[str, Method] = {
     "aria2.saveSession": Method(SUBMIT, whole.save_session),
 }
 """In the order in which aria2 lists them."""
-ADDING = frozenset({"aria2.addUri", "aria2.addTorrent", "aria2.addMetalink"})
-"""Each makes a task of its own, whatever the others do."""
 NAMES = (*METHODS, MULTICALL, LIST_METHODS, LIST_NOTIFICATIONS)

@@ -31,17 +31,17 @@ async def tell_status(desk: Desk, params: Params) -> Any:
 
 async def tell_active(desk: Desk, params: Params) -> Any:
     keys = params.texts_if_any(0)
-    return [desk.tell(view, keys) for view in await desk.running()]
+    return await desk.tell_all(await desk.running(), keys)
 
 
 async def tell_waiting(desk: Desk, params: Params) -> Any:
     offset, count, keys = params.integer(0), params.integer(1, low=0), params.texts_if_any(2)
-    return [desk.tell(view, keys) for view in await desk.waiting(offset, count)]
+    return await desk.tell_all(await desk.waiting(offset, count), keys)
 
 
 async def tell_stopped(desk: Desk, params: Params) -> Any:
     offset, count, keys = params.integer(0), params.integer(1, low=0), params.texts_if_any(2)
-    return [desk.tell(view, keys) for view in status.window(await desk.over(), offset, count)]
+    return await desk.tell_all(status.window(await desk.over(), offset, count), keys)
 
 
 async def get_files(desk: Desk, params: Params) -> Any:

@@ -1,7 +1,7 @@
 """From calls to answers: who calls is found out for each, for each carries its own secret."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from typing import Any
 
 import anyio
 import structlog
@@ -9,22 +9,16 @@ import structlog
 from gateway.aria2rpc.desk import Desk
 from gateway.aria2rpc.envelope import BATCH_MAX, Answer, Call, decode, read_call
 from gateway.aria2rpc.errors import RpcError, TooMany, unauthorized
-from gateway.aria2rpc.methods import ADDING, LIST_METHODS, LIST_NOTIFICATIONS, METHODS, MULTICALL, NAMES
+from gateway.aria2rpc.methods import LIST_METHODS, LIST_NOTIFICATIONS, METHODS, MULTICALL, NAMES
 from gateway.aria2rpc.notices import KINDS
 from gateway.aria2rpc.params import Params
+from gateway.aria2rpc.together import PREFIX, concern, each
 from gateway.callers import Caller, caller_of
 from gateway.service import Gateway
 from schemas.apikey import read_secret
 from schemas.errors import DowndraftError
 
 log = structlog.get_logger()
-
-PREFIX = "token:"
-"""Before the secret, which is the first parameter."""
-AT_ONCE = 64
-"""Add calls of one batch that wait for their tasks together."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Server:
@@ -56,7 +50,7 @@ class Server:
         if isinstance(found, dict):
             return await self._one(read_call(found))
         calls = [read_call(raw) for raw in found if isinstance(raw, dict)]
-        return await _each(calls, lambda call: isinstance(call, Call) and call.method in ADDING, self._one)
+        return await each(calls, _about, self._one)
 
     async def _one(self, call: Call | Answer) -> Answer:
         if isinstance(call, Answer):
@@ -101,7 +95,7 @@ class Server:
             except RpcError as error:
                 return error
 
-        results = await _each(calls, _adds, one)
+        results = await each(calls, _about_inner, one)
         if results and all(isinstance(one, TooMany) for one in results):
             raise results[0]
         return [one.plain if isinstance(one, RpcError) else one for one in results]
@@ -133,34 +127,15 @@ class Server:
             raise refusal
 
 
-async def _each(items: Sequence[T], adds: Callable[[T], bool], work: Callable[[T], Awaitable[R]]) -> list[R]:
-    """The results in the order of the items. One after the other, but for adds that follow each other: they are begun
-    in their order, and wait together."""
-    results: dict[int, R] = {}
-    limit = anyio.Semaphore(AT_ONCE)
-
-    async def one(index: int) -> None:
-        try:
-            results[index] = await work(items[index])
-        finally:
-            limit.release()
-
-    start = 0
-    while start < len(items):
-        if not adds(items[start]):
-            results[start] = await work(items[start])
-            start += 1
-            continue
-        async with anyio.create_task_group() as tasks:
-            while start < len(items) and adds(items[start]):
-                await limit.acquire()
-                tasks.start_soon(one, start)
-                start += 1
-    return [results[index] for index in range(len(items))]
+def _about(call: Call | Answer) -> Hashable:
+    return concern(call.method, call.params) if isinstance(call, Call) else None
 
 
-def _adds(raw: Any) -> bool:
-    return isinstance(raw, dict) and raw.get("methodName") in ADDING
+def _about_inner(raw: Any) -> Hashable:
+    try:
+        return _about(_inner(raw))
+    except RpcError:
+        return None
 
 
 def _inner(raw: Any) -> Call:

@@ -6,6 +6,7 @@ import xmlrpc.client
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +18,7 @@ from gateway.aria2rpc.options import asked_of, news, normal, options_of
 from gateway.aria2rpc.params import Params
 from gateway.aria2rpc.paths import folder_of
 from gateway.aria2rpc.status import window
+from gateway.aria2rpc.together import concern, each
 from gateway.aria2rpc.xml import read_xml_call, xml_answer
 from schemas.checking import normalise
 from schemas.event import AnyEvent, Cancelled, Completed, Failed, Paused, Resumed, Started
@@ -303,6 +305,42 @@ def test_a_torrent_that_gives_to_others_is_complete_once() -> None:
     assert [told.seeds("1" * 16), told.seeds("1" * 16)] == [True, False]
     assert told.kinds(replace(DONE, request=Request(torrent="object:t"))) == ["aria2.onDownloadComplete"]
     assert not told.seeds("1" * 16)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "about"),
+    [
+        ("aria2.pause", ["token:x", "00000000000000AB"], "00000000000000ab"),
+        ("aria2.remove", ["00000000000000ab"], "00000000000000ab"),
+        ("aria2.remove", [], None),
+        ("aria2.addUri", ["token:x", ["u"], {"gid": "00000000000000AB"}], "00000000000000ab"),
+        ("aria2.addUri", ["token:x", ["u"], {}, 0], None),
+        ("aria2.addTorrent", ["t", [], {}, 0], None),
+        ("aria2.tellStatus", ["token:x", "00000000000000ab"], None),
+    ],
+)
+def test_neighbours_wait_together_only_where_they_are_about_different_downloads(
+    method: str, params: list[Any], about: object
+) -> None:
+    assert concern(method, params) == about
+
+
+async def test_calls_are_begun_in_order_and_answered_in_order() -> None:
+    begun: list[int] = []
+    running, most = 0, 0
+
+    async def work(item: int) -> int:
+        nonlocal running, most
+        begun.append(item)
+        running += 1
+        most = max(most, running)
+        await anyio.sleep(0.001 * (item % 3))
+        running -= 1
+        return -item
+
+    # Three at a time are about different things, and every fourth about everything.
+    results = await each(range(200), lambda item: None if item % 4 == 3 else item % 4, work)
+    assert (results, begun, most) == ([-item for item in range(200)], list(range(200)), 3)
 
 
 def test_sizes_are_answered_in_bytes() -> None:
