@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.aria2rpc.defaults import FOLDER, OF_DOWNLOADS
+from gateway.aria2rpc.defaults import FOLDER, NOBODY, OF_DOWNLOADS
 from gateway.aria2rpc.errors import RpcError, bad_option
 from gateway.aria2rpc.gids import LABEL, chosen_gid
 from gateway.aria2rpc.optionkinds import KNOWN, LINES, is_taken, within
@@ -63,7 +63,11 @@ def taken(texts: Mapping[str, str]) -> dict[str, str]:
     for name, value in texts.items():
         if name in KNOWN and name not in ALLOWED and name not in FIELDS | LINES and not is_taken(name, value):
             raise bad_option(name)
-    chosen = {name: within(name, value) for name, value in texts.items() if name in ALLOWED and value != ""}
+    chosen = {
+        name: within(name, value)
+        for name, value in texts.items()
+        if name in ALLOWED and value not in ("", NOBODY.get(name))
+    }
     try:
         return check_options(chosen)
     except RequestInvalid as error:
