@@ -200,9 +200,9 @@ class Desk:
             raise RpcError(str(error)) from error
         return results
 
-    async def settled(self, task: str, reached: Callable[[TaskView | None], bool]) -> None:
+    async def settled(self, task: str, reached: Callable[[TaskView | None], bool], within_s: float = SETTLE_S) -> None:
         """Return once a task shows as it should, or patience ends: the client will see it a little later then."""
-        with anyio.move_on_after(SETTLE_S):
+        with anyio.move_on_after(within_s):
             while not reached(await self.gateway.model.get(task)):
                 await anyio.sleep(SETTLE_EVERY_S)
 

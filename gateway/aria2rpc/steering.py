@@ -31,6 +31,8 @@ UNCHANGING = frozenset(
     ("dry-run", "gid", "metalink-base-uri", "parameterized-uri", "pause", "piece-length", "rpc-save-upload-metadata")
 )
 """Of these aria2 itself takes no change, and passes it over."""
+MOVED_WITHIN_S = 0.3
+"""A move shows within some milliseconds; one to where it stood already never does."""
 _STOPPED = (status.COMPLETE, status.ERROR, status.REMOVED)
 
 
@@ -88,7 +90,7 @@ async def change_position(desk: Desk, params: Params) -> Any:
     results = await desk.steer("prioritise", [view.task], Prioritise(position=position, how=_HOW[how]))
     if not results or not results[0].ok or results[0].position is None:
         raise refusal
-    await desk.settled(view.task, lambda now: now is None or now.order != view.order)
+    await desk.settled(view.task, lambda now: now is None or now.order != view.order, MOVED_WITHIN_S)
     return results[0].position
 
 

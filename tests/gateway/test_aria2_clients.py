@@ -20,7 +20,7 @@ import anyio
 import aria2p
 import pytest
 from anyio.to_thread import run_sync
-from aria2p.cli.main import main as aria2p_main
+from aria2p import main as aria2p_main
 
 from gateway.aria2rpc.defaults import OF_DOWNLOADS
 from tests.gateway.rpc import NOWHERE, at, caller, post, running_aria2c
@@ -171,7 +171,7 @@ CLIENTS: dict[str, list[tuple[str, list[Any]]]] = {
             ADD,
             [
                 [NOWHERE],
-                {"header": ["Cookie: a=1; b", "User-Agent: x"], "referer": "http://r.example", "out": "a b.zip"},
+                {"header": ["Cookie: a=1; b", "User-Agent: x"], "referer": "http://r.e", "out": "a b", "pause": "true"},
             ],
         ),
         ("aria2.changeGlobalOption", [{}]),
