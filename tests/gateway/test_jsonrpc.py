@@ -1,10 +1,12 @@
 """The gateway as an aria2: the same calls made to a real aria2c beside it, and what only a cluster can show."""
 
 import base64
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
 
 from broker import keys
@@ -132,6 +134,15 @@ async def test_a_download_tells_the_same_fields_as_in_aria2c(up: Up, aria2c: str
         said = [error["message"].replace(gid, "GID") for error in (refused, unknown)]
         told.append((sorted(status), {key: type(value) for key, value in status.items()}, sorted(files[0]), said))
     assert told[0] == told[1]
+
+
+async def test_jsonp_is_off_unless_it_is_set(up: Up) -> None:
+    async with aiohttp.ClientSession() as http:
+        query = "method=system.listNotifications&id=1"
+        async with http.get(f"{at(up)[0]}/jsonrpc?{query}") as answer:
+            assert json.loads(await answer.read())["result"][0] == "aria2.onDownloadStart"
+        async with http.get(f"{at(up)[0]}/jsonrpc?{query}&jsoncallback=cb") as answer:
+            assert answer.status == 403
 
 
 async def test_without_a_valid_secret_nothing_is_told(up: Up) -> None:
