@@ -78,7 +78,7 @@ async def _submit(desk: Desk, request: Request, position: int | None) -> str:
     except NotSubmitted as error:
         raise RpcError(str(error)) from error
     task = prepared.task
-    desk.office.stored(prepared)
+    desk.gateway.fresh.stored(prepared)
     await desk.settled(task, lambda now: now is not None)
     if position is not None:
         await desk.steer("prioritise", [task], Prioritise(position=position))

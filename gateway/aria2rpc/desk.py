@@ -64,21 +64,16 @@ class Desk:
 
     async def look(self, task: str) -> TaskView | None:
         """One task of this caller's, by its whole id."""
-        found = await self.gateway.model.get(task)
-        if found is None and (new := self.office.find_new(task)) is not None:
-            prepared, found = new
+        found = await self.gateway.fresh.look(task)
+        if found is not None and found.task != task:
             # What the coordinator rejects goes by another id; the client knows this one.
-            if (rejected := await self.gateway.model.get(prepared.rejected_as)) is not None:
-                found = msgspec.structs.replace(rejected, task=task)
-        elif found is not None:
-            self.office.claimed(task)
+            found = msgspec.structs.replace(found, task=task)
         return found if found is not None and self.caller.sees(found.owner) else None
 
     async def _chosen(self, gid: str) -> TaskView | None:
         found = [view async for view in self._pages(self.where(labels=(f"{LABEL}={gid}",)), CHOSEN_MAX)]
         if not found:
-            new = (prepared for prepared, _ in self.office.new() if prepared.request.labels.get(LABEL) == gid)
-            found = [view for prepared in new if (view := await self.look(prepared.task)) is not None]
+            found = [view for view in await self._new() if view.labels.get(LABEL) == gid]
         return min(found, key=lambda view: view.finished is not None, default=None)
 
     async def _begins(self, gid: str) -> TaskView | None:
@@ -134,15 +129,7 @@ class Desk:
 
     async def _new(self) -> list[TaskView]:
         """This caller's tasks that came in just now, and that no list has yet."""
-        found: list[TaskView] = []
-        for prepared, view in self.office.new():
-            if not self.caller.sees(prepared.owner):
-                continue
-            if await self.gateway.model.get(prepared.task) is None:
-                found.append(view)
-            else:
-                self.office.claimed(prepared.task)
-        return found
+        return [view for view in await self.gateway.fresh.unclaimed() if self.caller.sees(view.owner)]
 
     async def live(self) -> list[TaskView]:
         """All of this caller's live tasks."""

@@ -39,6 +39,13 @@ def in_line(store: Store, part: Part, without: Collection[str]) -> list[TaskView
     return [view_from(body, state, has_ended=False) for body, state in found]
 
 
+def known(store: Store, tasks: Collection[str]) -> set[str]:
+    """Those of many that are there."""
+    numbers = {number: task for task in tasks if (number := number_of(task)) is not None}
+    asked = "SELECT task FROM tasks WHERE task IN (SELECT value FROM json_each(?))"
+    return {numbers[number] for (number,) in store.database.execute(asked, (json.dumps([*numbers]),))}
+
+
 def latest_results(store: Store, owner: str, count: int) -> list[TaskView]:
     """The tasks that ended last, the oldest of them first. `owner`: empty for everybody's."""
     database = store.database

@@ -16,7 +16,7 @@ from broker.connection import Connection
 from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Seen, number_of
 from gateway.readmodel.cursors import Sort
 from gateway.readmodel.feed import Feed
-from gateway.readmodel.lines import Part, in_line, latest_results
+from gateway.readmodel.lines import Part, in_line, known, latest_results
 from gateway.readmodel.live import SAMPLE_S, Live, Speed
 from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
@@ -162,6 +162,10 @@ class ReadModel:
         """Some of the live tasks as they are in line, those of `without` left out."""
         found = await self.using(lambda store: in_line(store, part, without))
         return list(map(self._overlaid, found))
+
+    async def known(self, tasks: Collection[str]) -> set[str]:
+        """Those of many tasks that are known."""
+        return await self.using(lambda store: known(store, tasks))
 
     async def latest_results(self, owner: str, count: int) -> list[TaskView]:
         """The tasks of an owner, or of everybody, that ended last; the oldest of them first."""
