@@ -8,7 +8,7 @@ import subprocess
 import sys
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -80,7 +80,7 @@ async def aria2p_cli(up: Up, *arguments: str) -> str:
     """What its command prints; run here, for a start of it takes a second."""
     url, key = at(up)
     host, _, port = url.rpartition(":")
-    with redirect_stdout(StringIO()) as told:
+    with redirect_stdout(StringIO()) as told, redirect_stderr(told):
         code = await run_sync(aria2p_main, ["-H", host, "-p", port, "-s", key, *arguments])
     assert not code, (arguments, told.getvalue())
     return told.getvalue()
@@ -125,6 +125,12 @@ async def test_aria2p_at_the_command_line(up: Up, origin: Origin, tmp_path: Path
     assert f"start {gid}" in heard[: heard.index(f"complete {gid} complete")]
     await aria2p_cli(up, "add", origin.url("file/c.bin"), "-o", "dir=/downloads/cli;split=2")
     await aria2p_cli(up, "add-torrents", str(tmp_path / "t.torrent"))
+
+    async def is_idle() -> bool:
+        stat = await call("aria2.getGlobalStat")
+        return {stat["numActive"], stat["numWaiting"]} == {"0"}
+
+    await eventually(is_idle, within_s=30)
     listed = await aria2p_cli(up, "show")
     assert gid in listed
     gid = await call("aria2.addUri", [NOWHERE], {"pause": "true"})
