@@ -1,4 +1,4 @@
-"""What all callers of the JSON-RPC have in common: where they call from, and what began so lately that no list shows it."""
+"""What all callers of the JSON-RPC have in common: where they call from, and what began a moment ago."""
 
 import hashlib
 import time

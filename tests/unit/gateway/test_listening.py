@@ -29,3 +29,12 @@ def test_a_port_that_is_taken_is_named_with_the_setting_to_change() -> None:
             listening(GatewaySettings(port=port), has_keys=True),
         ):
             pass
+
+
+def test_answers_are_not_held_back_for_the_acknowledgement_of_their_first_part() -> None:
+    with (
+        listening(GatewaySettings(port=0), has_keys=True) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
