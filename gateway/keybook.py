@@ -35,6 +35,11 @@ class KeyBook:
         key = self._keys.get(secret.id)
         return key if key is not None and key.revoked is None and is_of(key, secret) else None
 
+    def is_valid(self, key_id: str) -> bool:
+        """Whether a key that was shown before opens anything still."""
+        key = self._keys.get(key_id)
+        return key is not None and key.revoked is None
+
     def take(self, changes: Changes) -> None:
         """What stands in the bucket now."""
         for name, found in changes.items():

@@ -22,6 +22,7 @@ from gateway.heads import Protocol
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
+from gateway.rest.submitting import BODY_BYTES_MAX
 from gateway.service import Gateway
 from gateway.webhooks.office import WebhookOffice
 from schemas import codec
@@ -81,6 +82,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
                     access_log=False,
                     lifespan="off",
                     timeout_graceful_shutdown=GRACE_S,
+                    ws_max_size=BODY_BYTES_MAX,  # a message is to a socket what a body is to a request
                     server_header=False,
                 )
             )
@@ -110,7 +112,8 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
         log.warning(
-            "there is no API key yet: listening on loopback only; make one with `downdraft key create`, then start it again"
+            "there is no API key yet: listening on loopback only; make one with "
+            "`downdraft key create`, then start it again"
         )
         host = LOOPBACK
     try:

@@ -83,6 +83,7 @@ RULES = {
     "downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M": Rule(
         r"^[0-9a-f]{16}$"
     ),
+    "downdraft submit https://example.org/big --paused": Rule(r"^[0-9a-f]{16}$"),
     "downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same": Rule(
         r"^[0-9a-f]{16}$"
     ),

@@ -4,14 +4,17 @@ import json
 import os
 import signal
 from base64 import b64encode
+from contextlib import suppress
 
 import anyio
 import pytest
+from aiohttp import WSMsgType
 
 from gateway.access import AWAY_FOR_S
 from gateway.heads import HEAD_BYTES_MAX
 from gateway.rest import api, submitting
 from schemas.apikey import Scope
+from tests.gateway.rpc import NOWHERE, hearing
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
 from tests.harness.web import Answer, Web, make_key
@@ -20,6 +23,7 @@ ARGUMENTS = ("--nodes", "0")
 SETTINGS = {
     "DOWNDRAFT_GATEWAY_KEY_REQUESTS_PER_S": "10",
     "DOWNDRAFT_GATEWAY_KEY_IN_QUERY": "true",
+    "DOWNDRAFT_GATEWAY_JSONP": "true",
     "DOWNDRAFT_GATEWAY_CORS_ORIGINS": "https://page.example",
 }
 PROBLEM = "application/problem+json"
@@ -206,3 +210,84 @@ async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(
         return (await web.get("/readyz")).status == 200
 
     await eventually(is_back, within_s=30)
+
+
+def call_of(key: str, method: str = "aria2.getVersion", *params: object) -> dict[str, object]:
+    return {"id": 1, "method": method, "params": [f"token:{key}", *params]}
+
+
+async def test_a_key_in_json_rpc_counts_as_any_other_does(up: Up, stranger: Web) -> None:
+    hasty, other = await make_key(up, "hasty", Scope.READ), await make_key(up, "other", Scope.READ)
+    answers: list[Answer] = []
+
+    async def ask(body: object) -> None:
+        answers.append(await stranger.ask("POST", "/jsonrpc", json=body))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(60):
+            many = {
+                "id": 1,
+                "method": "system.multicall",
+                "params": [[{"methodName": "aria2.getVersion"} | {"params": [f"token:{hasty}"]}] * 3],
+            }
+            tasks.start_soon(ask, (call_of(hasty), [call_of(hasty)] * 3, many)[number % 3])
+    assert {answer.status for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status == 429)
+    told = refused.json[0] if isinstance(refused.json, list) else refused.json
+    assert told["error"]["code"] == 1
+    assert told["error"]["message"].startswith("Too many requests: this key may make 10 a second. Ask again in ")
+    assert refused.headers["Retry-After"] == "1"
+    mixed = await stranger.ask("POST", "/jsonrpc", json=[call_of(hasty), call_of(other)])
+    assert (mixed.status, ["error" in one for one in mixed.json]) == (200, [True, False])
+
+
+async def test_jsonp_is_a_script_that_calls_what_it_is_told_and_nothing_else(up: Up, stranger: Web) -> None:
+    url = "/jsonrpc?method=system.listNotifications&id=a"
+    good = await stranger.get(f"{url}&jsoncallback=my.cb")
+    assert (good.status, good.headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert good.headers["X-Content-Type-Options"] == "nosniff"
+    assert json.loads(good.text.removeprefix("my.cb(").removesuffix(")"))["result"][0] == "aria2.onDownloadStart"
+    refused = await stranger.get("/jsonrpc?method=aria2.getVersion&id=a&jsoncallback=cb")
+    assert (refused.status, refused.text[:3], "Unauthorized" in refused.text) == (400, "cb(", True)
+    for name in ("alert(1)//", "a;b", "<x>", "1a", "a" * 200):
+        bad = await stranger.ask("GET", "/jsonrpc", params={"method": "x", "id": "a", "jsoncallback": name})
+        assert (bad.status, bad.headers["Content-Type"]) == (400, "application/json-rpc")
+        assert name not in bad.text
+
+
+async def test_a_socket_may_show_its_key_in_its_address_where_that_is_allowed(up: Up, stranger: Web) -> None:
+    ours, theirs = [await make_key(up, name, Scope.READ, Scope.SUBMIT) for name in ("ours", "theirs")]
+    async with (
+        hearing(stranger.url, f"?token={ours}") as by_token,
+        hearing(stranger.url, f"?api_key={ours}") as by_key,
+        hearing(stranger.url, **basic("ours", ours)) as by_name,
+    ):
+        for key in (theirs, ours):
+            added = await stranger.ask(
+                "POST", "/jsonrpc", json=call_of(key, "aria2.addUri", [NOWHERE], {"pause": "true"})
+            )
+            gid = added.json["result"]
+            await stranger.ask("POST", "/jsonrpc", json=call_of(key, "aria2.remove", gid))
+        for ear in (by_token, by_key, by_name):
+            await ear.until("DownloadStop", gid)
+            assert ear.heard == [("DownloadStop", gid)]
+    assert ours not in up.log("gateway")
+
+
+async def test_what_is_too_much_at_once_is_refused_with_its_limit(up: Up, stranger: Web) -> None:
+    calls = [{"id": 1, "method": "system.listMethods"}] * 10_001
+    whole = await stranger.ask("POST", "/jsonrpc", json=calls)
+    assert (whole.status, whole.json["error"]) == (
+        400,
+        {"code": -32600, "message": "Invalid Request. A batch has 10000 calls at most."},
+    )
+    many = {"id": 1, "method": "system.multicall", "params": [[{}] * 10_001]}
+    inner = await stranger.ask("POST", "/jsonrpc", json=many)
+    assert inner.json["error"] == {"code": 1, "message": "system.multicall takes 10000 calls at most, not 10001."}
+    padded = json.dumps({"id": 7, "method": "system.listNotifications", "params": ["x" * (20 << 20)]})
+    async with stranger.session.ws_connect(f"{stranger.url}/jsonrpc") as socket:
+        await socket.send_str(padded)
+        assert json.loads(await socket.receive_str(timeout=30))["id"] == 7
+        with suppress(ConnectionError):  # it is closed while this is still being sent
+            await socket.send_str(padded + " " * (13 << 20))
+        assert (await socket.receive(timeout=30)).type is not WSMsgType.TEXT
