@@ -144,13 +144,18 @@ class Connection:
         return reply.msg
 
     async def api(
-        self, subject: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S
+        self,
+        subject: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        again_s: float = ASK_AGAIN_S,
     ) -> dict[str, Any]:
         """Call the JetStream API at `$JS.API.<subject>`, again where it stays silent: whatever is asked there here may
         be done twice. Raises ApiRefused, Unanswered and their like.
         """
         asked = json.dumps(body or {}).encode()
-        answer = await self.request(f"{API}.{subject}", asked, timeout_s=timeout_s, again_s=ASK_AGAIN_S)
+        answer = await self.request(f"{API}.{subject}", asked, timeout_s=timeout_s, again_s=again_s)
         decoded: dict[str, Any] = json.loads(answer.data)
         if problem := decoded.get("error"):
             raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))
