@@ -110,7 +110,7 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
         log.warning(
-            "there is no API key yet: listening on loopback only; make one (`downdraft key create`), then start it again"
+            "no API key yet: listening on loopback only; make one (`downdraft key create`) and start it again"
         )
         host = LOOPBACK
     try:
