@@ -109,9 +109,7 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
     """The socket to serve at. Without any key nobody but this machine is let near."""
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
-        log.warning(
-            "no API key yet: listening on loopback only; make one (`downdraft key create`) and start it again"
-        )
+        log.warning("no API key yet: listening on loopback only; make one (`downdraft key create`) and start it again")
         host = LOOPBACK
     try:
         listener = socket.create_server(
