@@ -6,10 +6,11 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from gateway.readmodel.changes import number_of
+from gateway.readmodel.cursors import Sort
+from gateway.readmodel.paging import Listing
 from gateway.readmodel.records import view_from
 from gateway.readmodel.store import Store
-from gateway.readmodel.terms import term
-from schemas.filter import ENDED
+from schemas.filter import ENDED, TaskFilter
 from schemas.view import TaskView
 
 
@@ -48,17 +49,15 @@ def known(store: Store, tasks: Collection[str]) -> set[str]:
 
 def latest_results(store: Store, owner: str, count: int) -> list[TaskView]:
     """The tasks that ended last, the oldest of them first. `owner`: empty for everybody's."""
-    database = store.database
     if not owner:
-        asked = "SELECT body, state, ended FROM tasks WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT ?"
-        found = database.execute(asked, (count,)).fetchall()
-    else:
-        asked = (
-            "SELECT t.body, t.state, t.ended FROM (SELECT id FROM terms WHERE term = ? ORDER BY key DESC LIMIT ?) x "
-            "CROSS JOIN tasks t ON t.id = x.id WHERE t.owner = ? AND t.ended IS NOT NULL"
-        )
-        found = []
-        for state in ENDED:
-            found += database.execute(asked, (term("stands", f"{owner}\0{state}"), count, owner)).fetchall()
-        found = sorted(found, key=lambda line: line[2], reverse=True)[:count]
-    return [view_from(body, state, has_ended=True) for body, state, _ in reversed(found)]
+        asked = "SELECT body, state FROM tasks WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT ?"
+        lines = store.database.execute(asked, (count,)).fetchall()
+        return [view_from(body, state, has_ended=True) for body, state in reversed(lines)]
+    where = TaskFilter(states=tuple(sorted(ENDED)), owners=(owner,))
+    found, after = list[TaskView](), ""
+    while len(found) < count:
+        page = Listing(store, where, Sort.NEWEST, after).page(count - len(found))
+        found += page.tasks
+        if not (after := page.after):
+            break
+    return found[::-1]
