@@ -186,6 +186,7 @@ class Follower:
             s.EVENTS_STREAM,
             name,
             self._filters,
+            is_large=True,
             ack_policy="none",
             inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
             mem_storage=True,

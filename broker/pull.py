@@ -37,6 +37,8 @@ SNAPSHOT_STEP = 250
 COUNTED_WITHIN_S = 60.0
 """The server counts what a new consumer has before it: two million messages of as many subjects took it more than five
 seconds on a crowded machine."""
+COUNTED_AGAIN_S = 5.0
+"""The server finds what it has made meanwhile; and where it died, nobody waits a minute for it."""
 EPHEMERAL_FOR_S = 30
 """How long the server keeps a consumer that nobody reads."""
 NS = 10**9
@@ -215,7 +217,7 @@ async def create_consumer(
         config["filter_subjects"] = list(filters)
     body = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
     if is_large:
-        return await connection.api(subject, body, timeout_s=COUNTED_WITHIN_S, again_s=COUNTED_WITHIN_S / 3)
+        return await connection.api(subject, body, timeout_s=COUNTED_WITHIN_S, again_s=COUNTED_AGAIN_S)
     return await connection.api(subject, body)
 
 
