@@ -111,18 +111,7 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
     """The socket to serve at. Without any key nobody but this machine is let near."""
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
-<<<<<<< HEAD
-        log.warning(
-            "there is no API key yet: listening on loopback only; make one with "
-            "`downdraft key create`, then start it again"
-        )
-||||||| 61d7f87
-        log.warning(
-            "there is no API key yet: listening on loopback only; make one with `downdraft key create`, then start it again"
-        )
-=======
         log.warning("no API key yet: listening on loopback only; make one (`downdraft key create`) and start it again")
->>>>>>> s7-rev
         host = LOOPBACK
     try:
         listener = socket.create_server(

@@ -41,5 +41,7 @@ def is_of_ours(connection: AnyConnection) -> bool:
 
 
 def host_of(connection: AnyConnection) -> str:
-    """The address that it came from."""
-    return connection.client.host if connection.client is not None else ""
+    """The address that it came from; empty where a proxy stands between, whose address is everybody's."""
+    if connection.client is None or "x-forwarded-for" in connection.headers or "forwarded" in connection.headers:
+        return ""
+    return connection.client.host
