@@ -28,4 +28,4 @@ def test_each_stream_has_three_copies(deployed: Deployment) -> None:
     assert [check for check in checks.values() if check["status"] == "problem"] == []
 
     copies = {setting["setting"]: setting["value"] for setting in deployed.cli("config")}["broker.replicas"]
-    assert (copies, checks["streams: drift"]["status"]) == (3, "ok")
+    assert (copies, checks["streams.drift"]["status"]) == (3, "ok")

@@ -262,15 +262,23 @@ def keys(
     folder: Annotated[Path, typer.Option(help="Folder of the cluster's keys; made if missing.")] = Path("keys"),
     node: Annotated[list[str] | None, typer.Option(help="Make credentials for this node id. Repeatable.")] = None,
     owner: Annotated[list[str] | None, typer.Option(help="Make credentials for this producer. Repeatable.")] = None,
+    leaf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DOMAIN", help="Make files for a site's nats-server, a leaf node of this JetStream domain."
+        ),
+    ] = None,
 ) -> None:
     """Make a cluster's keys and credentials, and the gateway's first API key; what exists is kept.
 
     The broker includes `auth.conf` from there and needs nothing else. Keep `keys.json` to yourself: it can
     make credentials for every role.
 
-    Example:
+    Examples:
 
         downdraft keys --folder keys --node attic --node cellar --owner team-a
+
+        downdraft keys --folder keys --node cabin-1 --node cabin-2 --leaf hub
     """
     from broker.credentials import Keyring
     from broker.roles import Role
@@ -283,6 +291,7 @@ def keys(
     made += [keyring.credentials(role, str(role)) for role in Role if role not in (Role.NODE, Role.PRODUCER)]
     made += [keyring.credentials(Role.PRODUCER, name) for name in [DEFAULT_OWNER, *(owner or [])]]
     made += [keyring.credentials(Role.NODE, name) for name in node or []]
+    made += keyring.leaf(leaf) if leaf is not None else []
     for file in made:
         typer.echo(file)
 
