@@ -182,7 +182,7 @@ class Deployment:
 
     def running(self) -> dict[str, int]:
         """How many downloads run on each node that is heard."""
-        return {node["node"]: node.get("running", 0) for node in self.cli("nodes") if node["online"]}
+        return {node["node"]: node["heartbeat"].get("running", 0) for node in self.cli("nodes") if node["online"]}
 
     def balance(self) -> None:
         """Wait until everything asked for has ended: once, completed, its file whole on the disk, nothing left over."""
