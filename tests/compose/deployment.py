@@ -144,7 +144,7 @@ class Deployment:
         pid = self.docker("inspect", "--format", "{{.State.Pid}}", container).strip()
         self.docker(
             *("run", "--rm", "--pid", "host", "--user", "root", "--network", "none"),
-            *("--entrypoint", "kill", IMAGE, "-KILL", pid),
+            *("--entrypoint", "sh", IMAGE, "-c", f"kill -KILL {pid}"),
         )
 
     def healthy(self, service: str) -> int:
