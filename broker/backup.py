@@ -117,33 +117,31 @@ class _Pieces:
     def __init__(self, file: Path) -> None:
         self._file = file.open("wb")
         self._size = 0
-        self._news = anyio.Event()
-        self._ended = False
+        self._ended = anyio.Event()
         self._problem = ""
 
     async def take(self, msg: Msg) -> None:
         if not msg.data:
             status = (msg.headers or {}).get("Status", "")
             self._problem = (msg.headers or {}).get("Description", status) if status not in ("", "204") else ""
-            self._ended = True
-        else:
-            try:
-                self._size += self._file.write(msg.data)
-            except OSError as error:
-                self._problem, self._ended = str(error), True
-            if msg.reply:
-                await msg.respond(b"")
-        self._news.set()
+            self._ended.set()
+            return
+        try:
+            self._size += self._file.write(msg.data)
+        except OSError as error:
+            self._problem = str(error)
+            self._ended.set()
+            return
+        if msg.reply:
+            await msg.respond(b"")
 
     async def all(self) -> None:
         """Return when the last one is there. Raises BackupFailed, Unanswered."""
-        while not self._ended:
-            self._news = anyio.Event()
-            if self._ended:
-                break
-            with anyio.move_on_after(QUIET_AFTER_S) as waiting:
-                await self._news.wait()
-            if waiting.cancelled_caught:
+        while not self._ended.is_set():
+            before = self._size
+            with anyio.move_on_after(QUIET_AFTER_S):
+                await self._ended.wait()
+            if self._size == before and not self._ended.is_set():
                 raise Unanswered(f"the snapshot brought nothing for {QUIET_AFTER_S:g} s")
         if self._problem:
             raise BackupFailed(f"the snapshot broke off: {self._problem}")

@@ -71,7 +71,9 @@ def test_the_first_key_opens_the_gateway(deployed: Deployment) -> None:
 
     deployed.asked[task] = ware
     deployed.balance()
-    until(lambda: web.get(f"{tasks}/{task}", timeout=20).json()["task"]["state"] == "completed", "the gateway tells of it")
+    until(
+        lambda: web.get(f"{tasks}/{task}", timeout=20).json()["task"]["state"] == "completed", "the gateway tells of it"
+    )
 
 
 def test_only_the_broker_and_the_gateway_are_published_and_only_on_loopback(deployed: Deployment) -> None:
