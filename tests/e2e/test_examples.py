@@ -55,9 +55,9 @@ RULES = {
     "downdraft node --id attic --server nats://broker:4222 --creds keys/node-attic.creds --tag ssd --slots 16": Rule(
         '"slots": ?16', until_shown=True, alone=True
     ),
-    "downdraft node --one-of keys --server nats://broker:4222 --downloads /srv/downloads --state /var/lib/downdraft": Rule(
-        '"node": ?"shed"', until_shown=True, swap={"/srv/downloads": "files", "/var/lib/downdraft": "state"}
-    ),
+    (
+        "downdraft node --one-of keys --server nats://broker:4222 --downloads /srv/downloads --state /var/lib/downdraft"
+    ): Rule('"node": ?"shed"', until_shown=True, swap={"/srv/downloads": "files", "/var/lib/downdraft": "state"}),
     "downdraft gateway --server nats://broker:4222 --creds keys/gateway.creds --port 8080": Rule(
         "gateway ready", until_shown=True, swap={"8080": "0"}
     ),
