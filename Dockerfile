@@ -13,6 +13,8 @@ RUN python -m venv --without-pip /opt/downdraft \
     && pip --python /opt/downdraft/bin/python install --require-hashes -r requirements-runtime.lock
 
 COPY . .
+# 1: without the web page, whose build needs Node (from PyPI).
+ARG DOWNDRAFT_SKIP_UI
 RUN pip wheel --no-deps --wheel-dir /dist . \
     && pip --python /opt/downdraft/bin/python install --no-deps --no-index /dist/*.whl
 
