@@ -16,10 +16,14 @@ help: ## List these targets
 install: $(INSTALLED) ## Install Downdraft and its tools into .venv
 	@echo 'Installed: $(BIN)/downdraft --help'
 
+# The web page is built as a part of it, by the machine's Node or one from PyPI; not where DOWNDRAFT_SKIP_UI=1.
+PAGE_SOURCES := $(shell find gateway/ui -name node_modules -prune -o -name schema.d.ts -o -type f -print) hatch_build.py
+
 # Again whenever what is to be installed has changed.
-$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+$(INSTALLED): requirements.lock requirements-node.lock pyproject.toml $(PAGE_SOURCES) | $(BIN)/python
 	@echo 'Installing into $(VENV): about a minute …'
 	@$(PIP) install -qq --require-hashes -r requirements.lock
+	@needed=$$($(BIN)/python hatch_build.py needs) || exit; [ -z "$$needed" ] || $(PIP) install -qq --require-hashes -r requirements-node.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -69,13 +73,15 @@ lock: | $(BIN)/python ## Pin the dependencies again, after a change in pyproject
 	@$(PIP) install -qq uv==0.13.9
 	$(PIN) --group dev --output-file requirements.lock pyproject.toml
 	$(PIN) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
+	@$(BIN)/python -c 'import hatch_build; print(hatch_build.WHEEL)' | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--no-annotate --custom-compile-command 'make lock' --output-file requirements-node.lock -
 
 # --universal: one file for every platform and every Python from 3.11 on.
 PIN = @$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' $(UPGRADE)
 
 clean: ## Delete .venv, caches and what was built; data and downloads stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache
+	rm -rf $(VENV) build dist gateway/page gateway/ui/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define timed

@@ -1,6 +1,8 @@
 """Who may call what: a key in one of the places that HTTP clients can put it, and a scope on each route."""
 
 import base64
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ from gateway.callers import Caller, caller_of
 from gateway.problems import ProblemError
 from gateway.rates import retry_after
 from gateway.service import Gateway
+from gateway.tickets import QUERY, opens, read_ticket
 from schemas.apikey import Scope, read_secret
 
 OPEN = "open"
@@ -25,6 +28,8 @@ ALONE = "alone"
 AWAY_FOR_S = 2.0
 """A broker that restarts is back by then."""
 _NOBODY = Caller("", "", ())
+_FILE = re.compile(r"/tasks/([0-9a-f]{16})/file\Z")
+"""The one kind of address that a ticket opens."""
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
@@ -34,14 +39,29 @@ class KeyAuthentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:
         shown = shown_key(connection)
-        if shown is None:
-            return AuthenticationResult(user=_NOBODY, auth=None)
         gateway: Gateway = connection.app.state.gateway
+        if shown is None:
+            caller = ticket_holder(gateway, connection)
+            if caller.key:
+                charge(gateway, caller)
+            return AuthenticationResult(user=caller, auth=None)
         caller = known_caller(gateway, shown)
         if (owner := shown_owner(connection)) is not None and owner != caller.owner:
             raise ProblemError(401, "Basic credentials must be the key's own owner and the key")
         charge(gateway, caller)
         return AuthenticationResult(user=caller, auth=None)
+
+
+def ticket_holder(gateway: Gateway, connection: AnyConnection) -> Caller:
+    """Whoever's ticket is shown, who may then read that one file. Raises ProblemError for one that is not valid."""
+    asked, found = connection.query_params.get(QUERY), _FILE.search(connection.url.path)
+    if not asked or not found or connection.scope.get("method") not in ("GET", "HEAD"):
+        return _NOBODY
+    ticket = read_ticket(str(asked))
+    key = gateway.keys.get(ticket.key) if ticket is not None else None
+    if ticket is None or key is None or not opens(ticket, key, found[1], time.time()):
+        raise ProblemError(401, "this address is not valid (any more): ask for another one")
+    return caller_of(key)
 
 
 def charge(gateway: Gateway, caller: Caller, requests: int = 1) -> None:

@@ -13,6 +13,7 @@ from gateway.aria2rpc.notices import Notices
 from gateway.headless import Headless
 from gateway.health import healthz, readyz
 from gateway.observed import Observed
+from gateway.page import page, read_files
 from gateway.problems import HANDLERS
 from gateway.reference import config
 from gateway.rest.api import api
@@ -25,7 +26,7 @@ from gateway.service import Gateway
 def make_app(gateway: Gateway, notices: Notices) -> Litestar:
     """The ASGI application of one gateway."""
     return Litestar(
-        route_handlers=[healthz, readyz, metrics, api(), *aria2rpc.ROUTES],
+        route_handlers=[healthz, readyz, metrics, api(), *aria2rpc.ROUTES, page(read_files())],
         state=State({"gateway": gateway, "notices": notices}),
         guards=[guard],
         middleware=[Allowing, DefineMiddleware(KeyAuthentication)],

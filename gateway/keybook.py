@@ -30,6 +30,10 @@ class KeyBook:
         """How many open something; those that were revoked are kept."""
         return sum(key.revoked is None for key in self._keys.values())
 
+    def get(self, key_id: str) -> ApiKey | None:
+        """A key by its id, revoked ones too."""
+        return self._keys.get(key_id)
+
     def find(self, secret: Secret) -> ApiKey | None:
         """The key somebody shows, if it is valid."""
         key = self._keys.get(secret.id)

@@ -72,7 +72,7 @@ class Json(JsonRenderPlugin):
 
     def render(self, request: "Request[Any, Any, Any]", openapi_schema: dict[str, Any]) -> bytes:
         if self._rendered is None:
-            whole = completed(openapi_schema, _scopes(request), structs_of(request.app))
+            whole = completed(openapi_schema, scopes_of(request.app), structs_of(request.app))
             self._rendered = self.render_json(request, whole)
         return self._rendered
 
@@ -127,10 +127,10 @@ def script() -> bytes:
     return _SCRIPT
 
 
-def _scopes(request: "Request[Any, Any, Any]") -> dict[tuple[str, str], str]:
+def scopes_of(app: Litestar) -> dict[tuple[str, str], str]:
     """What each operation asks for, by method and path."""
     scopes: dict[tuple[str, str], str] = {}
-    for route in request.app.routes:
+    for route in app.routes:
         for method, handler in getattr(route, "route_handler_map", {}).items():
             scopes[method.lower(), route.path_format] = str(handler[0].opt.get(SCOPE, ""))
     return scopes

@@ -1,10 +1,14 @@
 """`/tasks/{id}/file`: what a task brought, from the node where it lies, and its deletion there."""
 
+import time
+from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import structlog
-from litestar import HttpMethod, Request, Response, delete, route
+from litestar import HttpMethod, Request, Response, delete, post, route
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, QueryParameter
@@ -14,12 +18,14 @@ from broker.cluster import Refused
 from broker.filedeletion import delete_files
 from broker.filestream import FileUnavailable, NodeAway, NodeFile, look, reading
 from gateway.access import still_valid
+from gateway.aliases import API
 from gateway.callers import Caller
 from gateway.counting import Counting
 from gateway.pouring import Poured, Write
 from gateway.problems import ProblemError
 from gateway.ranges import Unsatisfiable, Whole, is_known, part_asked
 from gateway.service import Gateway
+from gateway.tickets import QUERY, VALID_S, ticket_for
 from schemas.apikey import Scope
 from schemas.ids import TASK_ID
 from schemas.lifecycle import FINISHED
@@ -56,6 +62,16 @@ class FileDeleted(Struct, frozen=True, kw_only=True):
     path: str
     said: str
     """A sentence for people."""
+
+
+class FileLink(Struct, frozen=True, kw_only=True):
+    """Where a browser finds a file."""
+
+    url: str
+    """Below this gateway's own address. Whoever has it can fetch this one file."""
+    name: str
+    bytes: int
+    until: datetime
 
 
 async def completed(gateway: Gateway, caller: Caller, task: str) -> TaskView:
@@ -182,6 +198,34 @@ def _check_room(transfers: Counting, key: str) -> None:
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too many files are being sent from here", headers=soon)
 
 
+@post("/tasks/{task:str}/file/link", opt={"scope": Scope.READ}, status_code=201, tags=["files"])
+async def link_file(
+    request: Asked,
+    state: State,
+    task: FromPath[str],
+    path: Annotated[
+        str | None,
+        QueryParameter(max_length=PATH_CHARS_MAX, description="Which of several files; as the task names it"),
+    ] = None,
+) -> FileLink:
+    """An address that fetches the file for an hour without a key, for a browser. It ends with the key that asked."""
+    gateway: Gateway = state.gateway
+    file, whole = chosen(await completed(gateway, request.user, task), path)
+    try:
+        await look(gateway.client.connection, file)
+    except (NodeAway, FileUnavailable) as error:
+        raise unavailable(error) from error
+    key = gateway.keys.get(request.user.key)
+    if key is None:  # revoked since it was shown
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, "this API key is not valid any more")
+    until = int(time.time()) + VALID_S
+    asked = {QUERY: ticket_for(key, task, until)} | ({"path": path} if path else {})
+    url = f"{API}/tasks/{task}/file?{urlencode(asked)}"
+    return FileLink(
+        url=url, name=PurePosixPath(whole.path).name, bytes=whole.bytes, until=datetime.fromtimestamp(until, UTC)
+    )
+
+
 @delete("/tasks/{task:str}/file", opt={"scope": Scope.SUBMIT}, status_code=200, tags=["files"])
 async def delete_file(request: Asked, state: State, task: FromPath[str]) -> FileDeleted:
     """Delete what a task brought on its node, where it is still the very file. The task stays completed."""
@@ -197,4 +241,4 @@ async def delete_file(request: Asked, state: State, task: FromPath[str]) -> File
     return FileDeleted(task=task, node=view.node, path=view.path, said=outcome.said)
 
 
-ROUTES = (get_file, delete_file)
+ROUTES = (get_file, link_file, delete_file)

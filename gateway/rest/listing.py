@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct, ValidationError
 from msgspec.structs import asdict, replace
@@ -51,6 +52,10 @@ class TaskList(Struct, frozen=True):
     """Where the next page begins: ask on with `?after=`; empty after the last."""
 
 
+class TaskCount(Struct, frozen=True):
+    count: int
+
+
 class TaskTold(Struct, frozen=True):
     """One task, and what happened to it."""
 
@@ -62,10 +67,8 @@ class TaskTold(Struct, frozen=True):
 Told = tuple[TaskView | None, tuple[AnyEvent, ...]]
 
 
-@get("/tasks", opt={"scope": Scope.READ, ALONE: True}, tags=["tasks"])
-async def tasks(
+async def where_asked(
     request: AnyRequest,
-    state: State,
     states: Annotated[list[str] | None, QueryParameter(name="state")] = None,
     tags: Annotated[list[str] | None, QueryParameter(name="tag")] = None,
     labels: Annotated[list[str] | None, QueryParameter(name="label")] = None,
@@ -75,16 +78,9 @@ async def tasks(
     text: FromQuery[str] = "",
     since: FromQuery[datetime | None] = None,
     until: FromQuery[datetime | None] = None,
-    sort: FromQuery[Sort] = Sort.NEWEST,
-    limit: Limit = PAGE_DEFAULT,
-    after: FromQuery[str] = "",
-) -> TaskList:
-    """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
-
-    The latest submitted or finished come first, unless `sort` says otherwise: `time`, `name`, `size`, `priority`, with
-    `-` before it downwards, or `queue`: live tasks alone, as they are in line.
-    """
-    where = asked_filter(
+) -> TaskFilter:
+    """Which tasks an address asks for, of those that the caller sees. Raises ProblemError."""
+    return asked_filter(
         request.user,
         states=states or (),
         tags=tags or (),
@@ -96,12 +92,36 @@ async def tasks(
         since=since,
         until=until,
     )
+
+
+WHERE = {"where": Provide(where_asked)}
+
+
+@get("/tasks", opt={"scope": Scope.READ, ALONE: True}, dependencies=WHERE, tags=["tasks"])
+async def tasks(
+    state: State,
+    where: TaskFilter,
+    sort: FromQuery[Sort] = Sort.NEWEST,
+    limit: Limit = PAGE_DEFAULT,
+    after: FromQuery[str] = "",
+) -> TaskList:
+    """The tasks that match all conditions; a condition given several times has alternatives, `tag` and `label` add up.
+
+    The latest submitted or finished come first, unless `sort` says otherwise: `time`, `name`, `size`, `priority`, with
+    `-` before it downwards, or `queue`: live tasks alone, as they are in line.
+    """
     model: ReadModel = state.gateway.model
     try:
         page = await model.find(where, after=after, limit=limit, sort=sort)
     except CursorInvalid as error:
         raise ProblemError(400, str(error), field="after") from error
     return TaskList(tuple(now(model, view) for view in page.tasks), page.after)
+
+
+@get("/tasks/count", opt={"scope": Scope.READ, ALONE: True}, dependencies=WHERE, tags=["tasks"])
+async def count(state: State, where: TaskFilter) -> TaskCount:
+    """How many tasks match, by the conditions of the list."""
+    return TaskCount(await state.gateway.model.count(where))
 
 
 @get("/tasks/{task:str}", opt={"scope": Scope.READ}, tags=["tasks"])
@@ -168,4 +188,4 @@ def now(model: ReadModel, view: TaskView) -> TaskNow:
     )
 
 
-ROUTES = (tasks, task)
+ROUTES = (tasks, count, task)

@@ -51,6 +51,10 @@ class Up:
     def pid(self, name: str) -> int:
         return int(self.info["pids"][name])
 
+    def kill(self, name: str) -> None:
+        """End one of its processes as it stands; `up` starts it again."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
     def log(self, name: str) -> str:
         file = self.folder / "downdraft-data" / "logs" / f"{name}.log"
         return file.read_text() if file.exists() else ""

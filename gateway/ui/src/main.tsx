@@ -1,0 +1,9 @@
+import { render } from "preact";
+import { App } from "./app";
+import "./styles/font.css";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+
+const root = document.getElementById("page");
+if (root) render(<App />, root);

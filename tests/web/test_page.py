@@ -1,0 +1,202 @@
+"""The web page, as somebody uses it in a real browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from schemas.apikey import Scope
+from tests.harness.browser import DESK, PHONE, Visit, visiting
+from tests.harness.processes import Up
+from tests.harness.waiting import eventually
+from tests.harness.web import make_key
+from tests.integration.node.origin import Origin
+
+PAGES = {
+    "overview": "Overview",
+    "tasks": "Tasks",
+    "nodes": "Nodes",
+    "nodes/node-1": "node-1",
+    "events": "Events",
+    "policy": "Policy",
+    "webhooks": "Webhooks",
+    "keys": "API keys",
+}
+"""Routes, with what stands above each."""
+
+
+async def add(page: Page, *addresses: str, limit: str = "") -> None:
+    """As somebody adds downloads."""
+    await page.get_by_role("button", name="Add downloads").first.click()
+    dialog = page.get_by_role("dialog", name="Add downloads")
+    await dialog.get_by_label("Addresses").fill("\n".join(addresses))
+    if limit:
+        await dialog.get_by_text("More:").click()
+        await dialog.get_by_label("Speed limit").fill(limit)
+    await dialog.get_by_role("button", name=re.compile(r"^Add (download|\d+ downloads)$")).click()
+    await expect(dialog).not_to_be_visible()
+
+
+async def open_task(visit: Visit, name: str) -> None:
+    await visit.go("tasks")
+    await visit.page.get_by_role("row").get_by_role("link", name=name, exact=True).first.click()
+    await expect(visit.page.get_by_role("heading", level=1)).to_contain_text(name)
+
+
+async def test_a_wrong_key_is_refused_and_a_good_one_lets_in(up: Up, browser: Browser) -> None:
+    async with visiting(browser, up.info["gateway"]["url"]) as visit:
+        page = visit.page
+        await visit.go("")
+        await page.get_by_label("API key").fill("dd_00000000_" + "x" * 32)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_text("not valid")).to_be_visible()
+        await page.get_by_label("API key").fill(up.info["gateway"]["key"])
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("API key")).to_be_visible()
+        assert await page.evaluate("sessionStorage.length") == 0
+
+
+async def test_ten_addresses_are_added_at_once_and_seen_to_complete(visit: Visit, origin: Origin) -> None:
+    await visit.go("tasks?state=completed")
+    await add(visit.page, *(f"{origin.url('file/small.bin')}?ten={n}" for n in range(10)))
+    await expect(visit.page.get_by_role("row").filter(has_text="small.bin")).to_have_count(10)
+    await expect(visit.page.get_by_role("button", name="Completed")).to_contain_text("10")
+
+
+async def test_a_running_task_is_paused_and_resumed_and_its_progress_moves(visit: Visit, origin: Origin) -> None:
+    page = visit.page
+    await visit.go("tasks")
+    await add(page, origin.url("file/steered.bin"), limit="500K")
+    await open_task(visit, "steered.bin")
+    bar = page.get_by_role("progressbar", name="Progress")
+    before = int(await bar.get_attribute("aria-valuenow") or 0)
+
+    async def moved() -> bool:
+        return int(await bar.get_attribute("aria-valuenow") or 0) > before
+
+    await eventually(moved, within_s=30, what="the progress bar moves")
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.locator("header .badge")).to_have_text("paused")
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.locator("header .badge")).to_have_text(re.compile("running|waiting|placed"))
+
+
+async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_after(
+    visit: Visit, origin: Origin
+) -> None:
+    page = visit.page
+    await visit.go("tasks")
+    await add(page, origin.url("file/cancelled.bin"), limit="500K")
+    await open_task(visit, "cancelled.bin")
+    await page.get_by_role("button", name="Cancel", exact=True).click()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("Not cancelled")).to_be_visible()
+    await expect(page.locator("header .badge")).to_have_text(re.compile("running|waiting|placed"))
+    await page.get_by_role("button", name="Cancel", exact=True).click()
+    await expect(page.locator("header .badge")).to_have_text("cancelled")
+
+
+async def test_many_are_chosen_and_steered_together(visit: Visit, origin: Origin) -> None:
+    page = visit.page
+    await visit.go("tasks?text=together")
+    await add(page, *(f"{origin.url('file/together.bin')}?together={n}" for n in range(3)), limit="500K")
+    rows = page.get_by_role("row").filter(has_text="together.bin")
+    await expect(rows).to_have_count(3)
+    await rows.nth(0).get_by_role("checkbox").click()
+    await rows.nth(2).get_by_role("checkbox").click(modifiers=["Shift"])
+    await expect(page.get_by_text("3 chosen")).to_be_visible()
+    await page.get_by_role("region", name="Chosen tasks").get_by_role("button", name="Pause").click()
+    await expect(page.get_by_text("3 tasks paused")).to_be_visible()
+    await expect(rows.filter(has_text="paused")).to_have_count(3)
+    await page.get_by_role("checkbox", name="Choose all that are loaded").check()
+    await page.get_by_role("region", name="Chosen tasks").get_by_role("button", name="Cancel").click()
+    await expect(rows.filter(has_text="cancelled")).to_have_count(3)
+
+
+async def test_what_is_searched_for_stands_in_the_address(visit: Visit, origin: Origin) -> None:
+    page = visit.page
+    await visit.go("tasks")
+    await add(page, origin.url("file/small.bin?needle"))
+    await page.get_by_label("Search tasks").fill("needle")
+    await expect(page.get_by_role("row").filter(has_text="small.bin")).to_have_count(1)
+    assert "text=needle" in page.url
+    await page.get_by_role("button", name="Failed").click()
+    await expect(page.get_by_text("No task matches")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("row").filter(has_text="small.bin")).to_have_count(1)
+    await page.reload()
+    await expect(page.get_by_label("Search tasks")).to_have_value("needle")
+
+
+async def test_a_failed_task_tells_why_and_what_happened(visit: Visit, origin: Origin) -> None:
+    page = visit.page
+    await visit.go("tasks?state=failed")
+    await add(page, origin.url("status/404"))
+    await page.get_by_role("row").get_by_role("link", name="404").click()
+    await expect(page.get_by_text("It failed.")).to_be_visible()
+    await expect(page.get_by_text("404").first).to_be_visible()
+    await expect(page.get_by_role("listitem").filter(has_text="Attempt failed")).to_be_visible()
+    await page.get_by_role("link", name="Downdraft").first.click()
+    await expect(
+        page.get_by_role("heading", name=re.compile(r"download(s)? from 127.0.0.1:\d+ failed"))
+    ).to_be_visible()
+
+
+async def test_the_page_says_that_it_is_offline_while_the_gateway_is_away_and_fills_the_gap(
+    visit: Visit, up: Up, origin: Origin
+) -> None:
+    page = visit.page
+    await visit.go("tasks?text=meanwhile")
+    await expect(page.get_by_text("No task matches")).to_be_visible()
+    before = up.pid("gateway")
+    up.kill("gateway")
+    banner = page.get_by_role("alert").filter(has_text="Offline.")
+    await expect(banner).to_contain_text("Last seen")
+    result = await up.arun("submit", origin.url("file/small.bin?meanwhile"))
+    assert result.returncode == 0, result.stderr
+    await expect(banner).not_to_be_visible()
+    await expect(page.get_by_role("row").filter(has_text="small.bin")).to_have_count(1)
+    assert up.pid("gateway") != before
+
+
+async def test_who_may_only_look_is_offered_nothing_else(up: Up, browser: Browser) -> None:
+    key = await make_key(up, "default", Scope.READ)
+    async with visiting(browser, up.info["gateway"]["url"], key) as visit:
+        await visit.go("tasks")
+        await expect(visit.page.get_by_role("row").nth(1)).to_be_visible()
+        await expect(visit.page.get_by_role("button", name="Add downloads")).to_have_count(0)
+        await expect(visit.page.get_by_role("checkbox")).to_have_count(0)
+        await expect(visit.page.get_by_role("link", name="API keys")).to_have_count(0)
+        await visit.go("keys")
+        await expect(visit.page.get_by_text("Your key may not do that")).to_be_visible()
+
+
+async def test_a_finished_file_is_downloaded_from_its_node(visit: Visit, origin: Origin) -> None:
+    page = visit.page
+    await visit.go("tasks?text=fetched")
+    await add(page, origin.url("file/small.bin?fetched"))
+    await page.get_by_role("row").get_by_role("link", name="small.bin").click()
+    async with page.expect_download() as coming:
+        await page.get_by_role("button", name="Download", exact=True).click()
+    download = await coming.value
+    assert download.suggested_filename.startswith("small")
+    assert Path(await download.path()).read_bytes() == origin.files["small.bin"]
+
+
+@pytest.mark.parametrize("look", ["desk", "phone in the dark"])
+async def test_each_page_is_sound_for_all_who_read_it(up: Up, browser: Browser, look: str) -> None:
+    gateway, is_desk = up.info["gateway"], look == "desk"
+    size = DESK if is_desk else PHONE
+    async with visiting(browser, gateway["url"], gateway["key"], size=size, dark=not is_desk) as tab:
+        for name, title in PAGES.items():
+            await tab.go(name)
+            await expect(tab.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+            await expect(tab.page.get_by_text("Live", exact=True).filter(visible=True)).to_have_count(1)
+            assert await tab.violations() == [], name
+            assert await tab.overflow() <= 0, name
+        assert (tab.own_problems, tab.foreign) == ([], [])
