@@ -21,9 +21,6 @@ from tools.cli import app
 CHECKOUT = Path(__file__).parent.parent.parent
 DOCS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PAGE_SOURCES = CHECKOUT / "gateway" / "ui" / "src"
-PAGE_COMMAND = re.compile(r"""["`](downdraft [a-z][^"`\n]*)["`]""")
-"""As the web page writes one that is to be copied."""
 GROUP: Any = typer.main.get_command(app)
 
 
@@ -32,11 +29,9 @@ def blocks(file: Path, language: str) -> list[str]:
 
 
 def documented_commands() -> list[str]:
-    """Every `downdraft …` of the documentation, of the commands' own help, and of the web page."""
+    """Every `downdraft …` of the documentation and of the commands' own help."""
     lines = [line for file in DOCS for body in blocks(file, "sh") for line in body.splitlines()]
     lines += [line for _, command in commands() for line in (command.help or "").splitlines()]
-    lines += [command for file in PAGE_SOURCES.rglob("*.ts*") for command in PAGE_COMMAND.findall(file.read_text())]
-    lines = [re.sub(r"\$\{[^}]*\}", "name", line) for line in lines]
     found = [line.strip().split("  #")[0].split(" | ")[0] for line in lines]
     return sorted({line for line in found if line.startswith("downdraft ")})
 
