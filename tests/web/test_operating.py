@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from broker.cluster import open_client
+from schemas import codec
 from schemas.apikey import Scope
+from schemas.heartbeat import Heartbeat
+from schemas.subjects import heartbeat
 from tests.harness.browser import PHONE, Visit, visiting
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
@@ -16,6 +20,7 @@ from tests.integration.node.origin import Origin
 
 NODE = "node-2"
 REFUSED = ("status of 422",)
+MANY = 500
 CONFLICT = ("status of 412",)
 
 
@@ -265,3 +270,33 @@ async def test_who_may_only_look_can_change_no_node_policy_or_webhook(up: Up, br
         await expect(page.get_by_text("No webhook yet")).to_be_visible()
         await expect(page.get_by_role("button", name="New webhook")).to_have_count(0)
         assert visit.own_problems == []
+
+
+async def many_nodes(up: Up, *, leaving: bool) -> None:
+    """Five hundred are heard that take nothing; or say goodbye."""
+    async with open_client(up.url, up.creds("admin")) as client:
+        for number in range(MANY):
+            beat = Heartbeat(
+                node=f"rack-{number:03}", instance="one", beat=1 + leaving, version="1", slots=8, running=0, waiting=0,
+                tags=("rack", f"row={number % 20}"), trouble="the disk can’t be written", leaving=leaving,
+            )  # fmt: skip
+            await client.connection.publish(heartbeat(beat.node), codec.encode(beat))
+
+
+async def test_five_hundred_nodes_are_a_list_of_which_only_what_is_seen_is_drawn(visit: Visit, up: Up) -> None:
+    """The last of this file: they are remembered."""
+    page = visit.page
+    await visit.go("nodes")
+    await expect(page.get_by_text(f"All {2}")).to_be_visible()
+    await many_nodes(up, leaving=False)
+    table = page.get_by_role("table", name="Nodes")
+    await expect(table).to_have_attribute("aria-rowcount", str(2 + MANY + 1))
+    assert await table.get_by_role("row").count() < 60
+    await sound(visit)
+    await page.get_by_label("Search nodes").fill("row=7")
+    await expect(table).to_have_attribute("aria-rowcount", str(MANY // 20 + 1))
+    await page.get_by_role("link", name="rack-007").click()
+    await expect(page.get_by_role("heading", name="It takes no tasks")).to_be_visible()
+    await expect(page.get_by_text("The disk can’t be written.")).to_be_visible()
+    await many_nodes(up, leaving=True)
+    await expect(standing(page)).to_have_text("gone")

@@ -38,7 +38,7 @@ export function Graph({ times, values, label, format, height = 180, window = 0, 
       {
         width: element.clientWidth || 300,
         height,
-        padding: [10, 4, 0, 0],
+        padding: [10, 18, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 7, fill: colours.line, stroke: colours.ground, width: 2 }, drag: { x: false, y: false } },
         scales: { x: { range }, y: { range: (_, __, most) => [0, Math.max(least, most * 1.12)] } },

@@ -1,6 +1,7 @@
 /** Webhooks: where events are sent, how that goes, and changing it. */
 import { useSignal } from "@preact/signals";
 import * as calls from "../../api/calls";
+import { BASE } from "../../api/client";
 import type { Webhook } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { Card, PageHead } from "../../parts/Card";
@@ -54,7 +55,7 @@ export function Webhooks(_: { id: string }) {
         <Card>
           <Empty icon="webhooks" title="No webhook yet">
             <p>Have another program told when a download ends. {may("submit") ? "Make one here, or from a terminal:" : "Somebody whose key may submit can make one:"}</p>
-            <Command text={`curl -H "X-API-Key: $KEY" ${location.origin}/api/v1/webhooks -d '{"url": "https://hooks.example.org/downloads"}'`} />
+            <Command text={`curl -H "X-API-Key: $KEY" ${BASE}/api/v1/webhooks -d '{"url": "https://hooks.example.org/downloads"}'`} />
           </Empty>
         </Card>
       )}
