@@ -16,6 +16,7 @@ from tests.integration.node.origin import Origin
 PAGES = {
     "overview": "Overview",
     "tasks": "Tasks",
+    "tasks?text=nothing-is-called-so": "Tasks",
     "nodes": "Nodes",
     "nodes/node-1": "node-1",
     "events": "Events",
@@ -92,6 +93,8 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
     page = visit.page
     await visit.go("tasks")
     await add(page, origin.url("file/cancelled.bin"), limit="500K")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     await open_task(visit, "cancelled.bin")
     await page.get_by_role("button", name="Cancel", exact=True).click()
     await page.get_by_role("button", name="Undo").click()
@@ -99,6 +102,7 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
     await expect(page.locator("header .badge")).to_have_text(re.compile("running|waiting|placed"))
     await page.get_by_role("button", name="Cancel", exact=True).click()
     await expect(page.locator("header .badge")).to_have_text("cancelled")
+    assert sum(url.endswith("/tasks/actions") for url in asked) == 1  # what was taken back was never sent
 
 
 async def test_many_are_chosen_and_steered_together(visit: Visit, origin: Origin) -> None:

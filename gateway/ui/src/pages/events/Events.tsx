@@ -117,7 +117,7 @@ function Live({ query }: { query: string }) {
           {feed.problem.value.message}
         </p>
       )}
-      <section class="card event-table" role="table" aria-label="Events" aria-rowcount={items.length}>
+      <section class="card event-table" {...(items.length ? { role: "table", "aria-rowcount": items.length } as const : {})} aria-label="Events">
         {items.length ? (
           <VirtualRows
             count={items.length}

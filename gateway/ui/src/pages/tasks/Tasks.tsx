@@ -62,7 +62,7 @@ export function Tasks(_: { id: string }) {
           {plural(list.news.value, "change")} above
         </button>
       )}
-      <section class="card task-table" role="table" aria-label="Tasks" aria-rowcount={list.isWhole ? list.length + 1 : -1} aria-busy={list.isLoading.value}>
+      <section class="card task-table" {...(list.length ? { role: "table", "aria-rowcount": list.isWhole ? list.length + 1 : -1 } as const : {})} aria-label="Tasks" aria-busy={list.isLoading.value}>
         {list.length > 0 && <Head list={list} maySteer={maySteer} />}
         {isFirst ? (
           <div class="padded" role="presentation">
