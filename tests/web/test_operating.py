@@ -197,7 +197,9 @@ async def test_a_key_is_made_told_once_and_revoked(night: Visit, up: Up, browser
     await dialog.get_by_label("What it is for").fill("the night watch")
     await dialog.get_by_role("textbox", name="Owner").fill("Not An Owner")
     await dialog.get_by_role("button", name="Make the key").click()
-    await expect(dialog.get_by_role("textbox", name="Owner")).to_have_accessible_description(re.compile("is not an owner"))
+    await expect(dialog.get_by_role("textbox", name="Owner")).to_have_accessible_description(
+        re.compile("is not an owner")
+    )
     await sound(night)
     await dialog.get_by_role("textbox", name="Owner").fill("alice")
     await dialog.get_by_role("radio", name="May look").check()
@@ -285,7 +287,7 @@ async def test_five_hundred_nodes_are_a_list_of_which_only_what_is_seen_is_drawn
     """The last of this file: they are remembered."""
     page = visit.page
     await visit.go("nodes")
-    await expect(page.get_by_text(f"All {2}")).to_be_visible()
+    await expect(page.get_by_text("All 2", exact=True)).to_be_visible()
     await many_nodes(up, leaving=False)
     table = page.get_by_role("table", name="Nodes")
     await expect(table).to_have_attribute("aria-rowcount", str(2 + MANY + 1))
