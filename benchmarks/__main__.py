@@ -11,6 +11,7 @@ import typer
 
 from benchmarks import (
     durability,
+    fleet,
     gateway,
     large_file,
     latency,
@@ -48,6 +49,11 @@ ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
     "takeover": lambda folder, quick, tasks: takeover.measure(
         folder, tasks=tasks or (takeover.QUICK_TASKS if quick else takeover.TASKS)
     ),
+    "fleet": lambda folder, quick, tasks: (
+        fleet.measure(folder, nodes=fleet.QUICK_NODES, tasks=fleet.QUICK_TASKS, phase_s=fleet.QUICK_PHASE_S)
+        if quick
+        else fleet.measure(folder, nodes=fleet.NODES, tasks=tasks or fleet.TASKS, phase_s=fleet.PHASE_S)
+    ),
     "node": lambda folder, quick, _tasks: node.measure(folder, quick=quick),
     "submissions": lambda folder, quick, _tasks: (
         submissions.measure(folder, rounds=1, singles=200, batched=2000) if quick else submissions.measure(folder)
@@ -71,7 +77,10 @@ def main(
     ] = None,
     quick: Annotated[bool, typer.Option(help="Small numbers: to see that it runs, not how fast.")] = False,
     tasks: Annotated[
-        int | None, typer.Option(min=1, help="takeover: how many wait; gateway: have ended. Default: 1,000,000.")
+        int | None,
+        typer.Option(
+            min=1, help="takeover: how many wait; gateway: have ended; fleet: go through. Default: 10⁶, fleet 10⁴."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a row.")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ from broker import keys
 from broker.connection import Connection
 from schemas import codec
 from schemas import subjects as s
-from schemas.apikey import ID_BYTES, SECRET_BYTES, ApiKey, Scope, digest_of, make_secret
+from schemas.apikey import ID_BYTES, SECRET_BYTES, ApiKey, Scope, digest_of, is_key_id, make_secret
 from schemas.errors import DowndraftError
 from schemas.ids import is_owner
 
@@ -76,7 +76,8 @@ async def revoke(connection: Connection, key_id: str) -> ApiKey:
     """Let a key open nothing any more. Safe to repeat. Raises NoSuchKey, StoreFull, ApiRefused, Unanswered."""
     name = s.api_key_key(key_id)
     while True:
-        stands = await keys.read(connection, name)
+        # What is no id must not become part of a subject: `*` would be read as whichever key was written last.
+        stands = await keys.read(connection, name) if is_key_id(key_id) else None
         if stands is None:
             raise NoSuchKey(f"there is no API key {key_id!r}: `downdraft key ls` lists them")
         key = codec.decode(stands.body, ApiKey)

@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 CONNECT_WITHIN_S = 5.0
 ASK_WITHIN_S = 10.0
+LOOKS = frozenset(("explain", "list", "nodes", "policy", "show", "stats"))
+"""Verbs that change nothing: a leader answers them at once, or is not there."""
 PATIENCE = timedelta(seconds=10)
 """A wish that could not be carried out by then must not be carried out at all."""
 
@@ -64,8 +66,12 @@ class Prepared(NamedTuple):
 class Client:
     """One connection with the rights of its credentials."""
 
-    def __init__(self, connection: Connection, role: Role | None, name: str) -> None:
+    def __init__(
+        self, connection: Connection, role: Role | None, name: str, *, look_within_s: float = ASK_WITHIN_S
+    ) -> None:
+        """`look_within_s`: how long to wait for an answer that only tells something."""
         self.connection = connection
+        self._look_within_s = look_within_s
         self._role = role
         self._caller = name if role is Role.PRODUCER else ADMIN_CALLER
         self.owner = name if role is Role.PRODUCER else DEFAULT_OWNER
@@ -77,7 +83,7 @@ class Client:
         """
         if not is_owner(owner):
             raise Refused(f"{owner!r} is not an owner")
-        client = Client(self.connection, self._role, self.owner)
+        client = Client(self.connection, self._role, self.owner, look_within_s=self._look_within_s)
         client._caller = client.owner = owner
         return client
 
@@ -143,8 +149,9 @@ class Client:
     async def ask(self, verb: str, query: Struct, reply: type[R]) -> R:
         """Ask the leading coordinator. Raises Refused with its words, or why there was no answer."""
         subject = s.control(self._caller, verb)
+        within_s = self._look_within_s if verb in LOOKS else ASK_WITHIN_S
         try:
-            answer = await self.connection.request(subject, codec.encode(query), timeout_s=ASK_WITHIN_S)
+            answer = await self.connection.request(subject, codec.encode(query), timeout_s=within_s)
         except Unanswered as error:
             hint = "none leads" if "no responders" in str(error) else "it did not answer in time"
             raise Refused(f"no coordinator answers ({hint}): is one running?") from error

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 PING_INTERVAL_S = 3
 """Short: a dead peer, or a client whose read loop died, is noticed after two of these."""
 RECONNECT_WAIT_S = 0.3
+CONNECTED_LOOK_S = 0.1
 REQUEST_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 1.5
 """Servers that elect a leader drop what they are asked, without a word: who asks once more has the answer sooner."""
@@ -103,6 +104,13 @@ class Connection:
     def is_connected(self) -> bool:
         return self.client.is_connected
 
+    async def until_connected(self, within_s: float) -> bool:
+        """Whether the broker is there, or comes back so soon."""
+        with anyio.move_on_after(within_s):
+            while not self.is_connected:
+                await anyio.sleep(CONNECTED_LOOK_S)
+        return self.is_connected
+
     def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` after each reconnect; returns a function that stops it."""
         self._reconnect_hooks[hook] = None
@@ -136,13 +144,18 @@ class Connection:
         return reply.msg
 
     async def api(
-        self, subject: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S
+        self,
+        subject: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        again_s: float = ASK_AGAIN_S,
     ) -> dict[str, Any]:
         """Call the JetStream API at `$JS.API.<subject>`, again where it stays silent: whatever is asked there here may
         be done twice. Raises ApiRefused, Unanswered and their like.
         """
         asked = json.dumps(body or {}).encode()
-        answer = await self.request(f"{API}.{subject}", asked, timeout_s=timeout_s, again_s=ASK_AGAIN_S)
+        answer = await self.request(f"{API}.{subject}", asked, timeout_s=timeout_s, again_s=again_s)
         decoded: dict[str, Any] = json.loads(answer.data)
         if problem := decoded.get("error"):
             raise errors.refusal(subject, int(problem.get("err_code", 0)), str(problem.get("description", "")))

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import nkeys
 
-from broker.roles import DEFAULT_PRODUCER, PERMISSIONS, Permissions, Role, inbox
+from broker.roles import DEFAULT_PRODUCER, LEAF_PUBLISHES, PERMISSIONS, Permissions, Role, across, inbox
 from schemas.errors import DowndraftError
 from schemas.ids import DEFAULT_OWNER, is_node_id, is_owner
 
 AUTH_CONF = "auth.conf"
+LEAF_AUTH_CONF, LEAF_CREDS = "leaf-auth.conf", "leaf.creds"
 ACCOUNT = "DOWNDRAFT"
 ANSWER_WITHIN_NS = 60 * 10**9
 
@@ -82,6 +83,30 @@ class Keyring:
             write_private(file, self._mint(role, name))
         return file
 
+    def leaf(self, domain: str) -> list[Path]:
+        """Files for a nats-server that is a leaf node of one whose JetStream has this domain: what it includes in place
+        of auth.conf, and the credentials that it shows. Raises CredentialsInvalid.
+
+        It keeps no streams, so that what its clients ask of JetStream crosses over; and nothing crosses but events,
+        progress, heartbeats and what else nodes may do, under whatever name.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", domain):
+            raise CredentialsInvalid(f"{domain!r} is no JetStream domain: use letters, digits, '-' and '_'")
+        auth, creds = self.folder / LEAF_AUTH_CONF, self.folder / LEAF_CREDS
+        write_private(auth, self._render_auth(domain))
+        node = across(PERMISSIONS[Role.NODE], domain)
+        permissions = node._replace(publish=(*node.publish, *LEAF_PUBLISHES), answers=False)
+        seed = _new_seed(nkeys.PREFIX_BYTE_USER)
+        claims = {
+            "issuer_account": self._public("account"),
+            "tags": [],
+            "type": "user",
+            "version": 2,
+            **_template(permissions, "*"),
+        }
+        write_private(creds, _CREDS.format(token=self._sign("account", _public_of(seed), "leaf", claims), seed=seed))
+        return [auth, creds]
+
     def _mint(self, role: Role, name: str) -> str:
         seed = _new_seed(nkeys.PREFIX_BYTE_USER)
         claims: dict[str, Any] = {
@@ -97,13 +122,14 @@ class Keyring:
         token = self._sign(signer, _public_of(seed), name, claims)
         return _CREDS.format(token=token, seed=seed)
 
-    def _render_auth(self) -> str:
+    def _render_auth(self, domain: str = "") -> str:
+        """`domain`: for a leaf node without JetStream, whose clients reach that of this domain."""
         scopes = [
             {
                 "kind": "user_scope",
                 "key": self._public(f"role-{role}"),
                 "role": str(role),
-                "template": _template(permissions, None),
+                "template": _template(across(permissions, domain) if domain else permissions, None),
             }
             for role, permissions in PERMISSIONS.items()
         ]
@@ -117,7 +143,7 @@ class Keyring:
                 account,
                 ACCOUNT,
                 {
-                    "limits": {**_UNLIMITED, **_JETSTREAM, "wildcards": True},
+                    "limits": {**_UNLIMITED, **({} if domain else _JETSTREAM), "wildcards": True},
                     "default_permissions": {"pub": {}, "sub": {}},
                     "signing_keys": scopes,
                     "type": "account",
@@ -131,8 +157,10 @@ class Keyring:
                 {"limits": {**_UNLIMITED, "wildcards": True}, "type": "account", "version": 2},
             ),
         }
+        leaf = f"ACCOUNT: {account}\ndefault_js_domain: {{ {account}: {domain} }}\n" if domain else ""
         return (
             "# Made by Downdraft: who may connect. Public keys and signed claims, no secrets.\n"
+            f"{leaf}"
             f"operator: {tokens['operator']}\n"
             f"system_account: {system}\n"
             "resolver: MEMORY\n"

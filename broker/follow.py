@@ -186,6 +186,7 @@ class Follower:
             s.EVENTS_STREAM,
             name,
             self._filters,
+            is_large=True,
             ack_policy="none",
             inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
             mem_storage=True,
@@ -240,6 +241,8 @@ def filters(tasks: frozenset[str], kinds: frozenset[str]) -> tuple[str, ...]:
         return tuple(s.task_events(task) for task in some_tasks) or (s.EVENTS_ALL,)
     if kinds == expand((OUTCOMES,)):
         return tuple(s.outcome_of(task) for task in some_tasks) or (s.OUTCOMES_ALL,)
+    if not some_tasks and expand((OUTCOMES,)) <= kinds:
+        return (s.OUTCOMES_ALL, *(s.events_of("*", kind) for kind in sorted(kinds - expand((OUTCOMES,)))))
     if len(some_tasks or "*") * len(kinds) > FILTERS_MAX:
         return filters(tasks, frozenset()) if some_tasks else (s.EVENTS_ALL,)
     return tuple(s.events_of(task, kind) for task in some_tasks or ["*"] for kind in sorted(kinds))

@@ -46,18 +46,22 @@ async def read_own(connection: Connection, key: str) -> Found | None:
     return present(await _stands_somewhere(connection, key))
 
 
-async def write(connection: Connection, key: str, body: bytes, *, expected: int | None) -> int | None:
+async def write(
+    connection: Connection, key: str, body: bytes, *, expected: int | None, ttl_s: int | None = None
+) -> int | None:
     """Store a value (b"": take it away) and return its revision. None: another's write stands there; read it.
 
     `expected` is the revision that the change is based on, 0 where there was no value; None: whatever stands there.
+    `ttl_s`: after so long nothing stands there: for what is taken away and whose key nobody ever uses again.
     Lost is not defeated (rule 3): a write without an answer is looked for, and repeated where nothing came of it.
     Raises StoreFull, ApiRefused, and Unanswered where its fate can't be found out.
     """
     based_on = expected
     for _ in range(TRIES):
         headers = {} if based_on is None else {s.EXPECTED_SEQUENCE: str(based_on)}
+        lasting = {} if ttl_s is None else {s.TTL: f"{ttl_s}s"}
         try:
-            return await connection.store(s.bucket_key(key), body, headers | ({} if body else TAKEN_AWAY))
+            return await connection.store(s.bucket_key(key), body, headers | lasting | ({} if body else TAKEN_AWAY))
         except (SequenceConflict, Unanswered) as error:
             log.debug("write unsure, reading what stands", key=key, problem=str(error))
         stands = await _stands(connection, key)

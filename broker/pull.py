@@ -34,6 +34,11 @@ SNAPSHOT_PATIENCE_S = 10.0
 Where the connection was lost meanwhile, or the consumer is gone, that is known at once."""
 SNAPSHOT_STEP = 250
 """Dealt with in one go, before others may run: some 5 ms of rows that are news."""
+COUNTED_WITHIN_S = 60.0
+"""The server counts what a new consumer has before it: two million messages of as many subjects took it more than five
+seconds on a crowded machine."""
+COUNTED_AGAIN_S = 5.0
+"""The server finds what it has made meanwhile; and where it died, nobody waits a minute for it."""
 EPHEMERAL_FOR_S = 30
 """How long the server keeps a consumer that nobody reads."""
 NS = 10**9
@@ -198,9 +203,12 @@ async def reading(
 
 
 async def create_consumer(
-    connection: Connection, stream: str, name: str, filters: tuple[str, ...], **config: Any
+    connection: Connection, stream: str, name: str, filters: tuple[str, ...], *, is_large: bool = False, **config: Any
 ) -> dict[str, Any]:
-    """Create a pull consumer and return its info. Raises ApiRefused, Unanswered."""
+    """Create a pull consumer and return its info. Raises ApiRefused, Unanswered.
+
+    `is_large`: much of a large stream is to be counted for it first; to ask again soon would only make it count again.
+    """
     subject = f"CONSUMER.CREATE.{stream}.{name}"
     if len(filters) == 1:
         subject += f".{filters[0]}"
@@ -208,6 +216,8 @@ async def create_consumer(
     elif filters:
         config["filter_subjects"] = list(filters)
     body = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
+    if is_large:
+        return await connection.api(subject, body, timeout_s=COUNTED_WITHIN_S, again_s=COUNTED_AGAIN_S)
     return await connection.api(subject, body)
 
 
@@ -226,9 +236,11 @@ class Snapshot:
     A reading that ends by an error has shown some of them, and nothing follows from what it did not show.
     """
 
-    def __init__(self, pull: Pull, *, is_whole: bool, authoritative: bool) -> None:
+    def __init__(self, pull: Pull, pending: int, *, authoritative: bool) -> None:
         self._pull = pull
-        self.is_whole = is_whole
+        self.pending = pending
+        """How many there were when it began."""
+        self.is_whole = pending == 0
         """Everything was shown. The rest is known only then."""
         self.at_least = 0
         """The replica had seen at least this sequence of the stream."""
@@ -283,6 +295,7 @@ async def snapshot(
         stream,
         name,
         filters,
+        is_large=after is not None,
         **which,
         ack_policy="none",
         inactive_threshold=EPHEMERAL_FOR_S * NS,
@@ -291,7 +304,7 @@ async def snapshot(
     )
     try:
         async with reading(connection, stream, name, batch=SNAPSHOT_BATCH, bytes_max=SNAPSHOT_BYTES) as pull:
-            yield Snapshot(pull, is_whole=int(info["num_pending"]) == 0, authoritative="cluster" not in info)
+            yield Snapshot(pull, int(info["num_pending"]), authoritative="cluster" not in info)
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(2):
             try:

@@ -32,8 +32,23 @@ NAME = "{{name()}}"
 API = "$JS.API"
 
 
+INBOXES = "_INBOX.>"
+
+
 def inbox(role: Role, name: str) -> str:
     return f"_INBOX.{role}.{name}"
+
+
+def across(permissions: Permissions, domain: str) -> Permissions:
+    """The same rights at a leaf node, whose server asks the JetStream of `domain` in place of its own."""
+    api = f"$JS.{domain}.API"
+    publish = list(permissions.publish)
+    for subject in permissions.publish:
+        if subject.startswith(f"{API}."):
+            publish.append(api + subject.removeprefix(API))
+        elif subject.startswith(("$KV.", "$O.")):
+            publish.append(f"{api}.{subject}")
+    return permissions._replace(publish=tuple(publish))
 
 
 def _own_inbox(role: Role) -> str:
@@ -183,6 +198,10 @@ PERMISSIONS: dict[Role, Permissions] = {
     ),
     Role.ADMIN: Permissions(publish=(">",), subscribe=(">",)),
 }
+
+LEAF_PUBLISHES = (s.EVENTS_WRITE_ALL, s.PROGRESS_ALL, s.HEARTBEATS_ALL, INBOXES)
+"""What a site's server may bring beside what its nodes may: a subject crosses only where all that somebody hears by
+one subscription is allowed. Its nodes still have their own rights and no others, for it knows those too."""
 
 DEFAULT_PRODUCER = Permissions(
     publish=(s.REQUESTS, *PERMISSIONS[Role.PRODUCER].publish), subscribe=PERMISSIONS[Role.PRODUCER].subscribe

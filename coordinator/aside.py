@@ -35,6 +35,9 @@ NODES_MAX = 100
 LINE_CODES = frozenset({"aria2-1", "aria2-2", "aria2-5", "aria2-6", "aria2-19", "stalled"})
 """Failures that the node's own line may be to blame for: refused, no answer, too slow, broken, no such name."""
 
+FAILS = "it kept failing what others finish"
+"""Why, for those who are not to know whose tasks those were."""
+
 
 class Decision(NamedTuple):
     """Nothing is to be placed on a node for a while."""

@@ -7,6 +7,7 @@ import anyio
 import msgspec
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
+from msgspec.structs import replace
 
 from broker.errors import BrokerError
 from broker.eventlog import history
@@ -90,8 +91,10 @@ def _verbs(term: Term) -> dict[str, Verb]:
     async def nodes(caller: str, _: bytes) -> msgspec.Struct:
         return NodesReply(views.nodes(term, with_tasks=caller == ADMIN_CALLER), views.unheard(term))
 
-    async def count(_: str, __: bytes) -> msgspec.Struct:
-        return await stats.reply()
+    async def count(caller: str, _: bytes) -> msgspec.Struct:
+        reply = await stats.reply()
+        # Others' origins are theirs.
+        return reply if caller == ADMIN_CALLER else replace(reply, cooling={})
 
     async def policy(caller: str, _: bytes) -> msgspec.Struct:
         return await policies.show(term, caller)

@@ -10,6 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from broker.connection import BrokerClock
+from coordinator.aside import FAILS
 from coordinator.filters import DISK_LOW_BYTES
 from coordinator.fleet import Fleet
 from coordinator.plan import Planner
@@ -307,8 +308,8 @@ class Desk:
         if wishes is not None and wishes.is_closed:
             said = "is being drained" if wishes.draining else f"is {wishes.closed}"
             return f"{said}: {wishes.reason}" if wishes.reason else said
-        if (aside := self._aside.get(node)) is not None:
-            return f"is set aside: {aside.why}"
+        if node in self._aside:
+            return f"is set aside: {FAILS}"  # `why` tells of tasks whose owners may be others
         if not trouble and not self.may_take(node):
             return "does not know its share of the limit on bandwidth yet"
         return trouble

@@ -1,7 +1,7 @@
 """What nodes report, consumed durably: a fact is acked when its change is stored, or is seen to be none (rule 6)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
@@ -59,7 +59,7 @@ async def open_consumer(term: Term) -> str:
     for old in older:
         info = await term.connection.api(f"CONSUMER.INFO.{s.EVENTS_STREAM}.{old}")
         floors.append(int(info["ack_floor"]["stream_seq"]))
-    start = {"deliver_policy": "by_start_sequence", "opt_start_seq": min(floors) + 1} if floors else {}
+    start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": min(floors) + 1} if floors else {}
     if name not in (listed.get("consumers") or ()):
         await pull.create_consumer(
             term.connection,

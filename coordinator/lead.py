@@ -45,6 +45,8 @@ TRY_EVERY_S = 0.25
 """A standby asks so often: it is part of the time in which nobody leads."""
 AFTER_TROUBLE_S = 1.0
 BROKER_WAIT_S = 0.25
+ASKED_WITHIN_S = 5.0
+"""A standby that was not answered for so long does not stand by."""
 
 
 class Coordinator:
@@ -62,9 +64,17 @@ class Coordinator:
         self.term: Term | None = None
         self.is_working = False
         """Leads, and the takeover is over."""
+        self._answered_at = float("-inf")
+        """When the broker last said who leads, seconds of the loop's clock."""
 
     def __repr__(self) -> str:
         return f"<Coordinator {self._holder.name} {self.term or 'standing by'}>"
+
+    def gets_on(self) -> bool:
+        """Whether it leads by a lease that holds, or knows that another does."""
+        if self.term is not None:
+            return self._lease.is_held
+        return anyio.current_time() - self._answered_at < ASKED_WITHIN_S
 
     async def run(self) -> NoReturn:
         """Run until cancelled; then lets the lease go at once."""
@@ -82,7 +92,9 @@ class Coordinator:
 
     async def _acquire(self) -> bool:
         try:
-            return await self._lease.acquire() is None
+            found = await self._lease.acquire()
+            self._answered_at = anyio.current_time()
+            return found is None
         except BrokerError as error:
             log.debug("could not ask for the lease", problem=str(error))
             return False

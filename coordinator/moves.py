@@ -56,7 +56,7 @@ class Requeue(NamedTuple):
 def claimed(
     *, task: str, owner: str, source: str, request: Request, submitted: datetime, retry_of: str = "", order: int = 0
 ) -> TaskRow:
-    """The first row of a task. A `not_before` becomes a delay from the moment it was stored.
+    """The first row of a task. A `not_before` becomes a delay from the moment it was stored, `paused` a wish.
 
     `order`: its place among equals; 0: as it was submitted.
     """
@@ -70,6 +70,7 @@ def claimed(
         place=QUEUED,
         submitted=submitted,
         delay_s=delay_s,
+        desired=Desired.PAUSE if request.paused else Desired.RUN,
         order=order,
         retry_of=retry_of,
     )

@@ -189,7 +189,7 @@ async def retry_ended(term: Term, event: Finished) -> Steered:
         task=task_id(event.owner, source),
         owner=event.owner,
         source=source,
-        request=replace(event.request, not_before=None, deadline=None),
+        request=replace(event.request, not_before=None, deadline=None, paused=False),
         submitted=term.now(),
         retry_of=event.task,
     )

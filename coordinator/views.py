@@ -3,10 +3,11 @@
 import anyio
 from msgspec.structs import replace
 
+from coordinator.aside import FAILS
 from coordinator.fleet import Fleet
 from coordinator.term import Term
 from schemas.control import NodeStanding, NodeView, UnheardNode
-from schemas.heartbeat import RUNNING_PHASES, Heartbeat, Held
+from schemas.heartbeat import ALL, RUNNING_PHASES, Heartbeat, Held
 from schemas.lifecycle import State
 from schemas.nodes import NodeWishes
 from schemas.task import StoredRow
@@ -54,7 +55,7 @@ def live(term: Term, stored: StoredRow, held: Held | None, *, in_full: bool = Tr
 
 
 def nodes(term: Term, *, with_tasks: bool) -> tuple[NodeView, ...]:
-    """The fleet as heard; which tasks a node holds is for admins."""
+    """The fleet as heard; what tasks a node holds, has failed and from where is for admins."""
     now, lost_after_s = anyio.current_time(), term.settings.node_lost_after_s
     clock = term.connection.clock.now()
     found = []
@@ -70,14 +71,19 @@ def nodes(term: Term, *, with_tasks: bool) -> tuple[NodeView, ...]:
                 online=online,
                 heard_ago_s=round(now - seen.heard_at, 1),
                 assigned=assigned,
-                heartbeat=beat if with_tasks else replace(beat, held=()),
+                heartbeat=beat if with_tasks else for_owners(beat),
                 standing=standing_of(beat, wishes, online=online, assigned=assigned, is_aside=aside_s > 0),
                 wishes=wishes,
-                set_aside=against.why if against is not None else "",
+                set_aside=(against.why if with_tasks else FAILS) if against is not None else "",
                 set_aside_s=round(aside_s, 1),
             )
         )
     return tuple(found)
+
+
+def for_owners(beat: Heartbeat) -> Heartbeat:
+    """Without the tasks, and the origins, of whoever they are."""
+    return replace(beat, held=(), origins={}, held_back=tuple(share for share in beat.held_back if share == ALL))
 
 
 def unheard(term: Term) -> tuple[UnheardNode, ...]:

@@ -3,6 +3,7 @@
 import base64
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -22,6 +23,10 @@ OPEN = "open"
 ANY_KEY = "any"
 """The scope of routes that every valid key opens."""
 SCOPE = "scope"
+ALONE = "alone"
+"""Says of a route that it has something to tell while the broker is away."""
+AWAY_FOR_S = 2.0
+"""A broker that restarts is back by then."""
 _NOBODY = Caller("", "", ())
 _FILE = re.compile(r"/tasks/([0-9a-f]{16})/file\Z")
 """The one kind of address that a ticket opens."""
@@ -78,6 +83,17 @@ def known_caller(gateway: Gateway, shown: str) -> Caller:
     return caller_of(key)
 
 
+def still_valid(gateway: Gateway, connection: AnyConnection) -> Callable[[], None]:
+    """For what is sent for long: raises ProblemError once the key that was shown for it is revoked."""
+    shown = shown_key(connection)
+
+    def check() -> None:
+        if shown is not None:
+            known_caller(gateway, shown)
+
+    return check
+
+
 def shown_key(connection: AnyConnection) -> str | None:
     """The key that a request shows: X-API-Key, Bearer, the password of Basic, or `?api_key=` where that is allowed."""
     if key := connection.headers.get("x-api-key"):
@@ -107,18 +123,21 @@ def _basic(credentials: str) -> tuple[str, str]:
     return owner, key
 
 
-def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Each route names its scope in `opt`; one that names none is closed."""
+async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Each route names its scope in `opt`; one that names none is closed.
+
+    A route that does not say that it can do without the broker is refused while that is away: at once, not when
+    everything that it asks for has timed out.
+    """
     scope = handler.opt.get(SCOPE, Scope.ADMIN)
     # Which methods a route has anybody may ask; nobody is looked at for that.
     if scope == OPEN or connection.scope.get("method") == "OPTIONS":
         return
     caller: Caller = connection.user
     if not caller.scopes:
-        raise ProblemError(
-            401,
-            "show an API key: X-API-Key, Authorization: Bearer, or Basic with it as the password",
-            headers={"WWW-Authenticate": 'Bearer realm="downdraft"'},
-        )
+        raise ProblemError(401, "show an API key: X-API-Key, Authorization: Bearer, or Basic with it as the password")
     if scope != ANY_KEY and not caller.may(Scope(scope)):
         raise ProblemError(403, f"this key may not do that: it needs the scope {scope!r}")
+    broker = connection.app.state.gateway.client.connection
+    if not (handler.opt.get(ALONE) or await broker.until_connected(AWAY_FOR_S)):
+        raise ProblemError(503, "the broker is away: ask again in a moment", headers={"Retry-After": "2"})

@@ -32,4 +32,4 @@ def methods_of(app: Litestar, path_template: str) -> list[str]:
         if path_template in (route.path, route.path_format)
         for method in getattr(route, "route_handler_map", ())
     }
-    return sorted(found & METHODS)
+    return sorted((found | {"HEAD"} if "GET" in found else found) & METHODS)

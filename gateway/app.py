@@ -10,17 +10,17 @@ from gateway.aliases import Aliased
 from gateway.allowing import Allowing
 from gateway.aria2rpc import routes as aria2rpc
 from gateway.aria2rpc.notices import Notices
+from gateway.headless import Headless
 from gateway.health import healthz, readyz
 from gateway.observed import Observed
 from gateway.page import page, read_files
 from gateway.problems import HANDLERS
 from gateway.reference import config
 from gateway.rest.api import api
+from gateway.rest.files import FILE
+from gateway.rest.submitting import BODY_BYTES_MAX
 from gateway.scrape import metrics
 from gateway.service import Gateway
-
-BODY_BYTES_MAX = 32 << 20
-"""Of a request: ten thousand tasks of three kilobytes."""
 
 
 def make_app(gateway: Gateway, notices: Notices) -> Litestar:
@@ -40,7 +40,7 @@ def make_app(gateway: Gateway, notices: Notices) -> Litestar:
 
 def serve_app(gateway: Gateway, notices: Notices) -> Observed:
     """The application as it is served: its requests are logged and measured, what is no route included."""
-    return Observed(Aliased(make_app(gateway, notices)), gateway.metrics.requests)
+    return Observed(Headless(Aliased(make_app(gateway, notices)), FILE), gateway.metrics.requests)
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
@@ -50,6 +50,12 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id", "range", "x-api-key"],
-        expose_headers=["content-disposition", "content-range", "etag", "location", "retry-after"],
+        allow_headers=[
+            *("authorization", "content-type", "idempotency-key", "last-event-id", "x-api-key"),
+            *("if-match", "if-none-match", "if-range", "range"),
+        ],
+        expose_headers=[
+            *("accept-ranges", "content-disposition", "content-range", "etag", "location"),
+            *("repr-digest", "retry-after", "www-authenticate"),
+        ],
     )

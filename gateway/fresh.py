@@ -70,6 +70,18 @@ class Fresh:
         new = self.find(task)
         return None if new is None else await self._model.get(new.rejected_as) or new.view
 
+    async def unclaimed(self) -> list[TaskView]:
+        """Everything that no list has yet, in the order in which it came."""
+        oldest = time.monotonic() - NEW_FOR_S
+        while self._new and next(iter(self._new.values())).stored_at < oldest:
+            self._new.popitem(last=False)
+        if not self._new:
+            return []
+        known = await self._model.known([name for task, new in self._new.items() for name in (task, new.rejected_as)])
+        for task in known & self._new.keys():
+            del self._new[task]
+        return [new.view for new in self._new.values() if new.rejected_as not in known]
+
     async def claimed(self, tasks: Iterable[str]) -> None:
         """Return once those of these that are new show in the lists, or patience ends."""
         waiting = [task for task in tasks if self.find(task) is not None]

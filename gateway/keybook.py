@@ -27,7 +27,8 @@ class KeyBook:
         return f"<KeyBook of {len(self._keys)} keys>"
 
     def __len__(self) -> int:
-        return len(self._keys)
+        """How many open something; those that were revoked are kept."""
+        return sum(key.revoked is None for key in self._keys.values())
 
     def get(self, key_id: str) -> ApiKey | None:
         """A key by its id, revoked ones too."""
@@ -37,6 +38,11 @@ class KeyBook:
         """The key somebody shows, if it is valid."""
         key = self._keys.get(secret.id)
         return key if key is not None and key.revoked is None and is_of(key, secret) else None
+
+    def is_valid(self, key_id: str) -> bool:
+        """Whether a key that was shown before opens anything still."""
+        key = self._keys.get(key_id)
+        return key is not None and key.revoked is None
 
     def take(self, changes: Changes) -> None:
         """What stands in the bucket now."""

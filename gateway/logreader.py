@@ -18,6 +18,8 @@ log = structlog.get_logger()
 TICK_S = 0.5
 """How long to wait for events before saying that there are none."""
 RETRY_S = 0.5
+BYTES_MAX = 1 << 20
+"""Of the events taken at a time: an outcome may carry a request of half a megabyte, and readers are many."""
 AHEAD_S = 2.0
 """How long this process may lag behind another one's reading of the log, which told somebody how far they are."""
 
@@ -75,6 +77,7 @@ class LogReader:
         if self._follower is not None or (kept := self._hub.after(self.after, limit)) is None:
             return await self._next_of_log(limit)
         if kept:
+            kept = bounded(kept)
             self.after = kept[-1].sequence
             return [one for one in kept if self._is_asked_for(one)]
         self.after = max(self.after, self._hub.position)
@@ -96,13 +99,15 @@ class LogReader:
 
     async def _next_of_log(self, limit: int) -> Sequence[Kept]:
         found: list[Kept] = []
+        size = 0
         await anyio.lowlevel.checkpoint()
         try:
             follower = self._follower or await self._open()
-            while len(found) < limit and not follower.is_caught_up:
+            while len(found) < limit and size < BYTES_MAX and not follower.is_caught_up:
                 if (one := await follower.next()) is None:
                     break
                 found.append(Kept.of(one))
+                size += len(found[-1].json)
         except BrokerError as error:
             log.debug("the log can't be read, trying again", problem=str(error))
             await self.close()
@@ -133,6 +138,16 @@ class LogReader:
     async def close(self) -> None:
         self._follower = None
         await self._opened.aclose()
+
+
+def bounded(kept: Sequence[Kept]) -> Sequence[Kept]:
+    """The first of them, and those after it up to BYTES_MAX together. Pure."""
+    size = 0
+    for count, one in enumerate(kept):
+        size += len(one.json)
+        if size > BYTES_MAX and count:
+            return kept[:count]
+    return kept
 
 
 @asynccontextmanager

@@ -18,9 +18,11 @@ from broker.credentials import read_identity
 from broker.roles import Role
 from gateway.app import serve_app
 from gateway.aria2rpc.notices import Notices
+from gateway.heads import Protocol
 from gateway.hub import Hub
 from gateway.keybook import KeyBook
 from gateway.readmodel.model import ReadModel
+from gateway.rest.submitting import BODY_BYTES_MAX
 from gateway.service import Gateway
 from gateway.webhooks.office import WebhookOffice
 from schemas import codec
@@ -35,6 +37,8 @@ log = structlog.get_logger()
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
+LOOK_WITHIN_S = 3.0
+"""For a leader to tell something. One that is frozen holds its lease for longer; a client is told to ask again."""
 GRACE_S = 5
 """Requests under way are let finish for so long."""
 
@@ -60,7 +64,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         model = await ReadModel.opened(connection, chosen)
         tasks.start_soon(model.run)
         identity = read_identity(Path(settings.nats.creds)) if settings.nats.creds else None
-        client = Client(connection, Role.GATEWAY, DEFAULT_OWNER)
+        client = Client(connection, Role.GATEWAY, DEFAULT_OWNER, look_within_s=LOOK_WITHIN_S)
         gateway = Gateway(chosen, client, book, model, identity.name if identity is not None else Role.GATEWAY)
         tasks.start_soon(gateway.hub.run)
         await tasks.start(gateway.webhooks.follow, connection)
@@ -73,10 +77,12 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
             server = Server(
                 uvicorn.Config(
                     serve_app(gateway, notices),
+                    http=Protocol,
                     log_config=None,
                     access_log=False,
                     lifespan="off",
                     timeout_graceful_shutdown=GRACE_S,
+                    ws_max_size=BODY_BYTES_MAX,  # a message is to a socket what a body is to a request
                     server_header=False,
                 )
             )
@@ -105,7 +111,7 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
     """The socket to serve at. Without any key nobody but this machine is let near."""
     host = settings.host
     if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
-        log.warning("there is no API key yet: listening on loopback only; make one with `downdraft key create`")
+        log.warning("no API key yet: listening on loopback only; make one (`downdraft key create`) and start it again")
         host = LOOPBACK
     try:
         listener = socket.create_server(
@@ -115,6 +121,9 @@ def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.s
         raise SettingInvalid(
             f"can't listen at {host}:{settings.port} ({os.strerror(error.errno or 0)}): choose another gateway.port"
         ) from error
+    # Inherited by each connection; asyncio sets it by itself only where it made the socket. Without it the body of an
+    # answer waits 40 ms for the client's acknowledgement of the headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         yield listener
 

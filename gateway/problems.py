@@ -16,6 +16,8 @@ from schemas.errors import DowndraftError, PolicyInvalid, RequestInvalid
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+CHALLENGE = 'Bearer realm="downdraft"'
+"""How to show a key, as each 401 has to say (RFC 9110, 11.6.1)."""
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,6 +41,8 @@ class ProblemError(DowndraftError):
 
 def answer(status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> Response[Problem]:
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": CHALLENGE} | (headers or {})
     return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -53,6 +57,12 @@ def _of_request(_: "Request[Any, Any, Any]", error: RequestInvalid | PolicyInval
 def _of_cluster(_: "Request[Any, Any, Any]", error: DowndraftError) -> Response[Problem]:
     """The cluster is away, or leaderless: it may be asked again."""
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "2"})
+
+
+def _of_broker(_: "Request[Any, Any, Any]", error: BrokerError) -> Response[Problem]:
+    """Its own words are about streams and subjects."""
+    said = f"the broker is in trouble: ask again in a moment ({error})"
+    return answer(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "2"})
 
 
 def _of_any(_: "Request[Any, Any, Any]", error: DowndraftError) -> Response[Problem]:
@@ -85,7 +95,7 @@ HANDLERS: dict[Any, Any] = {
     PolicyInvalid: _of_request,
     NotSubmitted: _of_cluster,
     Refused: _of_cluster,
-    BrokerError: _of_cluster,
+    BrokerError: _of_broker,
     DowndraftError: _of_any,
     msgspec.ValidationError: _of_body,
     HTTPException: _of_http,

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from broker import health
 from broker.errors import BrokerError
-from gateway.access import SCOPE
+from gateway.access import ALONE, SCOPE
 from gateway.metrics import of_nodes, of_streams, of_tasks
 from gateway.service import Gateway
 from schemas import subjects as s
@@ -23,7 +23,7 @@ REST = 20
 """With a million tasks in the queue a look takes long: it is no more than a twentieth of the gateway's time."""
 
 
-@get("/metrics", opt={SCOPE: Scope.READ}, media_type="text/plain")
+@get("/metrics", opt={SCOPE: Scope.READ, ALONE: True}, media_type="text/plain")
 async def metrics(state: State) -> Response[bytes]:
     """Figures in Prometheus' format: of the whole cluster, whoever's tasks they are, and of this gateway."""
     gateway: Gateway = state.gateway
@@ -41,8 +41,9 @@ async def metrics(state: State) -> Response[bytes]:
 async def look(gateway: Gateway) -> None:
     """Let the registry know how everything stands. What can't be learned of the broker is left out."""
     streams: list[health.Stream] = []
+    connection = gateway.client.connection
     try:
-        found = [await health.stream(gateway.client.connection, name) for name in STREAMS]
+        found = [await health.stream(connection, name) for name in STREAMS if connection.is_connected]
         streams = [stream for stream in found if stream is not None]
     except BrokerError as error:
         log.warning("the streams could not be looked at for metrics", problem=str(error))

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from broker import keys, payloads
 from broker.binaries import find_aria2c
 from broker.connection import Connection, connect
+from broker.pulse import keep_pulse
 from node.addresses import reach_of
 from node.agent import Agent
 from node.allotment import Allotment
@@ -56,8 +57,11 @@ FINISHERS = 3
 """What one of them syncs the disk writes with what the others do; a thread is left for other work."""
 
 
-async def run_node(settings: Settings, stop: anyio.Event) -> None:
-    """Run until `stop` is set, then give everything back. Raises NodeIdTaken, DownloadsTaken and their like."""
+async def run_node(settings: Settings, stop: anyio.Event, pulse: Path | None = None) -> None:
+    """Run until `stop` is set, then give everything back. Raises NodeIdTaken, DownloadsTaken and their like.
+
+    `pulse` is touched while the cluster hears of it and its aria2c work.
+    """
     node = settings.node.id
     instance = uuid4().hex[:12]
     with own_state_folder(Path(settings.node.state), node, instance) as predecessors:
@@ -74,7 +78,7 @@ async def run_node(settings: Settings, stop: anyio.Event) -> None:
                         Path(settings.node.downloads), Modes.of(settings.node.file_mode, settings.node.folder_mode)
                     )
                     with own_downloads(store.downloads):
-                        await _work(connection, settings, store, instance, lock, stop)
+                        await _work(connection, settings, store, instance, lock, stop, pulse)
                 finally:
                     with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                         await lock.release()
@@ -89,7 +93,13 @@ async def _cancel_when(stop: anyio.Event, unless: anyio.CancelScope, scope: anyi
 
 
 async def _work(
-    connection: Connection, settings: Settings, store: Store, instance: str, lock: NodeLock, stop: anyio.Event
+    connection: Connection,
+    settings: Settings,
+    store: Store,
+    instance: str,
+    lock: NodeLock,
+    stop: anyio.Event,
+    pulse: Path | None,
 ) -> None:
     node = settings.node
     allotment = Allotment(store.downloads, node.disk) if node.disk else None
@@ -132,6 +142,7 @@ async def _work(
         disk.tell = heart.beat
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)
+        tasks.start_soon(keep_pulse, pulse, lambda: _gets_on(lock, agent))
         tasks.start_soon(reader.run)
         tasks.start_soon(Contact(lock, reader, agent).watch)
         tasks.start_soon(ShareKeeper(connection, node.id, governor).run)
@@ -157,6 +168,11 @@ async def _work(
             log.warning("left before everything was given back; the coordinator will notice", held=len(agent.tasks()))
         await heart.beat()
         tasks.cancel_scope.cancel()
+
+
+def _gets_on(lock: NodeLock, agent: Agent) -> bool:
+    """Whether the cluster knows of it, and each aria2c that it wants runs."""
+    return lock.sure_until > anyio.current_time() and not any(lane.trouble for lane in agent.lanes.values())
 
 
 async def follow_orders(

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 PREFIX = "dd"
 ID_BYTES, SECRET_BYTES = 4, 24
+_ID = re.compile(rf"[0-9a-f]{{{2 * ID_BYTES}}}\Z")
 _KEY = re.compile(rf"{PREFIX}_([0-9a-f]{{{2 * ID_BYTES}}})_([A-Za-z0-9_-]{{32}})")
 
 
@@ -50,6 +51,11 @@ def make_secret(random: bytes) -> Secret:
     key_id = random[:ID_BYTES].hex()
     secret = base64.urlsafe_b64encode(random[ID_BYTES : ID_BYTES + SECRET_BYTES]).decode()
     return Secret(key_id, f"{PREFIX}_{key_id}_{secret}")
+
+
+def is_key_id(text: str) -> bool:
+    """Whether it looks like a key's id."""
+    return _ID.match(text) is not None
 
 
 def read_secret(text: str) -> Secret | None:

@@ -133,11 +133,15 @@ def _check_payload(request: Request) -> None:
         raise RequestInvalid("checksum", f"a {request.payload} has digests of its own for what it leads to")
 
 
+def meaningless(payload: Kind) -> frozenset[str]:
+    """Options that say nothing for such a download."""
+    of_torrents = OF_TORRENTS if payload is not Kind.TORRENT else frozenset()
+    return of_torrents | {OF_SEVERAL} if payload is Kind.FILE else of_torrents
+
+
 def _check_meaning(request: Request) -> None:
     """Options that say nothing of what is downloaded were meant otherwise."""
-    of_torrents = OF_TORRENTS if request.payload is not Kind.TORRENT else frozenset()
-    of_several = {OF_SEVERAL} if request.payload is Kind.FILE else set()
-    if strange := sorted((of_torrents | of_several) & request.options.keys()):
+    if strange := sorted(meaningless(request.payload) & request.options.keys()):
         raise RequestInvalid(f"options.{strange[0]}", f"means nothing for a {request.payload}")
 
 

@@ -14,7 +14,7 @@ from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired, State
 from schemas.nodes import REASON_CHARS_MAX, NodeWishes, Slots
-from schemas.options import SPEED_MAX
+from schemas.options import ALLOWED, SPEED_MAX, Value
 from schemas.settings import NodeId, NodeTag
 from schemas.view import TaskView as TaskView
 
@@ -101,12 +101,15 @@ class SteerReply(Struct, frozen=True):
 
 
 class SetLimits(Steer, frozen=True, omit_defaults=True, kw_only=True):
-    """limit: how fast tasks may be from now on, also while they run. What is left out stays as it is."""
+    """limit: how fast tasks may be from now on, also while they run; and other aria2 options of theirs, which count
+    when a download is begun, or goes on after a pause. What is left out stays as it is."""
 
     download: Annotated[int, Meta(ge=0, le=SPEED_MAX)] | None = None
     """Bytes a second that a task may receive; 0: as much as it gets."""
     upload: Annotated[int, Meta(ge=0, le=SPEED_MAX)] | None = None
     """Bytes a second that a torrent may send; 0: as much as it can."""
+    options: Annotated[dict[str, Value], Meta(max_length=len(ALLOWED))] = {}
+    """As in a request."""
 
 
 class ListQuery(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -114,7 +114,7 @@ REASONS: Mapping[str, str] = {
     "on-download-stop": _RUNS,
     "out": "use the field `out`",
     "parameterized-uri": "submit a request for each address",
-    "pause": "use `downdraft pause`, or the field `not_before`",
+    "pause": "use the field `paused`, or `downdraft pause`",
     "pause-metadata": "select files with the option `select-file`",
     "private-key": _READS,
     "proxy-method": _PROXY,

@@ -12,7 +12,7 @@ IDENTITY: tuple[str, ...] = (
     *("max_attempts", "not_before", "deadline", "labels"),
 )
 """Fields that tell one entry from another, besides addresses and options."""
-LATER_IDENTITY = ("avoid_tags", "prefer_tags", "resources", "if_exists", "kind", "torrent", "metalink")
+LATER_IDENTITY = ("avoid_tags", "prefer_tags", "resources", "if_exists", "kind", "torrent", "metalink", "paused")
 """The same, counted only where they are set: ids that were made before there were these stay as they are."""
 
 

@@ -195,6 +195,10 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
         Moment | None,
         Meta(description="Don't start before this moment (RFC 3339).", examples=["2031-05-01T22:00:00Z"]),
     ] = None
+    paused: Annotated[
+        bool,
+        Meta(description="Begin paused: it waits until somebody resumes it, however long.", examples=[True]),
+    ] = False
     deadline: Annotated[
         Moment | None,
         Meta(
@@ -213,7 +217,8 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def title(self) -> str:
         """What to call this download before its file has a name."""
-        out = self.out if self.out and "{" not in self.out else ""
+        plain = (self.out or "").replace("{{", "").replace("}}", "")
+        out = (self.out or "").replace("{{", "{").replace("}}", "}") if "{" not in plain else ""
         return self.name or out or (file_name(self.uris[0]) if self.uris else f"{self.payload}")
 
     @property

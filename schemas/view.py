@@ -48,6 +48,8 @@ class TaskView(Struct, frozen=True, kw_only=True):
     due_in_s: float = 0.0
     """How long until it may be placed: back-off, or not_before."""
     retry_of: str = ""
+    dir: str = ""
+    """The folder below its node's download folder that its request names."""
     path: str = ""
     """Relative to its node's download folder: the file, or the folder where `files` lie."""
     bytes: int = 0
@@ -106,6 +108,7 @@ def asked(view: TaskView, request: Request | None) -> TaskView:
         deadline=request.deadline,
         download_limit=limit_of(request.options, DOWNLOAD_LIMIT),
         upload_limit=limit_of(request.options, UPLOAD_LIMIT),
+        dir=request.dir or "",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tools.commandline import App, colour
-from tools.commands import checks, cluster, drill, files, fleet, follow, key, look, policy, steer, submit
+from tools.commands import backup, checks, cluster, drill, files, fleet, follow, key, look, policy, steer, submit
 from tools.postponed import left_out, postponed
 
 EPILOG = """Exit codes:
@@ -46,6 +46,7 @@ def _root(
 
 cluster.register(app)
 key.register(app)
+backup.register(app)
 drill.register(app)
 submit.register(app)
 look.register(app)

@@ -25,12 +25,13 @@ GID_HINT = "Downdraft gives the id; `id=…` is for your own"
 
 TEXTS = {"out": "out", "dir": "dir", "checksum": "checksum", "size": "size", "id": "id", "name": "name"}
 CHOICES = {"if-exists": "if_exists"}
+FLAGS = {"pause": "paused"}
 MOMENTS = {"not-before": "not_before", "deadline": "deadline"}
 NUMBERS = {"priority": "priority", "max-attempts": "max_attempts"}
 TAGS = {"tag": "tags", "avoid-tag": "avoid_tags", "prefer-tag": "prefer_tags"}
 RESOURCES = {"disk": "disk", "bandwidth": "bandwidth"}
 REPEATED = (*TAGS, "label", "header")
-NAMES = (*TEXTS, *CHOICES, *NUMBERS, *MOMENTS, *RESOURCES, *REPEATED)
+NAMES = (*TEXTS, *CHOICES, *FLAGS, *NUMBERS, *MOMENTS, *RESOURCES, *REPEATED)
 """What may stand before `=` besides the aria2 options of `schemas.options`."""
 
 
@@ -174,6 +175,11 @@ def _put(fields: dict[str, Any], option: Option) -> str:
     if field := (TEXTS | CHOICES).get(name):
         fields[field] = value
         return field
+    if name in FLAGS:
+        if value not in ("true", "false"):
+            raise LineInvalid(line, f"{name} must be true or false, not {value[:40]!r}")
+        fields[FLAGS[name]] = value == "true"
+        return FLAGS[name]
     if name in MOMENTS:
         try:
             fields[MOMENTS[name]] = parse_date(value)

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime, timedelta
+import hashlib
 from typing import Any
 
 import bencode2
@@ -11,19 +11,21 @@ from defusedxml.ElementTree import ParseError, fromstring
 from msgspec.structs import replace
 
 from broker import payloads
-from broker.cluster import PATIENCE, NotSubmitted
+from broker.cluster import NotSubmitted
 from broker.errors import BrokerError
 from gateway.aria2rpc.desk import Desk
 from gateway.aria2rpc.errors import RpcError
-from gateway.aria2rpc.options import Asked, asked_of, refusal_of
+from gateway.aria2rpc.gids import HASH_LABEL, LABEL, taken_gid
+from gateway.aria2rpc.options import asked_of, refusal_of
 from gateway.aria2rpc.params import Params
 from schemas.control import Prioritise
 from schemas.errors import RequestInvalid
+from schemas.names import portable
 from schemas.payload import INLINE_BYTES_MAX, OBJECT
 from schemas.request import Request
 
-HELD_BACK = PATIENCE + timedelta(seconds=5)
-"""What comes paused may not begin before its pause is there; a wish is carried out within PATIENCE or not at all."""
+NAME_CHARS_MAX = 256
+"""What a request takes as its name."""
 
 
 async def add_uri(desk: Desk, params: Params) -> Any:
@@ -42,14 +44,10 @@ async def add_torrent(desk: Desk, params: Params) -> Any:
     given, seeds = params.text(0), params.texts_if_any(1)
     options, position = params.table_if_any(2), params.place_if_any(3)
     content = _decoded(given)
-    try:
-        found = bencode2.bdecode(content)
-    except bencode2.BencodeDecodeError as error:
-        raise RpcError("Bencode decoding failed") from error
-    if not isinstance(found, dict) or not isinstance(found.get(b"info"), dict):
-        raise RpcError("Missing info directory.")
-    request = Request(torrent=await _referred(desk, content, ".torrent"), uris=tuple(seeds))
-    return await _submit(desk, asked_of(request, options), position)
+    name, found = _read_torrent(content)
+    request = asked_of(Request(torrent=OBJECT, uris=tuple(seed for seed in seeds if ":" in seed)), options)
+    request = replace(request, name=name, labels=request.labels | {HASH_LABEL: found})
+    return await _submit(desk, replace(request, torrent=await _referred(desk, content, ".torrent")), position)
 
 
 async def add_metalink(desk: Desk, params: Params) -> Any:
@@ -62,15 +60,15 @@ async def add_metalink(desk: Desk, params: Params) -> Any:
         raise RpcError("Could not parse Metalink XML document.") from error
     if root.tag.rpartition("}")[2] != "metalink":
         raise RpcError("Could not parse Metalink XML document.")
-    request = Request(metalink=await _referred(desk, content, ".meta4"))
-    return [await _submit(desk, asked_of(request, options), position)]
+    request = asked_of(Request(metalink=OBJECT), options)
+    return [await _submit(desk, replace(request, metalink=await _referred(desk, content, ".meta4")), position)]
 
 
-async def _submit(desk: Desk, asked: Asked, position: int | None) -> str:
-    """Store a request, pause or move its task as asked, and wait until the lists have it."""
-    request = asked.request
-    if asked.is_paused:
-        request = replace(request, not_before=datetime.now(UTC) + HELD_BACK)
+async def _submit(desk: Desk, request: Request, position: int | None) -> str:
+    """Store a request, move its task as asked, and wait until the lists have it."""
+    chosen = request.labels.get(LABEL, "")
+    if chosen and await desk.find(chosen) is not None:
+        raise taken_gid()
     client = desk.gateway.client
     try:
         prepared = client.prepare(request, desk.caller.owner)
@@ -80,13 +78,25 @@ async def _submit(desk: Desk, asked: Asked, position: int | None) -> str:
     except NotSubmitted as error:
         raise RpcError(str(error)) from error
     task = prepared.task
-    desk.office.stored(prepared)
+    desk.gateway.fresh.stored(prepared)
     await desk.settled(task, lambda now: now is not None)
-    if asked.is_paused:
-        await desk.steer("pause", [task])
     if position is not None:
         await desk.steer("prioritise", [task], Prioritise(position=position))
-    return task
+    return chosen or task
+
+
+def _read_torrent(content: bytes) -> tuple[str | None, str]:
+    """Its name and its info hash. Raises RpcError."""
+    try:
+        found = bencode2.bdecode(content)
+    except bencode2.BencodeDecodeError as error:
+        raise RpcError("Bencode decoding failed") from error
+    info = found.get(b"info") if isinstance(found, dict) else None
+    if not isinstance(info, dict):
+        raise RpcError("Missing info directory.")
+    name = info.get(b"name")
+    told = portable(name.decode(errors="replace"))[:NAME_CHARS_MAX] if isinstance(name, bytes) else ""
+    return told or None, hashlib.sha1(bencode2.bencode(info), usedforsecurity=False).hexdigest()
 
 
 def _decoded(given: str) -> bytes:

@@ -1,34 +1,39 @@
 """What a method works with: one caller's view of the cluster's tasks, and what may be done to them."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
-from broker.cluster import Client, Refused
-from broker.roles import Role
+from broker.cluster import Refused
 from gateway.aria2rpc import status
 from gateway.aria2rpc.errors import RpcError
+from gateway.aria2rpc.gids import LABEL
 from gateway.callers import Caller
+from gateway.readmodel.lines import Part
 from gateway.service import Gateway
 from schemas.control import IDS_MAX, Steer, Steered
 from schemas.filter import ENDED, Standing, TaskFilter
 from schemas.view import TaskView
 
 PAGE = 1000
-LOOK_MAX = 10_000
-"""Live tasks that a list is made of: what goes beyond is counted, and comes up as those before it end."""
+HELD_MAX = 10_000
+"""Tasks at nodes that a list of running ones is made of."""
 RESULTS_MAX = 1000
 """Ended tasks that are listed, the latest: aria2's own max-download-result."""
 SETTLE_S = 2.0
 """So long an answer waits until what it did shows in the lists, for clients ask for them at once."""
 SETTLE_EVERY_S = 0.02
+HELD = (Standing.ASSIGNED, Standing.ACTIVE, Standing.ENDING)
 LIVE = (Standing.QUEUED, Standing.ASSIGNED, Standing.ACTIVE, Standing.ENDING)
 OVER = tuple(sorted(ENDED))
 _GID = re.compile(r"[0-9a-fA-F]{1,16}")
 GID_DIGITS = 16
+CHOSEN_MAX = 10
+"""Tasks of one chosen GID: more than one only where results of earlier ones were removed elsewhere."""
 
 
 class Desk:
@@ -38,9 +43,8 @@ class Desk:
         self.gateway = gateway
         self.office = gateway.office
         self.caller = caller
-        connection = gateway.client.connection
         # The broker lets the gateway ask in an owner's name: the coordinator then minds whose tasks are meant.
-        self.client = gateway.client if caller.is_admin else Client(connection, Role.PRODUCER, caller.owner)
+        self.client = gateway.client if caller.is_admin else gateway.client.on_behalf_of(caller.owner)
 
     def __repr__(self) -> str:
         return f"<Desk of {self.caller.owner}>"
@@ -49,22 +53,28 @@ class Desk:
         """The task of a GID, or of the beginning of one. Raises RpcError."""
         if not _GID.fullmatch(gid):
             raise RpcError(f"Invalid GID {gid}")
-        found = await self.look(gid.lower()) if len(gid) == GID_DIGITS else await self._begins(gid)
+        found = await (self.find(gid.lower()) if len(gid) == GID_DIGITS else self._begins(gid))
         if found is None:
             raise RpcError(f"GID {gid} is not found")
         return found
 
+    async def find(self, gid: str) -> TaskView | None:
+        """The task of a whole GID: its id, or what its client chose for it."""
+        return await self.look(gid) or await self._chosen(gid)
+
     async def look(self, task: str) -> TaskView | None:
         """One task of this caller's, by its whole id."""
-        found = await self.gateway.model.get(task)
-        if found is None and (new := self.office.find_new(task)) is not None:
-            prepared, found = new
+        found = await self.gateway.fresh.look(task)
+        if found is not None and found.task != task:
             # What the coordinator rejects goes by another id; the client knows this one.
-            if (rejected := await self.gateway.model.get(prepared.rejected_as)) is not None:
-                found = msgspec.structs.replace(rejected, task=task)
-        elif found is not None:
-            self.office.claimed(task)
+            found = msgspec.structs.replace(found, task=task)
         return found if found is not None and self.caller.sees(found.owner) else None
+
+    async def _chosen(self, gid: str) -> TaskView | None:
+        found = [view async for view in self._pages(self.where(labels=(f"{LABEL}={gid}",)), CHOSEN_MAX)]
+        if not found:
+            found = [view for view in await self._new() if view.labels.get(LABEL) == gid]
+        return min(found, key=lambda view: view.finished is not None, default=None)
 
     async def _begins(self, gid: str) -> TaskView | None:
         page = await self.gateway.model.find(self.where(text=gid.lower()), limit=PAGE)
@@ -86,21 +96,73 @@ class Desk:
         live = status.current(view, self.gateway.model.progress.get(view.task))
         return status.status_of(view, live, self.stands(view), keys)
 
-    async def live(self, most: int | None = LOOK_MAX) -> list[TaskView]:
-        """This caller's live tasks as they are in line, those included that came in just now."""
-        found = {view.task: view async for view in self._pages(self.where(states=LIVE), most)}
-        for prepared, view in self.office.new():
-            if prepared.task not in found and self.caller.sees(prepared.owner):
-                if await self.gateway.model.get(prepared.task) is None:
-                    found[prepared.task] = view
-                else:
-                    self.office.claimed(prepared.task)
-        return sorted(found.values(), key=_in_line)
+    async def tell_all(self, views: Sequence[TaskView], keys: list[str]) -> list[dict[str, Any]]:
+        """`tell`, of many: others get their turn."""
+        told: list[dict[str, Any]] = []
+        for start in range(0, len(views), PAGE):
+            told += [self.tell(view, keys) for view in views[start : start + PAGE]]
+            await anyio.lowlevel.checkpoint()
+        return told
 
-    async def over(self, most: int | None = RESULTS_MAX) -> list[TaskView]:
-        """This caller's ended tasks, the latest of them, the oldest first."""
-        found = [view async for view in self._pages(self.where(states=OVER), most)]
-        return sorted(found, key=lambda view: (view.finished.timestamp() if view.finished else 0.0, view.task))
+    async def running(self) -> list[TaskView]:
+        """This caller's active downloads, the most urgent first."""
+        held = [view async for view in self._each(HELD, HELD_MAX)]
+        return sorted((view for view in held if self.stands(view) == status.ACTIVE), key=_in_line)
+
+    async def waiting(self, offset: int, count: int) -> list[TaskView]:
+        """Some of this caller's live tasks that are not active, in the order of the queue; a negative offset counts
+        from the end, and goes backwards."""
+        active, new = [view.task for view in await self.running()], await self._new()
+        skip, found = (offset, list[TaskView]()) if offset >= 0 else (-offset - 1, new[::-1][-offset - 1 :][:count])
+        skip = skip if offset >= 0 else max(0, skip - len(new))
+        asked = count - len(found)
+        while asked > 0:
+            part = Part(skip, min(asked, PAGE), self._owner, is_backwards=offset < 0)
+            some = await self.gateway.model.in_line(part, active)
+            found, skip, asked = found + some, skip + len(some), asked - len(some)
+            if len(some) < part.count:
+                break
+        if offset < 0 or asked <= 0 or not new:
+            return found
+        before = await self.count(LIVE) - len(active)
+        return found + new[max(0, offset - before) :][:asked]
+
+    async def _new(self) -> list[TaskView]:
+        """This caller's tasks that came in just now, and that no list has yet."""
+        return [view for view in await self.gateway.fresh.unclaimed() if self.caller.sees(view.owner)]
+
+    async def live(self) -> list[TaskView]:
+        """All of this caller's live tasks."""
+        return [view async for view in self._each(LIVE)] + await self._new()
+
+    async def over(self) -> list[TaskView]:
+        """This caller's results, as far as they are listed; the oldest first."""
+        return await self.gateway.model.latest_results(self._owner, RESULTS_MAX)
+
+    async def all_over(self) -> list[TaskView]:
+        """All of this caller's results."""
+        return [view async for view in self._each(OVER)]
+
+    async def count(self, states: tuple[Standing, ...]) -> int:
+        """How many of this caller's tasks are in one of these states; `new` ones not among them."""
+        return await self.gateway.model.count(self.where(states=states))
+
+    async def stats(self) -> tuple[list[TaskView], int, int]:
+        """The active downloads, and how many there are that wait, and that ended."""
+        running = await self.running()
+        live, new, over = await self.count(LIVE), await self._new(), await self.count(OVER)
+        return running, max(0, live + len(new) - len(running)), over
+
+    @property
+    def _owner(self) -> str:
+        """Whose tasks are listed; empty for everybody's."""
+        return "" if self.caller.is_admin else self.caller.owner
+
+    async def _each(self, states: tuple[Standing, ...], most: int | None = None) -> AsyncIterator[TaskView]:
+        """State by state: each has an index of its own."""
+        for state in states:
+            async for view in self._pages(self.where(states=(state,)), most):
+                yield view
 
     async def _pages(self, where: TaskFilter, most: int | None) -> AsyncIterator[TaskView]:
         after, left = "", most
@@ -112,20 +174,22 @@ class Desk:
                 return
             left = None if left is None else left - len(page.tasks)
 
-    async def steer(self, verb: str, tasks: list[str], asked: Steer | None = None) -> list[Steered]:
+    async def steer(
+        self, verb: str, tasks: list[str], asked: Steer | None = None, where: TaskFilter | None = None
+    ) -> list[Steered]:
         """Ask for something to be done to tasks. Raises RpcError where no coordinator answers."""
         results: list[Steered] = []
         try:
             for start in range(0, len(tasks), IDS_MAX):
-                reply = await self.client.steer(verb, tuple(tasks[start : start + IDS_MAX]), asked=asked)
+                reply = await self.client.steer(verb, tuple(tasks[start : start + IDS_MAX]), where, asked)
                 results.extend(reply.results)
         except Refused as error:
             raise RpcError(str(error)) from error
         return results
 
-    async def settled(self, task: str, reached: Callable[[TaskView | None], bool]) -> None:
+    async def settled(self, task: str, reached: Callable[[TaskView | None], bool], within_s: float = SETTLE_S) -> None:
         """Return once a task shows as it should, or patience ends: the client will see it a little later then."""
-        with anyio.move_on_after(SETTLE_S):
+        with anyio.move_on_after(within_s):
             while not reached(await self.gateway.model.get(task)):
                 await anyio.sleep(SETTLE_EVERY_S)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.aria2rpc.errors import GENERAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError
+from gateway.aria2rpc.errors import GENERAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError, TooMany
 
 JSON_RPC = "application/json-rpc"
 JAVASCRIPT = "text/javascript"
@@ -41,6 +41,8 @@ class Answer(NamedTuple):
     @property
     def status(self) -> int:
         """HTTP's."""
+        if isinstance(self.error, TooMany):
+            return 429
         return 200 if self.error is None else _STATUS[self.error.code]
 
 
@@ -50,8 +52,10 @@ def decode(body: bytes | str) -> dict[str, Any] | list[Any]:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise RpcError("Parse error.", PARSE_ERROR) from error
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        raise RpcError("Parse error.", PARSE_ERROR)  # aria2 reads no bare number
     if not isinstance(found, dict | list):
-        raise RpcError("Parse error.", PARSE_ERROR)
+        raise RpcError("Invalid Request.", INVALID_REQUEST)
     if isinstance(found, list) and len(found) > BATCH_MAX:
         raise RpcError(f"Invalid Request. A batch has {BATCH_MAX} calls at most.", INVALID_REQUEST)
     return found
@@ -71,6 +75,13 @@ def encode(answer: Answer | list[Answer]) -> bytes:
     """As it goes over the wire."""
     plain = [one.plain for one in answer] if isinstance(answer, list) else answer.plain
     return msgspec.json.encode(plain)
+
+
+def status_of(answer: Answer | list[Answer]) -> int:
+    """HTTP's: of a batch 200, unless all of it was refused for asking too much."""
+    if isinstance(answer, Answer):
+        return answer.status
+    return 429 if answer and all(one.status == 429 for one in answer) else 200
 
 
 def query_body(query: Mapping[str, str]) -> bytes:

@@ -19,6 +19,15 @@ class RpcError(Exception):
         return {"code": self.code, "message": self.message}
 
 
+class TooMany(RpcError):
+    """The key asks more than it may in a second."""
+
+    def __init__(self, per_s: int, wait_s: float) -> None:
+        again = f"Ask again in {max(wait_s, 0.1):.1f} s."
+        super().__init__(f"Too many requests: this key may make {per_s} a second. {again}")
+        self.wait_s = wait_s
+
+
 def unauthorized() -> RpcError:
     return RpcError("Unauthorized")
 

@@ -1,5 +1,6 @@
 """aria2's notifications: what happened to a download, told to every socket whose caller may see it."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,10 +8,13 @@ import anyio
 import msgspec
 import structlog
 
+from gateway.aria2rpc.gids import gid_from, hash_from
+from gateway.hub import Kept
 from gateway.service import Gateway
 from schemas.event import AnyEvent, Cancelled, Completed, Failed, Finished, Paused, Rejected, Released, Resumed, Started
 from schemas.heartbeat import Progress
 from schemas.lifecycle import Desired, State
+from schemas.payload import Kind, kind_of
 from schemas.view import TaskView
 
 log = structlog.get_logger()
@@ -23,8 +27,8 @@ SEEN_WITHIN_S = 1.0
 SEEN_EVERY_S = 0.02
 WAITING_MAX = 10_000
 """Events heard and not yet told: beyond it some are lost, and clients that poll learn of them all the same."""
-SEEDING_MAX = 10_000
-"""Torrents that give to others and were told of."""
+REMEMBERED_MAX = 100_000
+"""Tasks of which it is known what was told of them last."""
 
 
 class Notice(NamedTuple):
@@ -33,43 +37,70 @@ class Notice(NamedTuple):
     kind: str
     task: str
     owner: str
+    gid: str
 
     @property
     def body(self) -> bytes:
-        return msgspec.json.encode({"jsonrpc": "2.0", "method": self.kind, "params": [{"gid": self.task}]})
+        return msgspec.json.encode({"jsonrpc": "2.0", "method": self.kind, "params": [{"gid": self.gid}]})
 
 
 Take = Callable[[Notice], None]
 
 
-def notice_of(event: AnyEvent) -> Notice | None:
-    """What an event is to a client of aria2; None for what it has no word for."""
-    kind = ""
-    match event:
-        case Started():
-            kind = START
-        case Resumed():
-            kind = START if event.node else ""  # of one that waits in the queue its start will tell
-        case Paused():
-            kind = PAUSE
-        case Cancelled():
-            kind = STOP
-        case Completed():
-            kind = COMPLETE
-        case Failed() | Rejected():
-            kind = ERROR
-    return Notice(kind, event.task, event.owner) if kind else None
+class Told:
+    """What was told of each task last: a download starts once, whatever number of attempts it takes. Pure."""
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[str, str] = OrderedDict()
+        self._seeded: OrderedDict[str, str] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Told of {len(self._last)} tasks>"
+
+    def kinds(self, event: AnyEvent) -> list[str]:
+        """What a client of aria2 is told of an event, in order; nothing for what it has no word for."""
+        last, task = self._last.get(event.task), event.task
+        match event:
+            case Started() if last in (None, PAUSE):
+                found = [START]
+            case Resumed() if event.node and last == PAUSE:
+                found = [START]  # of one that waits in the queue its start will tell
+            case Paused() if last in (None, START):
+                found = [PAUSE]
+            case Cancelled():
+                found = [STOP]
+            case Completed():
+                # Its node's word that it began may come later than its end, or be lost.
+                found = [START] if last != START else []
+                found += [BT_COMPLETE] if _is_torrent(event) and task not in self._seeded else []
+                found += [COMPLETE]
+            case Failed() | Rejected():
+                found = [ERROR]
+            case _:
+                found = []
+        if found:
+            _remember(self._last, task, found[-1])
+        if isinstance(event, Finished):
+            self._seeded.pop(task, None)
+        return found
+
+    def seeds(self, task: str) -> bool:
+        """Whether it is news that a torrent gives to others."""
+        is_news = task not in self._seeded and self._last.get(task) in (None, START)
+        if is_news:
+            _remember(self._seeded, task, BT_COMPLETE)
+        return is_news
 
 
 class Notices:
-    """Hears events once for the whole process and tells every socket."""
+    """Hears what happens once for the whole process, and tells every socket."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._takers: dict[int, Take] = {}
         self._count = 0
+        self._told = Told()
         self._send, self._receive = anyio.create_memory_object_stream[tuple[Notice, AnyEvent | None]](WAITING_MAX)
-        self._seeding: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Notices to {len(self._takers)} sockets>"
@@ -88,34 +119,29 @@ class Notices:
 
     async def run(self) -> None:
         """Hear and tell until cancelled."""
-        client = self._gateway.client
-        async with client.events(self._came), client.progress(self._progress_came):
+        hub = self._gateway.hub
+        with hub.listening(self._came), hub.progressing(self._progress_came):
             async for notice, event in self._receive:
                 with anyio.move_on_after(SEEN_WITHIN_S):
                     while self._takers and not await self._shows(notice, event):
                         await anyio.sleep(SEEN_EVERY_S)
                 if event is None and (view := await self._gateway.model.get(notice.task)) is not None:
-                    notice = notice._replace(owner=view.owner)
+                    notice = notice._replace(owner=view.owner, gid=gid_from(view.task, view.labels))
                 for take in tuple(self._takers.values()):
                     take(notice)
 
-    def _came(self, event: AnyEvent, _: int) -> None:
-        office = self._gateway.office
+    def _came(self, kept: Kept) -> None:
+        office, event = self._gateway.office, kept.event
         if isinstance(event, Started):
             office.began(event.task, event.attempt)
         elif isinstance(event, Finished | Released):
             office.stopped(event.task)
-            self._seeding.pop(event.task, None)
-        if (notice := notice_of(event)) is not None:
-            self._put(notice, event)
+        for kind in self._told.kinds(event):
+            self._put(Notice(kind, event.task, event.owner, gid_from(event.task, event.labels)), event)
 
     def _progress_came(self, progress: Progress) -> None:
-        if progress.phase != "seeding" or self._seeding.get(progress.task) == progress.attempt:
-            return
-        if len(self._seeding) >= SEEDING_MAX:
-            self._seeding.pop(next(iter(self._seeding)))
-        self._seeding[progress.task] = progress.attempt
-        self._put(Notice(BT_COMPLETE, progress.task, ""), None)
+        if progress.phase == "seeding" and self._told.seeds(progress.task):
+            self._put(Notice(BT_COMPLETE, progress.task, "", progress.task), None)
 
     def _put(self, notice: Notice, event: AnyEvent | None) -> None:
         if not self._takers:
@@ -126,8 +152,9 @@ class Notices:
             log.warning("notifications were left out: more happened than can be told", task=notice.task)
 
     async def _shows(self, notice: Notice, event: AnyEvent | None) -> bool:
-        view: TaskView | None = await self._gateway.model.get(notice.task)
-        if event is None:
+        model = self._gateway.model
+        view: TaskView | None = await model.get(notice.task)
+        if event is None or not model.is_ready:
             return True
         if isinstance(event, Finished):
             return view is not None and view.finished is not None
@@ -136,3 +163,18 @@ class Notices:
         if notice.kind == PAUSE:
             return view.desired is Desired.PAUSE
         return view.attempt >= event.attempt and view.state is not State.QUEUED
+
+
+def _is_torrent(event: Completed) -> bool:
+    if hash_from(event.labels):
+        return True
+    if event.request is not None:
+        return event.request.payload is Kind.TORRENT
+    return any(kind_of(uri) is Kind.TORRENT for uri in event.uris)
+
+
+def _remember(book: OrderedDict[str, str], task: str, what: str) -> None:
+    book.pop(task, None)
+    book[task] = what
+    if len(book) > REMEMBERED_MAX:
+        book.popitem(last=False)

@@ -4,15 +4,17 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.aria2rpc.defaults import FOLDER, OF_DOWNLOADS, OF_THE_WHOLE
+from gateway.aria2rpc.defaults import FOLDER, NOBODY, OF_DOWNLOADS
 from gateway.aria2rpc.errors import RpcError, bad_option
+from gateway.aria2rpc.gids import LABEL, chosen_gid
+from gateway.aria2rpc.optionkinds import KNOWN, LINES, is_taken, within
+from gateway.aria2rpc.paths import folder_of, literal, name_of, shown
+from schemas.checking import meaningless
 from schemas.errors import RequestInvalid
 from schemas.options import ALLOWED, SECRET, Value, check_options
 from schemas.payload import Kind
-from schemas.refusedoptions import REASONS
 from schemas.request import IfExists, Request
 from schemas.sizes import parse_size
 
@@ -23,59 +25,49 @@ SIZES = frozenset(
     )
 )
 """Answered as numbers of bytes, however they were given."""
-FIELDS = frozenset({"dir", "out", "header", "checksum", "pause", "follow-torrent", "follow-metalink"})
-"""Said by fields of a request, or by what is done with it."""
-CHOICES: Mapping[str, frozenset[str]] = {
-    "allow-overwrite": frozenset({"true", "false"}),
-    "auto-file-renaming": frozenset({"true", "false"}),
-    "continue": frozenset({"true", "false"}),
-    "check-integrity": frozenset({"true", "false"}),
-    "file-allocation": frozenset({"none", "prealloc", "trunc", "falloc"}),
-    "remote-time": frozenset({"true", "false"}),
-    "rpc-save-upload-metadata": frozenset({"true", "false"}),
-    "http-accept-gzip": frozenset({"true", "false"}),
-    "parameterized-uri": frozenset({"false"}),
-    "bt-save-metadata": frozenset({"true", "false"}),
-    "force-save": frozenset({"true", "false"}),
-    "save-not-found": frozenset({"true", "false"}),
-}
-"""Options that change how a machine goes about it rather than what comes of it: taken, and left to the node."""
-_DRIVE = re.compile(r"[A-Za-z]:")
+FIELDS = frozenset({"dir", "out", "checksum", "gid"})
+"""Said by fields of a request."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_|~-]{1,128}")
 
 
-class Asked(Struct, frozen=True):
-    """What came with an add call."""
+def asked_of(request: Request, options: Mapping[str, Any]) -> Request:
+    """A request with what a client's options say. Raises RpcError for what aria2 refuses, or a cluster can't honour.
 
-    request: Request
-    is_paused: bool = False
-
-
-def asked_of(request: Request, options: Mapping[str, Any]) -> Asked:
-    """A request with what a client's options say. Raises RpcError for what a cluster can't honour.
-
-    As in aria2, names that it does not know and values that are no text are passed over.
+    As in aria2, names that it does not know and values that are no text are passed over. What means nothing for this
+    download is left out: many clients send their whole form.
     """
-    given = {name: value for name, value in options.items() if isinstance(value, str | list)}
-    texts = {name: value for name, value in given.items() if isinstance(value, str)}
-    for name, value in texts.items():
-        if name not in FIELDS and name not in ALLOWED:
-            _refuse_unless_idle(name, value)
-    chosen: dict[str, Value] = {name: value for name, value in texts.items() if name in ALLOWED and value != ""}
-    request = replace(
+    texts = {name: value for name, value in options.items() if isinstance(value, str)}
+    checked = taken(texts)
+    request = replace(request, kind=_kind(request, texts))
+    strange = meaningless(request.payload)
+    if request.payload is not Kind.FILE and lines_of(options.get("index-out")):
+        raise bad_option("index-out")
+    folder = folder_of(texts.get("dir", ""))
+    gid = chosen_gid(texts.get("gid", ""))
+    return replace(
         request,
-        options=dict(checked_options(chosen)),
-        headers=_headers(given.get("header", [])),
-        out=texts.get("out") or None,
-        dir=folder_of(texts["dir"]) if texts.get("dir") else None,
-        checksum=texts.get("checksum") or None,
+        options={name: value for name, value in checked.items() if name not in strange},
+        headers=_headers(options.get("header")),
+        out=literal(name_of(texts.get("out", ""), folder)),
+        dir=literal(folder),
+        checksum=_checksum(texts.get("checksum", "")) if request.payload is Kind.FILE else None,
         if_exists=_if_exists(texts),
-        kind=_kind(request, texts),
+        paused=_is_true("pause", texts),
+        labels={LABEL: gid} if gid else {},
     )
-    return Asked(request, is_paused=_is_true("pause", texts))
 
 
-def checked_options(chosen: Mapping[str, Value]) -> dict[str, str]:
-    """Raises RpcError, which names the first that can't be."""
+def taken(texts: Mapping[str, str]) -> dict[str, str]:
+    """Of a client's options those that a request may set, as it may set them. Raises RpcError, which names the first
+    that can't be."""
+    for name, value in texts.items():
+        if name in KNOWN and name not in ALLOWED and name not in FIELDS | LINES and not is_taken(name, value):
+            raise bad_option(name)
+    chosen = {
+        name: within(name, value)
+        for name, value in texts.items()
+        if name in ALLOWED and value not in ("", NOBODY.get(name))
+    }
     try:
         return check_options(chosen)
     except RequestInvalid as error:
@@ -88,19 +80,7 @@ def refusal_of(error: RequestInvalid) -> RpcError:
     if field == "options":
         return bad_option(name)
     option = {"headers": "header"}.get(field, field)
-    return bad_option(option) if option in FIELDS else RpcError(str(error))
-
-
-def folder_of(path: str) -> str | None:
-    """The sub-folder that a client's `dir` means: below FOLDER, or below its root where it names another place."""
-    plain = _DRIVE.sub("", path, count=1) if _DRIVE.match(path) else path
-    plain = plain.replace("\\", "/").removeprefix("~")
-    if plain == FOLDER or plain.startswith(f"{FOLDER}/"):
-        plain = plain[len(FOLDER) :]
-    parts = [part for part in plain.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise bad_option("dir")
-    return "/".join(parts) or None
+    return bad_option(option) if option in FIELDS | LINES else RpcError(str(error))
 
 
 def options_of(request: Request | None) -> dict[str, str]:
@@ -110,9 +90,9 @@ def options_of(request: Request | None) -> dict[str, str]:
         return told
     told |= {name: normal(name, value) for name, value in request.options.items() if name not in SECRET}
     if request.dir:
-        told["dir"] = f"{FOLDER}/{request.dir}"
+        told["dir"] = f"{FOLDER}/{shown(request.dir)}"
     if request.out:
-        told["out"] = request.out
+        told["out"] = shown(request.out)
     if request.checksum:
         told["checksum"] = request.checksum
     told["allow-overwrite"] = str(request.if_exists is IfExists.OVERWRITE).lower()
@@ -127,29 +107,46 @@ def normal(name: str, value: Value) -> str:
     return str(parse_size(str(value))) if name in SIZES else str(value)
 
 
-def is_known(name: str) -> bool:
-    """Whether aria2 knows such an option for a download: what it does not know it passes over."""
-    return name in ALLOWED or name in FIELDS or ((name in REASONS or name in OF_DOWNLOADS) and name not in OF_THE_WHOLE)
+def news(texts: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """Of options that a client sends back what is another than it was told: forms are posted back whole."""
+    return {name: value for name, value in texts.items() if not _is_same(name, value, told.get(name))}
 
 
-def _refuse_unless_idle(name: str, value: str) -> None:
-    """Options that can't be honoured may be said all the same where they say nothing: many clients send them all."""
-    if not is_known(name) or value in ("", OF_DOWNLOADS.get(name)) or value in CHOICES.get(name, ()):
-        return
-    raise bad_option(name)
+def _is_same(name: str, value: str, told: str | None) -> bool:
+    if told is None:
+        return value == ""
+    if name == "dir":
+        return folder_of(value) == folder_of(told)
+    try:
+        return normal(name, value) == told
+    except ValueError:
+        return False
 
 
-def _headers(given: str | list[Any]) -> dict[str, str]:
-    lines: Iterable[Any] = given.split("\n") if isinstance(given, str) else given
+def lines_of(given: object) -> list[str]:
+    """What may come as a list or as lines."""
+    found: Iterable[Any] = given if isinstance(given, list) else [given]
+    lines = [line.strip() for one in found if isinstance(one, str) for line in one.splitlines()]
+    return [line for line in lines if line]
+
+
+def _headers(given: object) -> dict[str, str]:
+    """What is no header is passed over: aria2 takes it, and no server would. One that comes twice is one of both."""
     headers: dict[str, str] = {}
-    for line in lines:
-        if not isinstance(line, str) or not line.strip():
-            continue
+    for line in lines_of(given):
         name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise bad_option("header")
-        headers[name.strip()] = value.strip()
+        if not colon or not _HEADER_NAME.fullmatch(name.strip()) or "\0" in value:
+            continue
+        name, value = name.strip(), value.strip()
+        same = next((known for known in headers if known.lower() == name.lower()), name)
+        joint = "; " if same.lower() == "cookie" else ", "
+        headers[same] = f"{headers[same]}{joint}{value}" if same in headers else value
     return headers
+
+
+def _checksum(given: str) -> str | None:
+    kind, equals, digest = given.partition("=")
+    return f"{kind.lower()}{equals}{digest}" if given else None
 
 
 def _if_exists(texts: Mapping[str, str]) -> IfExists:
@@ -161,11 +158,9 @@ def _if_exists(texts: Mapping[str, str]) -> IfExists:
 def _kind(request: Request, texts: Mapping[str, str]) -> Kind:
     """`follow-torrent=false` means the torrent file itself."""
     payload = request.payload
-    return Kind.FILE if payload is not Kind.FILE and texts.get(f"follow-{payload}") == "false" else request.kind
+    is_fetched = request.torrent is None and request.metalink is None
+    return Kind.FILE if is_fetched and texts.get(f"follow-{payload}") == "false" else request.kind
 
 
 def _is_true(name: str, texts: Mapping[str, str]) -> bool:
-    value = texts.get(name, "false")
-    if value not in ("true", "false", ""):
-        raise bad_option(name)
-    return value == "true"
+    return texts.get(name) == "true"

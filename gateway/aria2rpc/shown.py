@@ -2,8 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from gateway.access import AnyConnection
+from gateway.access import AnyConnection, known_caller
 from gateway.callers import Caller
+from gateway.problems import ProblemError
 
 NOBODY = Caller("", "", ())
 
@@ -15,9 +16,32 @@ def shown_by(connection: AnyConnection) -> Caller:
     if "x-api-key" in headers or headers.get("authorization", "").lower().startswith("bearer "):
         return caller  # no page adds these unless it was let
     if connection.scope.get("method") == "GET":
-        return NOBODY
-    origin = headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == headers.get("host"):
-        return caller
-    allowed = connection.app.state.gateway.settings.cors_origins
-    return caller if origin in allowed else NOBODY
+        return caller if "api_key" in connection.query_params else NOBODY
+    return caller if is_of_ours(connection) else NOBODY
+
+
+def shown_to_socket(socket: AnyConnection) -> Caller:
+    """The same for a socket; a client that can set no header names its key in the address, where that is allowed."""
+    asked = socket.query_params.get("api_key") or socket.query_params.get("token")
+    if asked and not socket.user.scopes and socket.app.state.gateway.settings.key_in_query:
+        try:
+            return known_caller(socket.app.state.gateway, str(asked))
+        except ProblemError:
+            return NOBODY
+    return shown_by(socket)
+
+
+def is_of_ours(connection: AnyConnection) -> bool:
+    """Whether no page of an origin that we do not know asks."""
+    origin = connection.headers.get("origin")
+    if origin is None or urlsplit(origin).netloc == connection.headers.get("host"):
+        return True
+    allowed: tuple[str, ...] = connection.app.state.gateway.settings.cors_origins
+    return origin in allowed
+
+
+def host_of(connection: AnyConnection) -> str:
+    """The address that it came from; empty where a proxy stands between, whose address is everybody's."""
+    if connection.client is None or "x-forwarded-for" in connection.headers or "forwarded" in connection.headers:
+        return ""
+    return connection.client.host

@@ -1,6 +1,6 @@
 """The WebSocket: calls are answered in their order, notifications come in between."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,10 @@ from gateway.access import OPEN, SCOPE
 from gateway.aria2rpc.envelope import encode
 from gateway.aria2rpc.notices import Notice, Notices
 from gateway.aria2rpc.server import Server
-from gateway.aria2rpc.shown import shown_by
+from gateway.aria2rpc.shown import host_of, is_of_ours, shown_to_socket
+from gateway.callers import Caller
+from gateway.service import Gateway
+from schemas.apikey import Scope
 
 NOTICES_MAX = 1000
 """On their way to one socket: a reader that is so slow is let go, and may come again."""
@@ -34,13 +37,30 @@ async def jsonrpc_socket(socket: AnySocket, state: State) -> None:
     if len(notices) >= SOCKETS_MAX:
         await socket.close(TRY_LATER, "too many sockets are open: try again later")
         return
-    await _Talk(socket, Server(state.gateway, shown_by(socket))).go(notices)
+    server = Server(state.gateway, shown_to_socket(socket), host_of(socket), is_charged=False)
+    await _Talk(socket, server, _listeners(socket, state.gateway, server)).go(notices)
+
+
+def _listeners(socket: AnySocket, gateway: Gateway, server: Server) -> Callable[[], list[Caller]]:
+    """Who listens at a socket: the callers that spoke over it.
+
+    aria2 tells every socket, and there are clients that never speak over the one that they listen at: until anybody
+    does, those that called from the same address of late are meant. A notification holds a GID and nothing else.
+    """
+    host = host_of(socket) if is_of_ours(socket) else ""
+
+    def listeners() -> list[Caller]:
+        found = list(server.callers.values()) or (gateway.office.callers_from(host) if host else [])
+        return [caller for caller in found if caller.may(Scope.READ) and gateway.keys.is_valid(caller.key)]
+
+    return listeners
 
 
 class _Talk:
-    def __init__(self, socket: AnySocket, server: Server) -> None:
+    def __init__(self, socket: AnySocket, server: Server, listeners: Callable[[], list[Caller]]) -> None:
         self._socket = socket
         self._server = server
+        self._listeners = listeners
         self._is_slow = False
         self._out: MemoryObjectSendStream[bytes]
         self._queue: MemoryObjectReceiveStream[bytes]
@@ -80,8 +100,8 @@ class _Talk:
                 self._scope.cancel()
 
     def _take(self, notice: Notice) -> None:
-        """Told to whoever may see it: the callers that spoke over this socket."""
-        if not any(caller.sees(notice.owner) for caller in self._server.callers.values()):
+        """Told to whoever may see it."""
+        if not any(caller.sees(notice.owner) for caller in self._listeners()):
             return
         try:
             self._out.send_nowait(notice.body)

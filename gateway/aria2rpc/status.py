@@ -5,9 +5,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gateway.aria2rpc.defaults import FOLDER
+from gateway.aria2rpc.gids import gid_of, info_hash
+from gateway.aria2rpc.paths import shown
 from schemas.heartbeat import Progress
 from schemas.lifecycle import Desired, State
-from schemas.payload import is_magnet
 from schemas.view import TaskView
 
 PIECE_BYTES = 1 << 20
@@ -43,7 +44,7 @@ def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collecti
         "dir": folder(view),
         "downloadSpeed": str(live.bytes_per_s if live and stands == ACTIVE else 0),
         "files": files_of(view, live),
-        "gid": view.task,
+        "gid": gid_of(view),
         "numPieces": str(-(-total // PIECE_BYTES)),
         "pieceLength": str(PIECE_BYTES),
         "status": stands,
@@ -54,8 +55,13 @@ def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collecti
     }
     if stands in (COMPLETE, ERROR, REMOVED):
         told |= {"errorCode": error_code(view), "errorMessage": "" if stands == COMPLETE else view.reason}
-    if view.uris and is_magnet(view.uris[0]):
-        told["bittorrent"] = {"announceList": [], "info": {"name": view.name}}
+    if found := info_hash(view):
+        told |= {
+            "bittorrent": {"announceList": [], "info": {"name": view.name}},
+            "infoHash": found,
+            "numSeeders": "0",
+            "seeder": str(live is not None and live.phase == "seeding").lower(),
+        }
     return {key: value for key, value in told.items() if key in keys} if keys else told
 
 
@@ -67,7 +73,7 @@ def files_of(view: TaskView, live: Progress | None) -> list[dict[str, Any]]:
             _file(number, f"{FOLDER}/{one.path}", one.bytes, one.bytes, ()) for number, one in enumerate(view.files, 1)
         ]
     path = f"{FOLDER}/{view.path}" if view.path else ""
-    return [_file(1, path or (f"{FOLDER}/{view.name}" if view.name else ""), total, done, uris_of(view))]
+    return [_file(1, path or (f"{folder(view)}/{view.name}" if view.name else ""), total, done, uris_of(view))]
 
 
 def uris_of(view: TaskView) -> tuple[dict[str, str], ...]:
@@ -85,7 +91,9 @@ def servers_of(view: TaskView, live: Progress | None) -> list[dict[str, Any]]:
 
 def folder(view: TaskView) -> str:
     """Where the file lies, or the folder of several."""
-    parent = PurePosixPath(view.path).parent if view.path else PurePosixPath(".")
+    if not view.path:
+        return f"{FOLDER}/{shown(view.dir)}" if view.dir else FOLDER
+    parent = PurePosixPath(view.path).parent
     return FOLDER if parent == PurePosixPath(".") else f"{FOLDER}/{parent}"
 
 
@@ -101,11 +109,6 @@ def error_code(view: TaskView) -> str:
     if code.startswith("http-"):
         return _NOT_FOUND if code in ("http-404", "http-410") else _HTTP
     return _EXISTS if code == "exists" else _UNKNOWN
-
-
-def is_torrent(view: TaskView) -> bool:
-    """As far as its addresses tell."""
-    return bool(view.uris) and is_magnet(view.uris[0])
 
 
 def window(listed: Sequence[Any], offset: int, count: int) -> list[Any]:

@@ -10,49 +10,59 @@ from broker.exchange import Ask
 from gateway.aria2rpc import status
 from gateway.aria2rpc.desk import SETTLE_S, Desk
 from gateway.aria2rpc.errors import RpcError, bad_option
-from gateway.aria2rpc.options import checked_options, is_known
+from gateway.aria2rpc.gids import gid_of
+from gateway.aria2rpc.optionkinds import LINES
+from gateway.aria2rpc.options import FIELDS, lines_of, news, taken
 from gateway.aria2rpc.params import Params
+from gateway.aria2rpc.reading import told_options
 from schemas import codec
 from schemas import subjects as s
 from schemas.control import How, Prioritise, SetLimits
 from schemas.event import Dismissed
+from schemas.filter import TaskFilter
 from schemas.lifecycle import FINISHED, Desired
-from schemas.options import ALLOWED, DOWNLOAD_LIMIT, UPLOAD_LIMIT, limit_of
+from schemas.options import DOWNLOAD_LIMIT, UPLOAD_LIMIT, limit_of
 from schemas.view import TaskView
 
 DISMISS_AT_ONCE = 64
 """Events on their way to the broker: a purge may mean a million."""
 _HOW = {"POS_SET": How.SET, "POS_CUR": How.CUR, "POS_END": How.END}
+UNCHANGING = frozenset(
+    ("dry-run", "gid", "metalink-base-uri", "parameterized-uri", "pause", "piece-length", "rpc-save-upload-metadata")
+)
+"""Of these aria2 itself takes no change, and passes it over."""
+MOVED_WITHIN_S = 0.3
+"""A move shows within some milliseconds; one to where it stood already never does."""
 _STOPPED = (status.COMPLETE, status.ERROR, status.REMOVED)
 
 
 async def pause(desk: Desk, params: Params) -> Any:
     view = await desk.task(params.text(0))
     if desk.stands(view) not in (status.ACTIVE, status.WAITING):
-        raise RpcError(f"GID#{view.task} cannot be paused now")
-    await _wish(desk, "pause", view, f"GID#{view.task} cannot be paused now")
+        raise RpcError(f"GID#{gid_of(view)} cannot be paused now")
+    await _wish(desk, "pause", view, f"GID#{gid_of(view)} cannot be paused now")
     await desk.settled(view.task, lambda now: now is not None and (_is_over(now) or now.desired is Desired.PAUSE))
-    return view.task
+    return gid_of(view)
 
 
 async def unpause(desk: Desk, params: Params) -> Any:
     view = await desk.task(params.text(0))
     if desk.stands(view) != status.PAUSED:
-        raise RpcError(f"GID#{view.task} cannot be unpaused now")
-    await _wish(desk, "resume", view, f"GID#{view.task} cannot be unpaused now")
+        raise RpcError(f"GID#{gid_of(view)} cannot be unpaused now")
+    await _wish(desk, "resume", view, f"GID#{gid_of(view)} cannot be unpaused now")
     await desk.settled(view.task, lambda now: now is not None and now.desired is not Desired.PAUSE)
-    return view.task
+    return gid_of(view)
 
 
 async def pause_all(desk: Desk, _: Params) -> Any:
-    meant = [view.task for view in await desk.live(None) if view.desired is not Desired.PAUSE]
+    meant = [view.task for view in await desk.live() if view.desired is not Desired.PAUSE]
     await desk.steer("pause", meant)
     await _settled_all(desk, meant, paused=True)
     return "OK"
 
 
 async def unpause_all(desk: Desk, _: Params) -> Any:
-    meant = [view.task for view in await desk.live(None) if view.desired is Desired.PAUSE]
+    meant = [view.task for view in await desk.live() if view.desired is Desired.PAUSE]
     await desk.steer("resume", meant)
     await _settled_all(desk, meant, paused=False)
     return "OK"
@@ -60,12 +70,12 @@ async def unpause_all(desk: Desk, _: Params) -> Any:
 
 async def remove(desk: Desk, params: Params) -> Any:
     view = await desk.task(params.text(0))
-    refusal = f"Active Download not found for GID#{view.task}"
+    refusal = f"Active Download not found for GID#{gid_of(view)}"
     if desk.stands(view) in _STOPPED:
         raise RpcError(refusal)
     await _wish(desk, "cancel", view, refusal)
     await desk.settled(view.task, lambda now: now is not None and _is_over(now))
-    return view.task
+    return gid_of(view)
 
 
 async def change_position(desk: Desk, params: Params) -> Any:
@@ -74,32 +84,38 @@ async def change_position(desk: Desk, params: Params) -> Any:
     view = await desk.task(gid)
     if how not in _HOW:
         raise RpcError("Illegal argument.")
-    refusal = RpcError(f"GID#{view.task} not found in the waiting queue.")
+    refusal = RpcError(f"GID#{gid_of(view)} not found in the waiting queue.")
     if desk.stands(view) not in (status.WAITING, status.PAUSED):
         raise refusal
     results = await desk.steer("prioritise", [view.task], Prioritise(position=position, how=_HOW[how]))
     if not results or not results[0].ok or results[0].position is None:
         raise refusal
-    await desk.settled(view.task, lambda now: now is None or now.order != view.order)
+    await desk.settled(view.task, lambda now: now is None or now.order != view.order, MOVED_WITHIN_S)
     return results[0].position
 
 
 async def change_option(desk: Desk, params: Params) -> Any:
-    """The two limits change, also while it runs; what else a download was begun with stays as it is."""
+    """The two limits change also while it runs, other options count when it is begun, or goes on after a pause. Where
+    the file goes and where it comes from was agreed when it was submitted: only what it is now may be said again."""
     gid, given = params.text(0), params.table(1)
     view = await desk.task(gid)
     if desk.stands(view) in _STOPPED:
-        raise RpcError(f"Cannot change option for GID#{view.task}")
-    texts = {name: value for name, value in given.items() if isinstance(value, str) and is_known(name)}
-    checked = checked_options({name: value for name, value in texts.items() if name in ALLOWED})
-    if fixed := [name for name in texts if name not in (DOWNLOAD_LIMIT, UPLOAD_LIMIT)]:
+        raise RpcError(f"Cannot change option for GID#{gid_of(view)}")
+    given = {name: value for name, value in given.items() if name not in UNCHANGING}
+    told = await told_options(desk, view)
+    texts = news({name: value for name, value in given.items() if isinstance(value, str)}, told)
+    checked = taken(texts)
+    if fixed := [name for name in texts if name in FIELDS] or [name for name in LINES if lines_of(given.get(name))]:
         raise bad_option(fixed[0])
     if not checked:
         return "OK"
-    limits = SetLimits(download=limit_of(checked, DOWNLOAD_LIMIT), upload=limit_of(checked, UPLOAD_LIMIT))
-    results = await desk.steer("limit", [view.task], limits)
+    download, upload = (limit_of(checked, name) for name in (DOWNLOAD_LIMIT, UPLOAD_LIMIT))
+    others = {name: value for name, value in checked.items() if name not in (DOWNLOAD_LIMIT, UPLOAD_LIMIT)}
+    limits = SetLimits(download=download, upload=upload, options=dict(others))
+    # With a filter, even one that all match, what means nothing for this download is left out rather than refused.
+    results = await desk.steer("limit", [view.task], limits, TaskFilter())
     if not results or not (results[0].ok or not results[0].matched):
-        raise RpcError(f"Cannot change option for GID#{view.task}")
+        raise RpcError(f"Cannot change option for GID#{gid_of(view)}")
     return "OK"
 
 
@@ -109,7 +125,7 @@ async def change_uri(desk: Desk, params: Params) -> Any:
     gone, added = params.texts(2), params.texts(3)
     params.place_if_any(4)
     if desk.stands(view) in _STOPPED or gone or added:
-        raise RpcError(f"Cannot remove URIs from GID#{view.task}")
+        raise RpcError(f"Cannot remove URIs from GID#{gid_of(view)}")
     if number > max(1, len(view.files)):
         raise RpcError("fileIndex is out of range")
     return [0, 0]
@@ -118,13 +134,13 @@ async def change_uri(desk: Desk, params: Params) -> Any:
 async def remove_download_result(desk: Desk, params: Params) -> Any:
     view = await desk.task(params.text(0))
     if desk.stands(view) not in _STOPPED:
-        raise RpcError(f"Could not remove download result of GID#{view.task}")
+        raise RpcError(f"Could not remove download result of GID#{gid_of(view)}")
     await _dismiss(desk, [view])
     return "OK"
 
 
 async def purge_download_result(desk: Desk, _: Params) -> Any:
-    await _dismiss(desk, await desk.over(None))
+    await _dismiss(desk, await desk.all_over())
     return "OK"
 
 

@@ -1,5 +1,6 @@
 """The methods about the whole: its options, which are the cluster's policy, its session, its end."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from broker import policyclient
@@ -7,7 +8,8 @@ from broker.cluster import Refused
 from gateway.aria2rpc.defaults import OF_DOWNLOADS, OF_THE_WHOLE
 from gateway.aria2rpc.desk import Desk
 from gateway.aria2rpc.errors import RpcError, bad_option
-from gateway.aria2rpc.options import CHOICES, is_known, normal
+from gateway.aria2rpc.optionkinds import KNOWN, is_taken, within
+from gateway.aria2rpc.options import lines_of, news, normal
 from gateway.aria2rpc.params import Params
 from schemas.errors import PolicyInvalid, RequestInvalid
 from schemas.options import ALLOWED, check_defaults
@@ -16,6 +18,22 @@ from schemas.windows import DAYS, MINUTES, parse_window
 
 OVERALL = "max-overall-download-limit"
 SLOTS = "max-concurrent-downloads"
+TUNING_NUMBERS = frozenset({"bt-max-open-files", "max-download-result"})
+TUNING_CHOICES: Mapping[str, frozenset[str]] = {
+    "download-result": frozenset({"default", "full", "hide"}),
+    "keep-unfinished-download-result": frozenset({"true", "false"}),
+    "log-level": frozenset({"debug", "info", "notice", "warn", "error"}),
+    "optimize-concurrent-downloads": frozenset({"true", "false"}),
+}
+"""How one aria2 goes about it: taken, and left to the nodes."""
+CHANGEABLE = (
+    KNOWN
+    | TUNING_NUMBERS
+    | TUNING_CHOICES.keys()
+    | {OVERALL, SLOTS, "max-overall-upload-limit", "log", "save-cookies", "save-session", "server-stat-of"}
+)
+"""What aria2 itself lets be changed while it runs; all else it passes over."""
+PASSED_OVER = frozenset({"checksum", "gid", "index-out", "out", "pause", "select-file", "header"})
 
 
 async def get_global_option(desk: Desk, _: Params) -> Any:
@@ -33,16 +51,21 @@ async def get_global_option(desk: Desk, _: Params) -> Any:
 
 
 async def change_global_option(desk: Desk, params: Params) -> Any:
-    """What the policy has of it is changed there; what a cluster can't honour is refused before anything is."""
-    given = {name: value for name, value in params.table(0).items() if isinstance(value, str)}
-    options: dict[str, str] = {}
+    """What the policy has of it is changed there; what a cluster can't honour is refused before anything is.
+
+    Values that are as they were told change nothing: many clients send their whole form.
+    """
+    asked = params.table(0)
+    texts = {name: value for name, value in asked.items() if isinstance(value, str) and name not in PASSED_OVER}
+    given = news(texts, await get_global_option(desk, params))
     for name, value in given.items():
-        if name in ALLOWED:
-            options[name] = value
-        elif name == OVERALL:
-            _limit(value)
-        elif _says_something(name, value):
+        if name in CHANGEABLE and not (name in ALLOWED or name == OVERALL or _is_idle(name, value)):
             raise bad_option(name)
+    if lines_of(asked.get("header")):
+        raise bad_option("header")
+    if OVERALL in given:
+        _limit(given[OVERALL])
+    options = {name: within(name, value) for name, value in given.items() if name in ALLOWED and value != ""}
     try:
         checked = check_defaults(options)
     except RequestInvalid as error:
@@ -78,12 +101,11 @@ async def shutdown(_: Desk, __: Params) -> Any:
     raise RpcError("A client can't end the cluster: stop the gateway, or `downdraft up`, where it runs.")
 
 
-def _says_something(name: str, value: str) -> bool:
-    """Whether an option that can't be changed was meant to be."""
-    default = OF_DOWNLOADS.get(name, OF_THE_WHOLE.get(name))
-    if value in ("", default) or value in CHOICES.get(name, ()):
-        return False
-    return default is not None or is_known(name)
+def _is_idle(name: str, value: str) -> bool:
+    """Whether it may be said because it changes nothing that a client would see."""
+    if (choices := TUNING_CHOICES.get(name)) is not None:
+        return value in choices
+    return value.isdigit() if name in TUNING_NUMBERS else name == "save-session" or is_taken(name, value)
 
 
 def _limit(value: str) -> int:

@@ -1,5 +1,6 @@
 """XML-RPC, as aria2 speaks it: a call out of a document, a document out of an answer. Pure."""
 
+import re
 from typing import Any
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
@@ -13,19 +14,22 @@ from gateway.aria2rpc.errors import RpcError
 DEPTH_MAX = 20
 """Values within values: a multicall needs five."""
 _HEAD = '<?xml version="1.0"?><methodResponse>'
+_NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document may hold, however it is written."""
+_WHOLE = frozenset({"int", "i1", "i2", "i4", "i8", "long"})
 
 
 def read_xml_call(body: bytes) -> Call:
     """Raises RpcError for what is no call."""
     try:
         root = fromstring(body, forbid_dtd=True)
-        name = root.findtext("methodName")
-        if root.tag != "methodCall" or name is None:
+        name = (root.findtext("methodName") or "").strip()
+        if root.tag != "methodCall" or not name:
             raise RpcError("not a methodCall of XML-RPC")
         values = [
             _value(found, 0) for param in root.iterfind("params/param") if (found := param.find("value")) is not None
         ]
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise RpcError(f"not XML-RPC: {error}") from error
     return Call(None, name, values)
 
@@ -46,13 +50,16 @@ def _value(element: Element, depth: int) -> Any:
     if not len(element):
         return element.text or ""
     typed = element[0]
-    match typed.tag:
-        case "int" | "i4":
-            return int(typed.text or "")
+    kind = typed.tag.rpartition("}")[2]  # some say where an extension is from: ex:i8, ex:nil
+    if kind in _WHOLE:
+        return int(typed.text or "")
+    match kind:
         case "boolean":
             return (typed.text or "").strip() == "1"
         case "double":
             return float(typed.text or "")
+        case "nil":
+            return None
         case "array":
             return [_value(one, depth + 1) for one in typed.iterfind("data/value")]
         case "struct":
@@ -69,11 +76,19 @@ def _value(element: Element, depth: int) -> Any:
 
 
 def _told(value: Any) -> str:
-    if isinstance(value, dict):
-        members = "".join(f"<member><name>{escape(str(k))}</name>{_told(v)}</member>" for k, v in value.items())
-        return f"<value><struct>{members}</struct></value>"
-    if isinstance(value, list):
-        return f"<value><array><data>{''.join(map(_told, value))}</data></array></value>"
-    if isinstance(value, int):
-        return f"<value><int>{value}</int></value>"
-    return f"<value><string>{escape(str(value))}</string></value>"
+    match value:
+        case dict():
+            members = "".join(f"<member><name>{_text(name)}</name>{_told(one)}</member>" for name, one in value.items())
+            return f"<value><struct>{members}</struct></value>"
+        case list() | tuple():
+            return f"<value><array><data>{''.join(map(_told, value))}</data></array></value>"
+        case bool():
+            return f"<value><boolean>{int(value)}</boolean></value>"
+        case int():
+            return f"<value><int>{value}</int></value>"
+    return f"<value><string>{_text(value)}</string></value>"
+
+
+def _text(value: object) -> str:
+    """A carriage return would be read as a line feed; what XML has no way to say becomes a question mark in a box."""
+    return escape(_NO_CHARACTER.sub("\ufffd", str(value)), {"\r": "&#13;"})

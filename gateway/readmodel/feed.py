@@ -1,6 +1,7 @@
 """Reading TASKS and EVENTS into the read model: whole at the start and after a loss, live in between."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ log = structlog.get_logger()
 
 RETRY_S = 0.5
 BATCH = 500
+MORE = 50_000
+"""So many outcomes beyond those that are kept are read rather than have the broker count where to begin: 5 s."""
 _DISMISSED = s.events_of("*", "dismissed")
 AUDIT_EVERY_S = 300.0
 """Both streams are looked over again: what left them without a word is forgotten."""
@@ -86,17 +89,26 @@ class Feed:
     async def _read_history(self) -> None:
         """What is stored is read in bulk, as far back as it is kept. Raises BrokerError."""
         start = await self._model.using(lambda store: store.log_read_to)
-        start = max(start, await start_of_latest(self._connection, self._history_max))
-        async with pull.snapshot(self._connection, s.EVENTS_STREAM, s.OUTCOMES_ALL, _DISMISSED, after=start) as found:
-            async for batch in found.batches():
-                for delivery in batch:
-                    task, kind, _ = s.parse_event(delivery.subject)
-                    if kind == Dismissed.__struct_config__.tag:
-                        self._model.dismissed_came(task, delivery.sequence)
-                    else:
-                        self._model.ended_came(task, delivery.data, delivery.sequence)
-                if self._model.is_behind:
-                    await self._model.settle()
+        async with self._history(start) as found:
+            if found.pending <= self._history_max + MORE:
+                await self._take_history(found)
+                return
+        async with self._history(max(start, await start_of_latest(self._connection, self._history_max))) as found:
+            await self._take_history(found)
+
+    def _history(self, start: int) -> AbstractAsyncContextManager[pull.Snapshot]:
+        return pull.snapshot(self._connection, s.EVENTS_STREAM, s.OUTCOMES_ALL, _DISMISSED, after=start)
+
+    async def _take_history(self, found: pull.Snapshot) -> None:
+        async for batch in found.batches():
+            for delivery in batch:
+                task, kind, _ = s.parse_event(delivery.subject)
+                if kind == Dismissed.__struct_config__.tag:
+                    self._model.dismissed_came(task, delivery.sequence)
+                else:
+                    self._model.ended_came(task, delivery.data, delivery.sequence)
+            if self._model.is_behind:
+                await self._model.settle()
         await self._model.settle()
 
     async def _read_outcomes(self, follower: Follower) -> None:

@@ -1,7 +1,7 @@
 """The read model: kept in step with the streams, asked by every route."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -16,6 +16,7 @@ from broker.connection import Connection
 from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Seen, number_of
 from gateway.readmodel.cursors import Sort
 from gateway.readmodel.feed import Feed
+from gateway.readmodel.lines import Part, in_line, known, latest_results
 from gateway.readmodel.live import SAMPLE_S, Live, Speed
 from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
@@ -170,6 +171,19 @@ class ReadModel:
         """A page of the tasks that match. Raises CursorInvalid."""
         found = await self.using(lambda store: Listing(store, where, sort, after).page(limit))
         return Page(tuple(map(self._overlaid, found.tasks)), found.after)
+
+    async def in_line(self, part: Part, without: Collection[str] = ()) -> list[TaskView]:
+        """Some of the live tasks as they are in line, those of `without` left out."""
+        found = await self.using(lambda store: in_line(store, part, without))
+        return list(map(self._overlaid, found))
+
+    async def known(self, tasks: Collection[str]) -> set[str]:
+        """Those of many tasks that are known."""
+        return await self.using(lambda store: known(store, tasks))
+
+    async def latest_results(self, owner: str, count: int) -> list[TaskView]:
+        """The tasks of an owner, or of everybody, that ended last; the oldest of them first."""
+        return await self.using(lambda store: latest_results(store, owner, count))
 
     async def count(self, where: TaskFilter) -> int:
         """How many tasks match."""

@@ -44,6 +44,7 @@ CREATE INDEX by_name ON tasks (name, task);
 CREATE INDEX by_size ON tasks (size, task);
 CREATE INDEX by_priority ON tasks (priority, task);
 CREATE INDEX by_line ON tasks (line, task) WHERE line IS NOT NULL;
+CREATE INDEX by_owner_line ON tasks (owner, line, task) WHERE line IS NOT NULL;
 CREATE INDEX by_end ON tasks (ended, submitted) WHERE ended IS NOT NULL;
 CREATE INDEX by_sequence ON tasks (sequence) WHERE sequence IS NOT NULL;
 CREATE TABLE dismissed (task INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);

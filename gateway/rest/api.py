@@ -5,10 +5,14 @@ from litestar import Router
 from gateway.aliases import API
 from gateway.rest import actions, events, files, keys, listing, nodes, policy, status, steering, submitting, webhooks
 
+BODY_BYTES_MAX = 1 << 20
+"""Of a request that submits nothing: ten thousand ids, say, or a policy."""
+
 
 def api() -> Router:
     return Router(
         path=API,
+        request_max_body_size=BODY_BYTES_MAX,
         route_handlers=[
             *listing.ROUTES,
             *submitting.ROUTES,

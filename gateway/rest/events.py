@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Struct
 
-from gateway.access import known_caller, shown_key
+from gateway.access import ALONE, still_valid
 from gateway.callers import Caller
 from gateway.counting import Counting
 from gateway.eventfilter import EventFilter, known_kinds
@@ -28,6 +28,7 @@ VALUES_MAX = 100
 """Of each condition."""
 SEQUENCE_MAX = 1 << 53
 """Beyond what any log reaches, and what JSON can tell."""
+SEQUENCE_DIGITS_MAX = 20
 
 Several = list[str] | None
 
@@ -78,14 +79,16 @@ def start_asked(last_event_id: str | None, after: int | None) -> int | None:
     """
     if not last_event_id:
         return after
-    if not (last_event_id.isascii() and last_event_id.isdigit()) or int(last_event_id) > SEQUENCE_MAX:
+    # Python refuses to read a number of some thousand digits.
+    is_number = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= SEQUENCE_DIGITS_MAX
+    if not is_number or int(last_event_id) > SEQUENCE_MAX:
         raise ProblemError(400, "Last-Event-ID must be the id of an event: a number", field="Last-Event-ID")
     return int(last_event_id)
 
 
 @get(
     "/events",
-    opt={"scope": Scope.READ},
+    opt={"scope": Scope.READ, ALONE: True},
     media_type=MEDIA_TYPE,
     responses={200: ResponseSpec(ServerSent, description="One after another, without end.", media_type=MEDIA_TYPE)},
     tags=["events"],
@@ -111,7 +114,6 @@ async def events(
     wanted = filter_asked(request.user, tasks, kinds, owners, tags, labels)
     start = start_asked(last_event_id, after)
     key = request.user.key
-    shown = shown_key(request)
     streams: Counting = gateway.streams
     if streams.of(key) >= STREAMS_OF_KEY_MAX:
         raise ProblemError(
@@ -124,9 +126,7 @@ async def events(
             HTTPStatus.SERVICE_UNAVAILABLE, "too many event streams are open here", headers={"Retry-After": "10"}
         )
 
-    def check() -> None:
-        if shown is not None:
-            known_caller(gateway, shown)
+    check = still_valid(gateway, request)
 
     async def pour(write: Write) -> bool:
         with streams.one(key):

@@ -17,6 +17,7 @@ from msgspec import Struct
 from broker.cluster import Refused
 from broker.filedeletion import delete_files
 from broker.filestream import FileUnavailable, NodeAway, NodeFile, look, reading
+from gateway.access import still_valid
 from gateway.aliases import API
 from gateway.callers import Caller
 from gateway.counting import Counting
@@ -34,6 +35,7 @@ from schemas.view import TaskView
 
 log = structlog.get_logger()
 
+FILE = "/file"
 FILES_MAX = 32
 """Sent at once by one gateway: each holds up to 4 MiB."""
 FILES_OF_KEY_MAX = 16
@@ -160,7 +162,8 @@ async def get_file(
         raise ProblemError(416, said, headers={"Content-Range": f"bytes */{whole.bytes}"}) from None
     _check_room(gateway.transfers, request.user.key)
     try:
-        await look(gateway.client.connection, file)
+        with gateway.transfers.one(request.user.key):  # also while the node is asked: many may come meanwhile
+            await look(gateway.client.connection, file)
     except (NodeAway, FileUnavailable) as error:
         raise unavailable(error) from error
     start, end = part or (0, whole.bytes)
@@ -168,13 +171,16 @@ async def get_file(
     if part:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{whole.bytes}"
 
+    check = still_valid(gateway, request)
+
     async def pour(write: Write) -> bool:
         with gateway.transfers.one(request.user.key):
             try:
                 async with reading(gateway.client.connection, file, start, end) as chunks:
                     async for chunk in chunks:
+                        check()
                         await write(chunk)
-            except (NodeAway, FileUnavailable) as error:
+            except (NodeAway, FileUnavailable, ProblemError) as error:
                 log.warning("a file broke off", task=task, path=file.path, problem=str(error))
                 return False
         return True

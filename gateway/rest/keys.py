@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from broker import apikeys
-from gateway.access import ANY_KEY
+from gateway.access import ALONE, ANY_KEY
 from gateway.problems import ProblemError
 from gateway.rest.asking import Asked, gateway_of
 from schemas.apikey import ApiKey, Scope
@@ -68,7 +68,7 @@ def view_of(key: ApiKey, secret: str | None = None) -> KeyView:
     )
 
 
-@get("/me", opt={"scope": ANY_KEY}, tags=["keys"])
+@get("/me", opt={"scope": ANY_KEY, ALONE: True}, tags=["keys"])
 async def me(request: Asked) -> Me:
     """Whose key is shown, and what it may do."""
     caller = request.user

@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 
 from broker import eventlog
 from broker.cluster import Refused
+from gateway.access import ALONE
 from gateway.callers import Caller
 from gateway.problems import ProblemError
 from gateway.readmodel.cursors import CursorInvalid, Sort
@@ -96,7 +97,7 @@ async def where_asked(
 WHERE = {"where": Provide(where_asked)}
 
 
-@get("/tasks", opt={"scope": Scope.READ}, dependencies=WHERE, tags=["tasks"])
+@get("/tasks", opt={"scope": Scope.READ, ALONE: True}, dependencies=WHERE, tags=["tasks"])
 async def tasks(
     state: State,
     where: TaskFilter,
@@ -117,7 +118,7 @@ async def tasks(
     return TaskList(tuple(now(model, view) for view in page.tasks), page.after)
 
 
-@get("/tasks/count", opt={"scope": Scope.READ}, dependencies=WHERE, tags=["tasks"])
+@get("/tasks/count", opt={"scope": Scope.READ, ALONE: True}, dependencies=WHERE, tags=["tasks"])
 async def count(state: State, where: TaskFilter) -> TaskCount:
     """How many tasks match, by the conditions of the list."""
     return TaskCount(await state.gateway.model.count(where))

@@ -6,6 +6,7 @@ from litestar import get
 from msgspec import Struct
 
 from broker.cluster import Refused
+from gateway.access import ALONE
 from gateway.readmodel.live import Speed
 from gateway.rest.asking import Asked, client_of, gateway_of
 from schemas import __version__
@@ -55,7 +56,7 @@ class Status(Struct, frozen=True, kw_only=True):
     """Origins that asked to be left alone, and for how many seconds more nothing is begun from them."""
 
 
-@get("/status", opt={"scope": Scope.READ}, tags=["status"])
+@get("/status", opt={"scope": Scope.READ, ALONE: True}, tags=["status"])
 async def show_status(request: Asked) -> Status:
     """Counts, speed, nodes and versions, and who leads."""
     model, owners = gateway_of(request).model, request.user.owners
@@ -74,6 +75,8 @@ async def show_status(request: Asked) -> Status:
             versions=dict(Counter(beat.version for beat in beats)),
         ),
     )
+    if not gateway_of(request).client.connection.is_connected:
+        return status
     try:
         stats = await client_of(request).ask("stats", Steer(), StatsReply)
     except Refused:

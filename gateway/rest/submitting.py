@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from broker.cluster import Client, NotSubmitted, Prepared
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Unanswered
 from gateway.fresh import Fresh
 from gateway.problems import ProblemError
 from gateway.rest.apart import put_apart
@@ -29,6 +29,10 @@ from schemas.repeats import repeatable_id
 from schemas.request import Request
 
 BATCH_MAX = 10_000
+BODY_BYTES_MAX = 32 << 20
+"""Ten thousand tasks of three kilobytes."""
+COMMAS_MAX = 2_000_000
+"""Each may stand between two values that take 80 bytes as they are read; in real requests it is one in 25 bytes."""
 KEY_CHARS_MAX = 200
 """Of an Idempotency-Key: an id of 256 begins with it."""
 CHECKED_AT_ONCE = 200
@@ -74,6 +78,7 @@ def _documented(data: Request | list[Request]) -> None:
     opt={"scope": Scope.SUBMIT},
     dependencies={"documented": Provide(_documented, sync_to_thread=False)},
     tags=["tasks"],
+    request_max_body_size=BODY_BYTES_MAX,
     responses={207: ResponseSpec(BatchResult, description="Some of a list were not accepted.")},
 )
 async def submit(
@@ -94,9 +99,13 @@ async def submit(
     """
     client = _client_for(request, owner)
     ids = _Ids(idempotency_key)
+    if body.count(b",") > COMMAS_MAX:
+        raise ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {COMMAS_MAX:,} values: submit fewer at once"
+        )
     if body.lstrip()[:1] != b"[":
         prepared = _prepare(client, ids, await put_apart(client.connection, body))
-        await client.store(prepared)
+        await _store(client, prepared)
         gateway_of(request).fresh.stored(prepared)
         return Response(_told(prepared), status_code=201, headers={"Location": f"/api/v1/tasks/{prepared.task}"})
     try:
@@ -151,6 +160,17 @@ def _prepare(client: Client, ids: _Ids, body: bytes) -> Prepared:
         return client.prepare(request, is_checked=True)
     except NotSubmitted as error:  # too large for the inbox: to ask again would not help
         raise RequestInvalid("", str(error)) from error
+
+
+async def _store(client: Client, prepared: Prepared) -> None:
+    """Raises NotSubmitted, ProblemError."""
+    try:
+        await client.store(prepared)
+    except NotSubmitted as error:
+        if not isinstance(error.__cause__, Unanswered):
+            raise
+        said = f'the broker did not say whether it has the request; again with "id": "{prepared.request.id}" is safe'
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "2"}) from error
 
 
 async def _submit_all(client: Client, fresh: Fresh, ids: _Ids, items: list[msgspec.Raw]) -> list[ItemResult]:

@@ -20,6 +20,7 @@ from gateway.eventfilter import known_kinds
 from gateway.problems import ProblemError
 from gateway.rest.asking import Asked
 from gateway.service import Gateway
+from gateway.webhooks.book import take_away
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import Scope
@@ -42,6 +43,8 @@ from schemas.webhook import (
 WEBHOOKS_OF_OWNER_MAX = 20
 WEBHOOKS_MAX = 200
 """Each has connections of its own, and events that wait."""
+WEBHOOK_BYTES_MAX = 16 << 10
+"""As it is stored: all of them together must leave room in the bucket, where the lease and the policy are."""
 ID_BYTES = 6
 TRIES = 3
 """Changes at the same time that one is tried over."""
@@ -145,7 +148,6 @@ async def make(request: Asked, state: State, data: JSONBody[NewWebhook]) -> Webh
     _check_types(data.types)
     check_url(data.url, networks(gateway.settings.webhook_nets))
     secret = check_secret(data.secret) if data.secret else make_webhook_secret(secrets.token_bytes(SECRET_BYTES_MIN))
-    _check_room(gateway.webhooks.webhooks, owner)
     with gateway.hub.used():
         await gateway.hub.until_ready()
         end = gateway.hub.position
@@ -162,7 +164,11 @@ async def make(request: Asked, state: State, data: JSONBody[NewWebhook]) -> Webh
         everyone=data.everyone,
         note=data.note,
     )
-    await keys.write(gateway.client.connection, s.webhook_key(webhook.id), codec.encode(webhook), expected=0)
+    body = _encoded(webhook)
+    async with gateway.webhooks.making:
+        _check_room(gateway.webhooks.webhooks, owner)
+        await keys.write(gateway.client.connection, s.webhook_key(webhook.id), body, expected=0)
+        await gateway.webhooks.until_seen(webhook.id)
     return view_of(webhook, None, secret=True)
 
 
@@ -208,7 +214,7 @@ async def change(request: Asked, state: State, webhook_id: FromPath[str], data: 
     for _ in range(TRIES):
         one, revision = await _found(gateway, request.user, webhook_id)
         changed = replace(one, **changes)
-        if await keys.write(connection, s.webhook_key(one.id), codec.encode(changed), expected=revision) is not None:
+        if await keys.write(connection, s.webhook_key(one.id), _encoded(changed), expected=revision) is not None:
             state_now = await keys.read(connection, s.webhook_state_key(one.id))
             return view_of(changed, state_now, secret=data.new_secret)
     raise ProblemError(HTTPStatus.CONFLICT, "somebody else changes it at the same time: look at it, then try again")
@@ -219,8 +225,7 @@ async def remove(request: Asked, state: State, webhook_id: FromPath[str]) -> Res
     """Send nothing there any more."""
     gateway: Gateway = state.gateway
     one, _ = await _found(gateway, request.user, webhook_id)
-    for key in (s.webhook_key(one.id), s.webhook_state_key(one.id)):
-        await keys.write(gateway.client.connection, key, b"", expected=None)
+    await take_away(gateway.client.connection, one.id)
     return Response(None, status_code=204)
 
 
@@ -250,6 +255,14 @@ def _check_room(there: Mapping[str, Webhook], owner: str) -> None:
         raise ProblemError(HTTPStatus.CONFLICT, said)
     if len(there) >= WEBHOOKS_MAX:
         raise ProblemError(HTTPStatus.CONFLICT, f"there are {WEBHOOKS_MAX} webhooks, which is the most: delete one")
+
+
+def _encoded(webhook: Webhook) -> bytes:
+    """Raises RequestInvalid."""
+    body = codec.encode(webhook)
+    if len(body) > WEBHOOK_BYTES_MAX:
+        raise RequestInvalid("labels", f"address, tags and labels have {len(body):,} bytes of {WEBHOOK_BYTES_MAX:,}")
+    return body
 
 
 def _sees(caller: Caller, webhook: Webhook) -> bool:

@@ -16,6 +16,19 @@ from schemas.webhook import Webhook
 log = structlog.get_logger()
 
 
+REMOVED_FOR_S = 24 * 3600
+"""What was taken away is remembered for so long, for those that were cut off meanwhile. Ids are never used again, and
+the bucket is small: it must not fill with what is gone."""
+SEEN_WITHIN_S = 5.0
+
+
+async def take_away(connection: Connection, webhook_id: str, *, is_gone: bool = False) -> None:
+    """Remove a webhook (`is_gone`: it is), and what is known of how it does. Raises BrokerError."""
+    found = (s.webhook_key(webhook_id), s.webhook_state_key(webhook_id))
+    for key in found[1:] if is_gone else found:
+        await keys.write(connection, key, b"", expected=None, ttl_s=REMOVED_FOR_S)
+
+
 class WebhookBook:
     """The webhooks there are now."""
 
@@ -23,9 +36,17 @@ class WebhookBook:
         self.webhooks: dict[str, Webhook] = {}
         self.changed = anyio.Event()
         """Set, and replaced, with each change."""
+        self.making = anyio.Lock()
+        """Held from the count of what there is until one more is seen here."""
 
     def __repr__(self) -> str:
         return f"<WebhookBook of {len(self.webhooks)}>"
+
+    async def until_seen(self, webhook_id: str) -> None:
+        """Return once a webhook is known here, too; or soon."""
+        with anyio.move_on_after(SEEN_WITHIN_S):
+            while webhook_id not in self.webhooks:
+                await self.changed.wait()
 
     def take(self, changes: Changes) -> None:
         """What stands in the bucket now."""

@@ -13,7 +13,7 @@ from broker.errors import BrokerError
 from broker.lease import Holder, Lease
 from gateway.eventfilter import TraitBook
 from gateway.hub import Hub
-from gateway.webhooks.book import WebhookBook
+from gateway.webhooks.book import WebhookBook, take_away
 from gateway.webhooks.delivery import Delivery
 from gateway.webhooks.posting import Poster, posting
 from schemas import codec
@@ -107,6 +107,15 @@ class WebhookOffice:
             one.scope.cancel()
         for one in others:
             await one.ended.wait()
+            if one.webhook.id not in self._book.webhooks:
+                await self._forget(one.webhook.id)
+
+    async def _forget(self, webhook_id: str) -> None:
+        """It stored how far it is as it ended, after it was removed."""
+        try:
+            await take_away(self._connection, webhook_id, is_gone=True)
+        except BrokerError as error:
+            log.debug("it stays stored how far a webhook was that is gone", webhook=webhook_id, problem=str(error))
 
     async def _run_one(self, running: _Running, poster: Poster) -> None:
         webhook = running.webhook

@@ -116,7 +116,8 @@ def _judged(status: int, retry_after: str) -> Answered:
 async def posting(allowed: tuple[Network, ...]) -> AsyncIterator[Poster]:
     """Connections are kept for the length of the block."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_Guarded(allowed)),
+        # Each webhook has its few lanes; a limit over all would let one owner's slow receivers keep the others waiting.
+        connector=aiohttp.TCPConnector(resolver=_Guarded(allowed), limit=0),
         timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S),
         headers={"User-Agent": f"downdraft/{__version__}"},
         cookie_jar=aiohttp.DummyCookieJar(),

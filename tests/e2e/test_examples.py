@@ -55,6 +55,9 @@ RULES = {
     "downdraft node --id attic --server nats://broker:4222 --creds keys/node-attic.creds --tag ssd --slots 16": Rule(
         '"slots": ?16', until_shown=True, alone=True
     ),
+    (
+        "downdraft node --one-of keys --server nats://broker:4222 --downloads /srv/downloads --state /var/lib/downdraft"
+    ): Rule('"node": ?"shed"', until_shown=True, swap={"/srv/downloads": "files", "/var/lib/downdraft": "state"}),
     "downdraft gateway --server nats://broker:4222 --creds keys/gateway.creds --port 8080": Rule(
         "gateway ready", until_shown=True, swap={"8080": "0"}
     ),
@@ -63,6 +66,16 @@ RULES = {
     "downdraft key ls --all": Rule("^key +owner"),
     "downdraft key revoke 1a2b3c4d": Rule("there is no API key .1a2b3c4d.", code=1),
     "downdraft keys --folder keys --node attic --node cellar --owner team-a": Rule("keys/node-cellar.creds"),
+    "downdraft keys --folder keys --node cabin-1 --node cabin-2 --leaf hub": Rule("keys/leaf.creds"),
+    "downdraft keys --folder keys --node attic --node cellar --node shed": Rule("keys/node-shed.creds"),
+    "downdraft backup backup-monday": Rule("^TASKS +[0-9,]+ messages"),
+    "downdraft backup backup-monday --server nats://broker:4222 --creds keys/admin.creds": Rule("^TASKS .* messages"),
+    "downdraft restore backup-monday --server nats://broker:4222 --creds keys/admin.creds": Rule(
+        "has streams already", code=1, before="backup backup-monday"
+    ),
+    "downdraft restore backup-monday --replicas 3 --server nats://broker:4222 --creds keys/admin.creds": Rule(
+        "has streams already", code=1, before="backup backup-monday"
+    ),
     "nats-server -c nats.conf": Rule(
         "Server is ready", until_shown=True, apart=True, before="keys --folder keys", adds="-a 127.0.0.1 -p -1"
     ),
@@ -83,6 +96,7 @@ RULES = {
     "downdraft submit https://example.org/big --prefer-tag zone=eu --avoid-tag metered --bandwidth 20M": Rule(
         r"^[0-9a-f]{16}$"
     ),
+    "downdraft submit https://example.org/big --paused": Rule(r"^[0-9a-f]{16}$"),
     "downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same": Rule(
         r"^[0-9a-f]{16}$"
     ),
@@ -252,8 +266,18 @@ class Stage:
             "keys/coordinator.creds": self.cluster.creds("coordinator"),
             "keys/gateway.creds": self.cluster.creds("gateway"),
             "keys/operator.creds": self.cluster.creds("operator"),
+            "keys/admin.creds": self.cluster.creds("admin"),
+            "--one-of keys": f"--one-of {self._keys_of('shed')}",
             "keys/node-attic.creds": str(self._keyring.credentials(Role.NODE, "attic")),
         }
+
+    def _keys_of(self, node: str) -> Path:
+        """A folder with the credentials of one node and no other."""
+        file = self._keyring.credentials(Role.NODE, node)
+        folder = self.cluster.folder / f"keys-of-{node}"
+        folder.mkdir(exist_ok=True)
+        (folder / file.name).write_bytes(file.read_bytes())
+        return folder
 
     async def task(self, state: str) -> str:
         """A task of the owner team-a in a state; '' without one."""

@@ -14,9 +14,10 @@ import psutil
 import pytest
 from aiohttp import web
 
+from gateway.rest.files import FILES_OF_KEY_MAX
 from schemas.apikey import Scope
 from schemas.request import Request
-from tests.gateway.streams import calling, new_key, operating
+from tests.gateway.streams import calling, new_key, operating, take_away
 from tests.harness.metalinks import Entry, meta4
 from tests.harness.processes import Up, running_up
 from tests.harness.waiting import eventually
@@ -152,6 +153,43 @@ async def test_a_task_that_has_not_completed_has_no_file(up: Up, origin: Origin,
     for unknown in ("0123456789abcdef", "x"):
         async with http.get(url(unknown)) as answer:
             assert answer.status == 404
+
+
+async def test_a_file_ends_when_its_key_is_revoked(up: Up, origin: Origin) -> None:
+    task, body = await stored(up, origin, 48 * MIB, "long.bin")
+    key = await new_key(up, "default", Scope.READ)
+    async with calling(up, key) as session, session.get(url(task)) as answer:
+        assert len(await answer.content.readexactly(MIB)) == MIB
+        await take_away(up, key)
+
+        async def is_refused() -> bool:
+            async with session.head(url(task)) as again:
+                return again.status == 401
+
+        await eventually(is_refused)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            assert len(await answer.read()) < len(body)
+
+
+async def test_no_more_files_are_sent_than_a_key_may_have_however_they_are_asked_for(up: Up, origin: Origin) -> None:
+    task, body = await stored(up, origin, MIB, "many.bin")
+    statuses: list[int] = []
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        async with session.get(url(task)) as answer:
+            statuses.append(answer.status)
+            assert answer.status == 429 or await answer.read() == body
+
+    node = up.pid("node-1")
+    async with calling(up) as session, anyio.create_task_group() as tasks:
+        os.kill(node, signal.SIGSTOP)  # each waits for what the node says
+        try:
+            for _ in range(FILES_OF_KEY_MAX + 3):
+                tasks.start_soon(ask, session)
+            await eventually(lambda: statuses == [429, 429, 429], within_s=6)
+        finally:
+            os.kill(node, signal.SIGCONT)
+    assert statuses.count(200) == FILES_OF_KEY_MAX
 
 
 @pytest.mark.slow

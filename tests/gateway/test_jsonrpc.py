@@ -1,144 +1,36 @@
-"""The gateway as an aria2: clients that were written for aria2, and the same calls made to a real aria2c beside it."""
+"""The gateway as an aria2: the same calls made to a real aria2c beside it, and what only a cluster can show."""
 
 import base64
 import json
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import xmlrpc.client
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-import aioaria2
 import aiohttp
-import aria2p
 import pytest
-from anyio.to_thread import run_sync
 
 from broker import keys
-from broker.binaries import find_aria2c
 from broker.cluster import open_client
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import ApiKey, Scope, digest_of, make_secret
-from tests.harness.processes import Up, running_up
+from schemas.payload import INLINE_BYTES_MAX
+from tests.gateway.rpc import NOWHERE, ask, at, caller, hearing, post, reaches, running_aria2c
+from tests.gateway.samecalls import BODIES, SAME
+from tests.harness.metalinks import Entry, meta4
+from tests.harness.processes import Up
+from tests.harness.tracker import make
 from tests.harness.waiting import eventually
-from tests.integration.node.origin import Origin, serve
-
-NOWHERE = "http://127.0.0.1:1/x"
-UNKNOWN = "f" * 16
-ANSWERS_WITHIN_S = 20
-Rpc = Callable[..., Any]
+from tests.harness.web import make_key
+from tests.integration.node.origin import Origin
 
 pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with running_up(tmp_path_factory.mktemp("gateway"), gateway=True) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def aria2c(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real one, whose secret is `s`."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as found:
-        port = found.getsockname()[1]
-    folder = tmp_path_factory.mktemp("aria2c")
-    arguments = ["--no-conf", "--enable-rpc", f"--rpc-listen-port={port}", "--rpc-secret=s", f"--dir={folder}", "-q"]
-    process = subprocess.Popen([find_aria2c(""), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + ANSWERS_WITHIN_S
-    while not _listens(port):
-        assert time.monotonic() < end, "aria2c does not listen"
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    process.kill()
-    process.wait()
-
-
-def _listens(port: int) -> bool:
-    with closing(socket.socket()) as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with serve() as serving:
-        yield serving
-
-
-async def post(url: str, body: Any) -> tuple[int, Any]:
-    """Status and JSON of what is answered."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    async with aiohttp.ClientSession() as http, http.post(f"{url}/jsonrpc", data=raw) as answer:
-        assert answer.content_type == "application/json-rpc"
-        return answer.status, json.loads(await answer.read())
-
-
-async def ask(url: str, secret: str, method: str, *params: Any) -> tuple[int, Any]:
-    """Status, and the result or the error."""
-    call = {"jsonrpc": "2.0", "id": "q", "method": method, "params": [f"token:{secret}", *params]}
-    status, told = await post(url, call)
-    return status, told.get("result", told.get("error"))
-
-
-def at(up: Up) -> tuple[str, str]:
-    return up.info["gateway"]["url"], up.info["gateway"]["key"]
-
-
-def caller(up: Up) -> Rpc:
-    """Calls that must succeed."""
-
-    async def call(method: str, *params: Any) -> Any:
-        status, told = await ask(*at(up), method, *params)
-        assert status == 200, told
-        return told
-
-    return call
-
-
-SAME = [
-    *(("aria2." + method, ()) for method in ("tellStatus", "addUri", "pause", "changeGlobalOption", "addTorrent")),
-    *(
-        ("aria2." + method, (UNKNOWN,))
-        for method in ("tellStatus", "pause", "unpause", "remove", "getFiles", "getUris")
-    ),
-    *(("aria2." + method, ("zz",)) for method in ("tellStatus", "forcePause", "forceRemove", "getPeers", "getServers")),
-    *(("aria2." + method, (UNKNOWN,)) for method in ("getOption", "removeDownloadResult", "getServers")),
-    ("aria2.tellStatus", ("",)),
-    ("aria2.tellStatus", ("1" * 17,)),
-    ("aria2.tellStatus", (5,)),
-    ("aria2.addUri", ("x",)),
-    ("aria2.addUri", ([],)),
-    ("aria2.addUri", ([5],)),
-    ("aria2.addUri", (["foo"],)),
-    ("aria2.addUri", ([NOWHERE], 5)),
-    ("aria2.addUri", ([NOWHERE], {}, "x")),
-    ("aria2.addUri", ([NOWHERE], {}, -1)),
-    ("aria2.addUri", ([NOWHERE], {"split": "x"})),
-    ("aria2.tellWaiting", ()),
-    ("aria2.tellWaiting", (0,)),
-    ("aria2.tellWaiting", (0, -1)),
-    ("aria2.tellWaiting", ("0", 1)),
-    ("aria2.tellStopped", (0, 0)),
-    ("aria2.tellActive", (5,)),
-    ("aria2.changeGlobalOption", ({"split": "z"},)),
-    ("aria2.changeGlobalOption", ({"unheard-of": "z"},)),
-    ("aria2.addTorrent", ("!!",)),
-    ("aria2.addMetalink", (base64.b64encode(b"junk").decode(),)),
-    ("aria2.pauseAll", ()),
-    ("aria2.unpauseAll", ()),
-    ("nope", ()),
-    ("system.listMethods", ()),
-    ("system.listNotifications", ()),
-]
+    with running_aria2c(tmp_path_factory.mktemp("aria2c")) as url:
+        yield url
 
 
 async def test_what_can_be_compared_is_answered_as_aria2c_answers_it(up: Up, aria2c: str) -> None:
@@ -146,20 +38,7 @@ async def test_what_can_be_compared_is_answered_as_aria2c_answers_it(up: Up, ari
         assert await ask(*at(up), method, *params) == await ask(aria2c, "s", method, *params), (method, params)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(b"{", b"[]", b"1", b"", b'{"id":1}', b'{"method":"m"}', b'{"id":"x","method":5}'),
-        b'{"id":1,"method":"system.listMethods","params":{}}',
-        b'[{"id":1,"method":"nope"},5,{"method":"x"}]',
-        b'{"id":1,"method":"system.multicall","params":[]}',
-        b'{"id":1,"method":"system.multicall","params":["token:s",[]]}',
-        (
-            b'{"id":1,"method":"system.multicall","params":[[{"methodName":"system.multicall"},5,{"a":1},'
-            b'{"methodName":"aria2.getVersion"},{"methodName":"system.listNotifications"}]]}'
-        ),
-    ],
-)
+@pytest.mark.parametrize("body", BODIES)
 async def test_an_envelope_is_answered_as_aria2c_answers_it(up: Up, aria2c: str, body: bytes) -> None:
     assert await post(at(up)[0], body) == await post(aria2c, body)
 
@@ -181,6 +60,15 @@ async def test_a_download_tells_the_same_fields_as_in_aria2c(up: Up, aria2c: str
         said = [error["message"].replace(gid, "GID") for error in (refused, unknown)]
         told.append((sorted(status), {key: type(value) for key, value in status.items()}, sorted(files[0]), said))
     assert told[0] == told[1]
+
+
+async def test_jsonp_is_off_unless_it_is_set(up: Up) -> None:
+    async with aiohttp.ClientSession() as http:
+        query = "method=system.listNotifications&id=1"
+        async with http.get(f"{at(up)[0]}/jsonrpc?{query}") as answer:
+            assert json.loads(await answer.read())["result"][0] == "aria2.onDownloadStart"
+        async with http.get(f"{at(up)[0]}/jsonrpc?{query}&jsoncallback=cb") as answer:
+            assert answer.status == 403
 
 
 async def test_without_a_valid_secret_nothing_is_told(up: Up) -> None:
@@ -208,6 +96,148 @@ async def test_positions_are_those_of_the_waiting_queue(up: Up) -> None:
         await call("aria2.forceRemove", gid)
 
 
+async def test_lists_are_in_the_order_of_the_queue_from_either_end(up: Up, aria2c: str) -> None:
+    windows = [(0, 100), (1, 2), (3, 9), (9, 1), (-1, 2), (-2, 9), (-4, 1), (-5, 2), (0, 0)]
+    told = []
+    for url, secret in (at(up), (aria2c, "s")):
+        await ask(url, secret, "aria2.purgeDownloadResult")
+        calls = [
+            {"methodName": "aria2.addUri", "params": [f"token:{secret}", [f"{NOWHERE}{n}"], {"pause": "true"}]}
+            for n in range(4)
+        ]
+        _, answer = await post(url, {"id": 1, "method": "system.multicall", "params": [calls]})
+        gids = [gid for (gid,) in answer["result"]]
+        _, moved = await ask(url, secret, "aria2.changePosition", gids[3], -2, "POS_CUR")
+        lists = [(await ask(url, secret, "aria2.tellWaiting", *window, ["gid"]))[1] for window in windows]
+        _, stat = await ask(url, secret, "aria2.getGlobalStat")
+        told.append((moved, [[gids.index(one["gid"]) for one in found] for found in lists], stat))
+        for gid in gids:
+            await ask(url, secret, "aria2.forceRemove", gid)
+    assert told[0][:2] == told[1][:2] == (1, [[0, 3, 1, 2], [3, 1], [2], [], [2, 1], [1, 3, 0], [0], [], []])
+    assert {**told[0][2], "numStopped": "0", "numStoppedTotal": "0"} == told[1][2]
+
+
+async def test_what_is_added_paused_waits_until_it_is_let_go(up: Up, origin: Origin) -> None:
+    call = caller(up)
+    origin.files["p.bin"] = b"x" * 10
+    gid = await call("aria2.addUri", [origin.url("file/p.bin")], {"pause": "true", "dir": "/downloads/{a}"})
+    view = await up.show(gid)
+    assert (view["state"], view["desired"], view["due_in_s"]) == ("queued", "pause", 0.0)
+    assert (await call("aria2.tellStatus", gid, ["status", "dir"])) == {"status": "paused", "dir": "/downloads/{a}"}
+    assert await call("aria2.unpause", gid) == gid
+    done = await reaches(call, gid, "complete")
+    assert done["files"][0]["path"] == "/downloads/{a}/p.bin"
+
+
+async def test_a_gid_that_a_client_chose_is_the_one_it_is_told(up: Up, aria2c: str) -> None:
+    chosen = "00000000000000Ab"
+    told = []
+    for url, secret in (at(up), (aria2c, "s")):
+        options = {"gid": chosen, "pause": "true"}
+        said = [(await ask(url, secret, "aria2.addUri", [NOWHERE], options))[1] for _ in range(2)]
+        said.append((await ask(url, secret, "aria2.tellStatus", chosen, ["gid", "status"]))[1])
+        said.append((await ask(url, secret, "aria2.tellWaiting", -1, 1, ["gid"]))[1])
+        said += [(await ask(url, secret, f"aria2.{verb}", chosen))[1] for verb in ("pause", "remove")]
+        await ask(url, secret, "aria2.removeDownloadResult", chosen)
+        said.append((await ask(url, secret, "aria2.addUri", [NOWHERE], options))[1])
+        told.append(said)
+        await ask(url, secret, "aria2.forceRemove", chosen)
+    assert told[0] == told[1]
+
+
+async def test_options_of_a_download_change_and_a_whole_form_is_taken_back(up: Up) -> None:
+    call = caller(up)
+    gid = await call("aria2.addUri", [NOWHERE], {"pause": "true", "out": "{x}", "dir": "/downloads/d"})
+    form = await call("aria2.getOption", gid)
+    assert (form["out"], form["dir"]) == ("{x}", "/downloads/d")
+    wanted = {"split": "64", "max-download-limit": "1M", "bt-max-peers": "7", "file-allocation": "none", "pause": "x"}
+    assert await call("aria2.changeOption", gid, form | wanted) == "OK"
+    now = await call("aria2.getOption", gid)
+    assert {name: now[name] for name in ("split", "max-download-limit")} == {
+        "split": "16",
+        "max-download-limit": "1048576",
+    }
+    for name, value in (("dir", "/downloads/e"), ("out", "y"), ("header", "A: b"), ("split", "x"), ("all-proxy", "p")):
+        _, told = await ask(*at(up), "aria2.changeOption", gid, {name: value})
+        assert told == {"code": 1, "message": f"We encountered a problem while processing the option '--{name}'."}
+    await call("aria2.remove", gid)
+    whole = await call("aria2.getGlobalOption")
+    assert await call("aria2.changeGlobalOption", whole | {"bt-max-open-files": "50"}) == "OK"
+    gid = await call("aria2.addUri", [NOWHERE], whole | {"pause": "true", "dir": whole["dir"] + "/sub"})
+    await call("aria2.remove", gid)
+
+
+async def test_a_torrent_comes_from_its_web_seeds_whether_it_is_small_or_large(up: Up, origin: Origin) -> None:
+    url, key = at(up)
+    call = caller(up)
+    async with hearing(url, **{"X-API-Key": key}) as ear:
+        for name, note in (("small.bin", b""), ("large.bin", b"x" * INLINE_BYTES_MAX)):
+            origin.files[name] = os.urandom(100_000)
+            made = make(name, origin.files[name], note=note)
+            content = base64.b64encode(made.torrent).decode()
+            gid = await call(
+                "aria2.addTorrent", content, [origin.url(f"file/{name}")], {"split": "2", "pause": "false"}
+            )
+            done = await reaches(call, gid, "complete", "error")
+            assert (done["status"], done["totalLength"], done["files"][0]["selected"]) == ("complete", "100000", "true")
+            assert (done["infoHash"], done["bittorrent"]["info"]["name"]) == (made.info_hash, name)
+            await ear.until("DownloadComplete", gid)
+            assert ear.of(gid) == ["DownloadStart", "BtDownloadComplete", "DownloadComplete"]
+
+
+async def test_a_metalink_is_one_download_whether_it_is_small_or_large(up: Up, origin: Origin) -> None:
+    call = caller(up)
+    for name, more in (("m.bin", 0), ("n.bin", INLINE_BYTES_MAX)):
+        body = origin.files[name] = os.urandom(50_000)
+        content = meta4(Entry(name, [origin.url(f"file/{name}")], body)) + b"\n" * more
+        (gid,) = await call("aria2.addMetalink", base64.b64encode(content).decode(), {"dir": "/downloads/meta"})
+        done = await reaches(call, gid, "complete", "error")
+        assert (done["status"], done["completedLength"]) == ("complete", "50000")
+
+
+async def test_a_running_download_tells_its_servers_and_a_failed_one_why(up: Up, origin: Origin) -> None:
+    call = caller(up)
+    origin.files["s.bin"] = os.urandom(2 << 20)
+    gid = await call("aria2.addUri", [origin.url("slow/s.bin")])
+    running = await reaches(call, gid, "active")
+    assert running["files"][0]["uris"] == [{"status": "used", "uri": origin.url("slow/s.bin")}]
+    ((servers,),) = [await call("aria2.getServers", gid)]
+    assert (servers["index"], servers["servers"][0]["currentUri"]) == ("1", origin.url("slow/s.bin"))
+    assert await call("aria2.getPeers", gid) == []
+    assert [one["gid"] for one in await call("aria2.tellActive", ["gid"])] == [gid]
+    assert gid not in [one["gid"] for one in await call("aria2.tellWaiting", 0, 99)]
+    assert await call("aria2.pause", gid) == gid
+    assert (await reaches(call, gid, "paused"))["downloadSpeed"] == "0"
+    await call("aria2.forceRemove", gid)
+    missing = await call("aria2.addUri", [origin.url("status/404")])
+    assert (await reaches(call, missing, "error"))["errorCode"] == "3"
+    assert (await call("aria2.tellStopped", -1, 1, ["gid"])) == [{"gid": missing}]
+
+
+async def test_who_only_listens_hears_what_those_of_the_same_address_may_see(up: Up) -> None:
+    url, key = at(up)
+    call = caller(up)
+    alice = await make_key(up, "alice", Scope.READ, Scope.SUBMIT)
+    page = {"Origin": "https://evil.example"}
+    async with (
+        hearing(url) as silent,
+        hearing(url, **{"X-API-Key": key}) as ours,
+        hearing(url, Authorization=f"Bearer {alice}") as hers,
+        hearing(url, **page) as foreign,
+    ):
+        gid = await call("aria2.addUri", [NOWHERE], {"pause": "true"})
+        await call("aria2.remove", gid)
+        _, other = await ask(url, alice, "aria2.addUri", [NOWHERE], {"pause": "true"})
+        await ask(url, alice, "aria2.remove", other)
+        for ear in (silent, ours):
+            await ear.until("DownloadStop", gid)
+            await ear.until("DownloadStop", other)
+        await hers.until("DownloadStop", other)
+        assert hers.heard == [("DownloadStop", other)]
+        with pytest.raises(TimeoutError):
+            await foreign.next(within_s=0.1)
+
+
 async def test_results_are_forgotten_one_by_one_and_all_at_once(up: Up) -> None:
     call = caller(up)
     gids = [await call("aria2.addUri", [NOWHERE], {"pause": "true"}) for _ in range(3)]
@@ -233,114 +263,6 @@ async def test_global_options_are_the_policy(up: Up) -> None:
     await call("aria2.changeGlobalOption", {"max-overall-download-limit": "0"})
     assert (await call("aria2.getGlobalOption"))["max-overall-download-limit"] == "0"
     assert not [name for name in told if "secret" in name]
-
-
-async def test_aioaria2_hears_of_a_download_over_its_socket(up: Up, origin: Origin) -> None:
-    origin.files["a.bin"] = os.urandom(100_000)
-    url, key = at(up)
-    heard: list[tuple[str, str]] = []
-
-    async def note(_: Any, data: dict[str, Any]) -> None:
-        heard.append((data["method"], data["params"][0]["gid"]))
-
-    client = await aioaria2.Aria2WebsocketClient.new(f"{url}/jsonrpc", token=key)
-    client.onDownloadStart(note)
-    client.onDownloadComplete(note)
-    try:
-        await client.getVersion()
-        gid = await client.addUri([origin.url("file/a.bin")])
-        await eventually(lambda: ("aria2.onDownloadComplete", gid) in heard, within_s=30)
-        status = await client.tellStatus(gid)
-    finally:
-        await client.close()
-    assert (status["status"], status["totalLength"], status["errorCode"]) == ("complete", "100000", "0")
-    assert heard[0] == ("aria2.onDownloadStart", gid)
-
-
-async def test_a_socket_that_showed_no_key_hears_nothing(up: Up) -> None:
-    url, _ = at(up)
-    call = caller(up)
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/jsonrpc") as silent:
-        await silent.send_str('{"id":1,"method":"system.listNotifications"}')
-        await silent.receive_str()
-        async with http.ws_connect(f"{url}/jsonrpc", headers={"X-API-Key": at(up)[1]}) as known:
-            gid = await call("aria2.addUri", [NOWHERE], {"pause": "true"})
-            await call("aria2.remove", gid)
-            while (json.loads(await known.receive_str()))["method"] != "aria2.onDownloadStop":
-                pass
-        await silent.send_str('{"id":2,"method":"system.listNotifications"}')
-        assert json.loads(await silent.receive_str())["id"] == 2
-
-
-async def test_aria2p_finds_what_it_added(up: Up, origin: Origin) -> None:
-    origin.files["p.bin"] = b"x" * 5000
-    url, key = at(up)
-    host, _, port = url.rpartition(":")
-    api = aria2p.API(aria2p.Client(host=host, port=int(port), secret=key))
-    download = await run_sync(partial(api.add_uris, [origin.url("file/p.bin")], options={"dir": "/downloads/sub"}))
-
-    def is_complete() -> bool:
-        download.update()
-        return download.is_complete
-
-    await eventually(lambda: run_sync(is_complete), within_s=30)
-    assert (download.name, str(download.dir), download.total_length) == ("p.bin", "/downloads/sub", 5000)
-    assert await run_sync(lambda: api.get_stats().num_stopped) >= 1
-    command = [sys.executable, "-m", "aria2p", "-H", host, "-p", port, "-s", key, "show"]
-    shown = await run_sync(partial(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False))
-    assert (shown.returncode, download.gid in shown.stdout) == (0, True), shown.stderr
-
-
-async def test_xml_rpc_is_the_same_in_another_dress(up: Up) -> None:
-    url, key = at(up)
-    server = xmlrpc.client.ServerProxy(f"{url}/rpc")
-    token = f"token:{key}"
-    gid = await run_sync(lambda: server.aria2.addUri(token, [NOWHERE], {"pause": "true"}))
-    status: Any = await run_sync(lambda: server.aria2.tellStatus(token, gid, ["gid", "status"]))
-    assert status == {"gid": gid, "status": "paused"}
-    await run_sync(lambda: server.aria2.remove(token, gid))
-    with pytest.raises(xmlrpc.client.Fault, match="Unauthorized"):
-        await run_sync(lambda: server.aria2.getVersion("token:x"))
-
-
-async def test_jsonp_is_off_unless_it_is_set(up: Up) -> None:
-    url = at(up)[0]
-    async with aiohttp.ClientSession() as http:
-        query = "method=system.listNotifications&id=1"
-        async with http.get(f"{url}/jsonrpc?{query}") as answer:
-            assert json.loads(await answer.read())["result"][0] == "aria2.onDownloadStart"
-        async with http.get(f"{url}/jsonrpc?{query}&jsoncallback=cb") as answer:
-            assert answer.status == 403
-
-
-NPM_SCRIPT = """
-const Aria2 = require('aria2');
-const aria2 = new Aria2({host: process.argv[2], port: +process.argv[3], secret: process.argv[4], path: '/jsonrpc'});
-(async () => {
-  await aria2.open();
-  const gid = await aria2.call('addUri', ['http://127.0.0.1:1/x'], {pause: 'true'});
-  const many = await aria2.multicall([['tellStatus', gid, ['status']], ['getVersion']]);
-  const batch = await Promise.all(await aria2.batch([['remove', gid], ['getVersion']]));
-  await aria2.close();
-  console.log(JSON.stringify([many, batch[0] === gid]));
-})().catch(error => { console.error(error); process.exit(1); });
-"""
-
-
-async def test_npm_aria2_speaks_over_its_socket(up: Up, tmp_path: Path) -> None:
-    url, key = at(up)
-    npm, is_needed = shutil.which("npm"), "npm" in os.environ.get("DOWNDRAFT_REQUIRE", "").split(",")
-    run = partial(subprocess.run, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
-    if npm is None or (await run_sync(partial(run, [npm, "install", "--silent", "aria2@4.1.2"]))).returncode:
-        assert not is_needed, "DOWNDRAFT_REQUIRE names npm, and the package aria2 can't be installed"
-        pytest.skip("needs npm, and its package aria2")
-    (tmp_path / "try.js").write_text(NPM_SCRIPT)
-    host, _, port = url.removeprefix("http://").rpartition(":")
-    done = await run_sync(partial(run, [shutil.which("node") or "node", "try.js", host, port, key]))
-    assert done.returncode == 0, done.stderr
-    (many, is_same) = json.loads(done.stdout)
-    assert many[0] == [{"status": "paused"}]
-    assert is_same
 
 
 async def test_the_beginning_of_a_gid_is_enough_while_it_is_the_only_one(up: Up) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.gateway.streams import another_gateway, is_ready
 from tests.harness.processes import Up, running_up
@@ -70,6 +71,17 @@ async def test_what_is_no_key_opens_nothing(up: Up, shown: str) -> None:
 async def test_whether_it_lives_and_is_ready_everybody_may_know(up: Up) -> None:
     assert await asked(up, path="/healthz") == 200
     assert await asked(up, path="/readyz") == 200
+
+
+async def test_what_is_no_id_revokes_nothing(up: Up) -> None:
+    before = up.run("key", "ls", "--json").stdout
+    headers = {"X-API-Key": up.info["gateway"]["key"]}
+    async with aiohttp.ClientSession(up.info["gateway"]["url"], headers=headers) as session:
+        for name in ("%2A", "%3E", "54bb%2A", "a%20b", "a%0D%0Ab", "0123456789"):  # among them wildcards of the broker
+            async with session.delete(URL(f"/api/v1/keys/{name}", encoded=True)) as answer:
+                assert answer.status == 404
+    assert up.run("key", "ls", "--json").stdout == before
+    assert up.run("key", "revoke", "*").returncode == 1
 
 
 async def test_a_revoked_key_opens_nothing_within_two_seconds(up: Up) -> None:

@@ -1,5 +1,9 @@
 """`/metrics`, while a cluster downloads something and fails at something."""
 
+import re
+from pathlib import Path
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.cluster import open_client
@@ -9,6 +13,7 @@ from tests.harness.waiting import eventually
 from tests.harness.web import Web
 from tests.integration.node.origin import Origin
 
+OBSERVABILITY = Path(__file__).parents[2] / "docs" / "deploy" / "observability"
 Figures = dict[tuple[str, tuple[str, ...]], float]
 
 
@@ -79,3 +84,21 @@ async def test_a_path_that_is_no_route_makes_no_figure_of_its_own(web: Web) -> N
     now = await figures(web)
     assert now["downdraft_http_request_seconds_count", ("GET", "unknown", "4xx")] >= 1
     assert not [labels for _, labels in now if "/made/up" in labels]
+
+
+ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+"""Of the names of samples, by what kind they are."""
+
+
+@pytest.mark.parametrize("file", ["dashboard.json", "alerts.yml"])
+async def test_every_figure_of_the_dashboard_and_of_the_alerts_is_told(web: Web, file: str) -> None:
+    asked = set(re.findall(r"\b(?:downdraft|process)_\w+", (OBSERVABILITY / file).read_text()))
+    answer = await web.get("/metrics")
+    told = {
+        family.name + ending
+        for family in text_string_to_metric_families(answer.text)
+        for ending in ENDINGS.get(family.type, ("",))
+    }
+
+    assert len(asked) > 4
+    assert asked - told == set()

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import anyio
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 
+from broker import keys
+from broker.cluster import open_client
+from schemas import subjects as s
 from schemas.apikey import Scope
 from schemas.request import Request
 from tests.gateway.streams import another_gateway, calling, is_ready, new_key, operating, streaming, url_of
@@ -175,6 +179,49 @@ async def test_nothing_is_sent_after_it_was_deleted(up: Up, http: aiohttp.Client
         assert answer.status == 404
 
 
+async def stored_under(up: Up, pattern: str) -> dict[str, Any]:
+    async with operating(up) as client:
+        return dict(await keys.read_all(client.connection, pattern))
+
+
+async def test_what_was_deleted_leaves_nothing_behind(up: Up, http: aiohttp.ClientSession, receiver: Receiver) -> None:
+    webhook = await made(http, receiver, types=["dismissed"])
+    await eventually(lambda: "webhooks are delivered from here" in up.log("gateway"), within_s=20)
+    async with streaming(up, type="finished") as stream:  # what it does not want moves it on all the same
+        await stream.until("finished.completed", await submitted(up))
+    async with http.delete(f"{WEBHOOKS}/{webhook['id']}") as answer:
+        assert answer.status == 204
+    await made(http, receiver)
+    task = await submitted(up)
+    await eventually(lambda: receiver.tasks() == [task], within_s=20)  # by then the first has ended
+    assert not await stored_under(up, s.webhook_state_key(webhook["id"]))
+    async with open_client(up.url, up.creds("admin")) as client:
+        key = s.bucket_key(s.webhook_key(webhook["id"]))
+        left = await client.connection.request(f"$JS.API.DIRECT.GET.{s.BUCKET_STREAM}.{key}")
+        assert (left.headers or {})[s.TTL], "the bucket does not fill with what was taken away"
+
+
+async def test_no_more_webhooks_are_made_than_an_owner_may_have_however_they_are_asked_for(
+    up: Up, receiver: Receiver
+) -> None:
+    key = await new_key(up, "eve", Scope.READ, Scope.SUBMIT)
+    statuses: list[int] = []
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        async with session.post(WEBHOOKS, json={"url": receiver.url}) as answer:
+            statuses.append(answer.status)
+
+    async with calling(up, key) as session, anyio.create_task_group() as tasks:
+        for _ in range(30):
+            tasks.start_soon(ask, session)
+    async with calling(up, key) as session:
+        async with session.get(WEBHOOKS) as answer:
+            there = (await answer.json())["webhooks"]
+        for one in there:
+            await session.delete(f"{WEBHOOKS}/{one['id']}")
+    assert (len(there), statuses.count(201), statuses.count(409)) == (20, 20, 10)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -184,6 +231,7 @@ async def test_nothing_is_sent_after_it_was_deleted(up: Up, http: aiohttp.Client
         ({"url": "https://me:pass@example.org/x"}, "url"),
         ({"types": ["nonsense"]}, "types"),
         ({"secret": "short"}, "secret"),
+        ({"labels": [320 * "\U0001f300" for _ in range(100)]}, "labels"),
     ],
 )
 async def test_what_makes_no_sense_is_refused(

@@ -102,6 +102,15 @@ def test_the_node_of_a_machine_is_taken_where_vite_runs_on_it(
     assert build.is_new_enough(version) is is_new_enough
 
 
+@pytest.mark.parametrize(
+    ("version", "is_enough"), [("11.19.1\n", True), ("10.9.3", False), ("12.0.0", True), ("", False)]
+)
+def test_the_npm_of_a_machine_is_taken_where_it_installs_vite_whole(
+    build: ModuleType, version: str, is_enough: bool
+) -> None:
+    assert build.installs_vite(version) is is_enough
+
+
 def test_the_node_from_pypi_is_pinned_as_its_lock_has_it(build: ModuleType) -> None:
     lock = (Path(__file__).parents[2] / "requirements-node.lock").read_text()
     assert f"\n{build.WHEEL} \\\n" in lock

@@ -1,11 +1,14 @@
 """The processes: `up`, `coordinator`, `node`, `gateway`, and `keys` to make credentials."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools.commands.common import Config, Creds, Json, Server, run
+from tools.commands.common import Config, Creds, Json, Pulse, Server, run
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -131,6 +134,7 @@ def coordinator(
     creds: Creds = None,
     config: Config = None,
     name: Annotated[str, typer.Option(help="Name in logs and events; default: made up.")] = "",
+    pulse: Pulse = None,
 ) -> None:
     """Run a coordinator: it leads if none does, else it stands by.
 
@@ -145,7 +149,7 @@ def coordinator(
 
     settings = load_settings(config, {"nats.url": server, "nats.creds": creds}).settings
     configure(settings.log, process="coordinator")
-    run(lambda: until_told(run_coordinator, settings, name))
+    run(lambda: until_told(run_coordinator, settings, name, pulse))
 
 
 def node(
@@ -173,19 +177,31 @@ def node(
         list[str] | None,
         typer.Option(metavar="CIDR", help="Loopback or link-local network to download from all the same. Repeatable."),
     ] = None,
+    one_of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Run as the first node with credentials in this folder that does not run on this machine yet; "
+            "with sub-folders of its own.",
+        ),
+    ] = None,
+    pulse: Pulse = None,
 ) -> None:
     """Run a node: it takes the tasks placed on it and drives aria2c.
 
-    Example:
+    Examples:
 
         downdraft node --id attic --server nats://broker:4222 --creds keys/node-attic.creds --tag ssd
+
+        downdraft node --one-of keys --server nats://broker:4222 --downloads /srv/downloads --state /var/lib/downdraft
     """
     from node.main import run_node
     from tools.context import load_settings
     from tools.logs import configure
+    from tools.replica import as_replica
     from tools.signals import told_to_stop
 
-    flags = {
+    flags: dict[str, Any] = {
         "nats.url": server,
         "nats.creds": creds,
         "node.id": node_id,
@@ -198,14 +214,17 @@ def node(
         "node.capabilities": capability or None,
         "node.allow_nets": allow_net or None,
     }
-    settings = load_settings(config, flags).settings
-    configure(settings.log, process="node", node=settings.node.id)
+    if one_of and (node_id or creds):
+        raise typer.BadParameter("it chooses --id and --creds by itself: leave those out", param_hint="--one-of")
+    loaded = load_settings(config, flags).settings
 
-    async def serve() -> None:
+    async def serve(settings: "Settings") -> None:
         async with told_to_stop() as told:
-            await run_node(settings, told)
+            await run_node(settings, told, pulse)
 
-    run(serve)
+    with as_replica(one_of, loaded, lambda more: load_settings(config, flags | more).settings) as settings:
+        configure(settings.log, process="node", node=settings.node.id)
+        run(lambda: serve(settings))
 
 
 def gateway(
@@ -243,15 +262,23 @@ def keys(
     folder: Annotated[Path, typer.Option(help="Folder of the cluster's keys; made if missing.")] = Path("keys"),
     node: Annotated[list[str] | None, typer.Option(help="Make credentials for this node id. Repeatable.")] = None,
     owner: Annotated[list[str] | None, typer.Option(help="Make credentials for this producer. Repeatable.")] = None,
+    leaf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DOMAIN", help="Make files for a site's nats-server, a leaf node of this JetStream domain."
+        ),
+    ] = None,
 ) -> None:
     """Make a cluster's keys and credentials, and the gateway's first API key; what exists is kept.
 
     The broker includes `auth.conf` from there and needs nothing else. Keep `keys.json` to yourself: it can
     make credentials for every role.
 
-    Example:
+    Examples:
 
         downdraft keys --folder keys --node attic --node cellar --owner team-a
+
+        downdraft keys --folder keys --node cabin-1 --node cabin-2 --leaf hub
     """
     from broker.credentials import Keyring
     from broker.roles import Role
@@ -264,6 +291,7 @@ def keys(
     made += [keyring.credentials(role, str(role)) for role in Role if role not in (Role.NODE, Role.PRODUCER)]
     made += [keyring.credentials(Role.PRODUCER, name) for name in [DEFAULT_OWNER, *(owner or [])]]
     made += [keyring.credentials(Role.NODE, name) for name in node or []]
+    made += keyring.leaf(leaf) if leaf is not None else []
     for file in made:
         typer.echo(file)
 

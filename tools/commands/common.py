@@ -21,6 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON (one object a lin
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file; default: downdraft.toml in this folder, if any.")
 ]
+Pulse = Annotated[
+    Path | None, typer.Option(help="Touch this file every second in which the process gets on, for health checks.")
+]
 Ids = Annotated[list[str], typer.Argument(metavar="TASK…", help="Task ids: 16 hex digits, as `downdraft ls` shows.")]
 
 

@@ -48,6 +48,7 @@ def submit(
     not_before: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Don't start earlier: in 2h, or a date; local without a zone.")
     ] = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Wait until `downdraft resume`.")] = False,
     deadline: Annotated[str | None, typer.Option(metavar="WHEN", help="Fail if not finished by then.")] = None,
     own_id: Annotated[str | None, typer.Option("--id", help="Your id: submitting it again is the same task.")] = None,
     id_prefix: Annotated[
@@ -82,6 +83,8 @@ def submit(
 
         downdraft submit https://example.org/f.iso --dir '{owner}/{date}' --if-exists skip-if-same
 
+        downdraft submit https://example.org/big --paused
+
         downdraft submit --torrent debian.torrent --option select-file=1,3 --wait
 
         downdraft submit --input-file list.txt --dir mirror --id-prefix nightly-2031-05-01 --wait
@@ -101,6 +104,7 @@ def submit(
         "options": _pairs(option, "=", "--option"),
         "labels": _pairs(label, "=", "--label"),
         "not_before": _coming(not_before, "--not-before", id_prefix),
+        "paused": paused or None,
         "deadline": _coming(deadline, "--deadline", id_prefix),
         "id": own_id,
         "name": name,

@@ -284,6 +284,10 @@ async def test_a_node_that_fails_what_another_finishes_is_set_aside_and_tried_wi
         view = await until_standing(client, "node-1", NodeStanding.ASIDE)
         assert view.set_aside.startswith("5 of its last 5 attempts failed where other nodes do well")
         assert 0 < view.set_aside_s <= 2.0
+        async with open_client(broker.url, broker.creds(Role.PRODUCER, "bob")) as bob:
+            told = await view_of(bob, "node-1")
+            assert isinstance(told, NodeView)
+            assert told.set_aside in ("", aside.FAILS), "whose tasks failed is not for all"
         more = [await ann.submit() for _ in range(4)]
         probe = await eventually(lambda: [task for task in more if task in bad.rows], within_s=10)
         await stays(lambda: sum(task in bad.rows for task in more) == 1, for_s=0.5, what="one task at a time")

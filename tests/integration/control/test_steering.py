@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker.cluster import open_client
+from broker.cluster import Refused, open_client
 from broker.errors import Unanswered
 from broker.roles import Role
 from coordinator import moves, steering
@@ -216,3 +216,23 @@ async def test_of_many_each_gets_the_limits_that_mean_something_for_it(broker: B
         assert (done.ok, done.said) == (True, "downloads at 2 MiB/s")
         (named,) = (await client.steer("limit", (task,), None, both)).results
         assert (named.ok, named.matched) == (False, True), "who names a task means both"
+
+
+async def test_other_options_of_a_request_change_with_its_limits(broker: Broker) -> None:
+    async with (
+        producer(broker) as ann,
+        coordinator(broker) as leader,
+        open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
+    ):
+        await answering(leader, client)
+        task = await ann.submit(tags=["nobody"])
+        await eventually(lambda: task in leader.term.book)
+        with pytest.raises(Refused, match=r"options\.split: must be a whole number from 1 to 16"):
+            await client.steer("limit", (task,), None, SetLimits(options={"split": 99}))
+        asked = SetLimits(upload=1, options={"split": 4, "bt-max-peers": 5})
+        (done,) = (await client.steer("limit", (task,), filter_of(), asked)).results
+        assert done.ok
+        stored = leader.term.book.top(task)
+        assert stored is not None
+        assert stored.row.request is not None
+        assert stored.row.request.options == {"split": "4"}, "what means nothing for a file is left out"

@@ -76,6 +76,8 @@ async def test_it_is_left_alone_by_the_next_leader_too(broker: Broker) -> None:
             await node.fail(await node.gets(task), retry_after_s=30, code="http-503")
             await eventually(lambda: "retrying" in seen.kinds(task))
             assert 20 < (await cooling(client))[HERE] <= 30
+            async with open_client(broker.url, broker.creds(Role.PRODUCER, "bob")) as bob:
+                assert await cooling(bob) == {}, "where others download from is theirs"
         async with coordinator(broker, "second") as second:
             await second.until_leading()
             assert 15 < (await cooling(client))[HERE] <= 30

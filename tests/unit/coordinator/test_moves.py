@@ -37,6 +37,14 @@ def test_not_before_in_the_past_is_no_delay() -> None:
     assert claimed(a_request(not_before=NOON - timedelta(hours=1))).delay_s == 0.0
 
 
+def test_a_task_that_is_to_begin_paused_is_queued_with_that_wish_and_goes_on_once_resumed() -> None:
+    row = claimed(a_request(paused=True))
+    assert (row.state, row.desired, row.delay_s) == (State.QUEUED, Desired.PAUSE, 0.0)
+    resumed = moves.wished(row, Desired.RUN)
+    assert isinstance(resumed, TaskRow)
+    assert resumed.desired is Desired.RUN
+
+
 def test_a_refused_request_is_ending_before_it_began() -> None:
     row = moves.refused(task=TASK, owner="ada", source="id:a", where="uris", reason="uris: none", submitted=NOON)
     assert (row.state, row.outcome, row.request) == (State.ENDING, Outcome.REJECTED, None)

@@ -2,25 +2,46 @@
 
 import base64
 import json
+import xmlrpc.client
+from datetime import UTC, datetime
+from typing import Any
 
+import anyio
 import pytest
+from msgspec.structs import replace
 
-from gateway.aria2rpc.envelope import Answer, Call, callback_of, decode, encode, query_body, read_call
-from gateway.aria2rpc.errors import RpcError
-from gateway.aria2rpc.options import asked_of, folder_of, normal
+from gateway.aria2rpc.envelope import Answer, Call, callback_of, decode, encode, query_body, read_call, status_of
+from gateway.aria2rpc.errors import RpcError, TooMany
+from gateway.aria2rpc.notices import Told
 from gateway.aria2rpc.params import Params
 from gateway.aria2rpc.status import window
+from gateway.aria2rpc.together import concern, each
 from gateway.aria2rpc.xml import read_xml_call, xml_answer
-from schemas.request import IfExists, Request
+from schemas.event import AnyEvent, Cancelled, Completed, Failed, Paused, Resumed, Started
+from schemas.request import Request
 
 FILE = Request(uris=("https://a.example/f",))
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"1", b'"x"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"1", b"1.5", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_object_is_a_parse_error(body: bytes) -> None:
     with pytest.raises(RpcError, match="Parse error") as raised:
         decode(body)
     assert Answer(None, error=raised.value).status == 500
+
+
+@pytest.mark.parametrize("body", [b"null", b'"x"', b"true"])
+def test_json_that_is_no_call_is_an_invalid_request(body: bytes) -> None:
+    with pytest.raises(RpcError, match="Invalid Request") as raised:
+        decode(body)
+    assert Answer(None, error=raised.value).status == 400
+
+
+def test_only_a_batch_that_was_refused_whole_is_too_many_requests() -> None:
+    refused, done = Answer(1, error=TooMany(10, 0.5)), Answer(2, "OK")
+    assert [status_of(one) for one in ([refused, refused], [refused, done], [], refused, done)] == [
+        *(429, 200, 200, 429, 200)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,55 +119,80 @@ def test_a_negative_offset_counts_from_the_end_and_goes_backwards(offset: int, c
     assert window([0, 1, 2, 3], offset, count) == listed
 
 
-@pytest.mark.parametrize(
-    ("given", "folder"),
-    [("/downloads", None), ("/downloads/a/b", "a/b"), ("/mnt/x", "mnt/x"), ("C:\\Users\\me", "Users/me"), ("a", "a")],
-)
-def test_a_folder_becomes_one_below_the_download_folder(given: str, folder: str | None) -> None:
-    assert folder_of(given) == folder
+def told_of(*events: AnyEvent) -> list[str]:
+    told = Told()
+    return [kind.removeprefix("aria2.on") for event in events for kind in told.kinds(event)]
 
 
-def test_options_become_fields_of_the_request() -> None:
-    asked = asked_of(
-        FILE,
-        {
-            "split": "4",
-            "header": ["A: b", "C:d"],
-            "out": "o",
-            "dir": "/downloads/s",
-            "allow-overwrite": "true",
-            "pause": "true",
-            "unheard-of": "x",
-            "all-proxy": "",
-            "max-tries": 3,
-        },
-    )
-    request = asked.request
-    assert asked.is_paused
-    assert request.options == {"split": "4"}, "what is no text is passed over, as in aria2"
-    assert (request.headers, request.out, request.dir) == ({"A": "b", "C": "d"}, "o", "s")
-    assert request.if_exists is IfExists.OVERWRITE
+ABOUT: dict[str, Any] = {"task": "1" * 16, "owner": "ada", "time": datetime(2031, 5, 1, tzinfo=UTC), "attempt": 1}
+STARTED = Started(**ABOUT, node="a", lane="small")
+DONE = Completed(**ABOUT, node="a", path="f", bytes=1, digest="", seconds=1.0)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("events", "told"),
     [
-        ("split", "x"),
-        ("all-proxy", "http://p:1"),
-        ("gid", "1" * 16),
-        ("dir", "/a/../b"),
-        ("pause", "maybe"),
-        ("header", "x"),
+        ([STARTED, DONE], ["DownloadStart", "DownloadComplete"]),
+        ([DONE, STARTED], ["DownloadStart", "DownloadComplete"]),
+        ([STARTED, replace(STARTED, attempt=2), DONE], ["DownloadStart", "DownloadComplete"]),
+        ([STARTED, Paused(**ABOUT), Paused(**ABOUT)], ["DownloadStart", "DownloadPause"]),
+        ([STARTED, Paused(**ABOUT), Resumed(**ABOUT), STARTED], ["DownloadStart", "DownloadPause", "DownloadStart"]),
+        ([Cancelled(**ABOUT, reason="")], ["DownloadStop"]),
+        ([STARTED, Failed(**ABOUT, reason="404")], ["DownloadStart", "DownloadError"]),
+        (
+            [STARTED, replace(DONE, request=Request(torrent="object:t"))],
+            ["DownloadStart", "BtDownloadComplete", "DownloadComplete"],
+        ),
     ],
 )
-def test_an_option_that_a_cluster_cannot_honour_is_refused_as_aria2_refuses_it(name: str, value: str) -> None:
-    with pytest.raises(RpcError) as raised:
-        asked_of(FILE, {name: value})
-    assert raised.value.message == f"We encountered a problem while processing the option '--{name}'."
+def test_each_thing_that_happens_to_a_download_is_told_once_and_in_order(
+    events: list[AnyEvent], told: list[str]
+) -> None:
+    assert told_of(*events) == told
 
 
-def test_sizes_are_answered_in_bytes() -> None:
-    assert normal("max-download-limit", "900K") == "921600"
+def test_a_torrent_that_gives_to_others_is_complete_once() -> None:
+    told = Told()
+    told.kinds(STARTED)
+    assert [told.seeds("1" * 16), told.seeds("1" * 16)] == [True, False]
+    assert told.kinds(replace(DONE, request=Request(torrent="object:t"))) == ["aria2.onDownloadComplete"]
+    assert not told.seeds("1" * 16)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "about"),
+    [
+        ("aria2.pause", ["token:x", "00000000000000AB"], "00000000000000ab"),
+        ("aria2.remove", ["00000000000000ab"], "00000000000000ab"),
+        ("aria2.remove", [], None),
+        ("aria2.addUri", ["token:x", ["u"], {"gid": "00000000000000AB"}], "00000000000000ab"),
+        ("aria2.addUri", ["token:x", ["u"], {}, 0], None),
+        ("aria2.addTorrent", ["t", [], {}, 0], None),
+        ("aria2.tellStatus", ["token:x", "00000000000000ab"], None),
+    ],
+)
+def test_neighbours_wait_together_only_where_they_are_about_different_downloads(
+    method: str, params: list[Any], about: object
+) -> None:
+    assert concern(method, params) == about
+
+
+async def test_calls_are_begun_in_order_and_answered_in_order() -> None:
+    begun: list[int] = []
+    running, most = 0, 0
+
+    async def work(item: int) -> int:
+        nonlocal running, most
+        begun.append(item)
+        running += 1
+        most = max(most, running)
+        await anyio.sleep(0.001 * (item % 3))
+        running -= 1
+        return -item
+
+    # Of four the first and the third are about the same thing, and the fourth about everything: at most two together.
+    results = await each(range(200), lambda item: None if item % 4 == 3 else item % 2, work)
+    assert (results, begun, most) == ([-item for item in range(200)], list(range(200)), 2)
 
 
 def test_xml_is_read_and_written() -> None:
@@ -158,6 +204,19 @@ def test_xml_is_read_and_written() -> None:
     )
     assert call == Call(None, "m", ["plain", [5], {"a": "b"}])
     assert b"<name>faultCode</name><value><int>1</int></value>" in xml_answer(Answer(None, error=RpcError("a<b")))
+
+
+def test_extensions_of_xml_rpc_are_read() -> None:
+    typed = b"<i8>5000000000</i8>|<ex:i8 xmlns:ex='u'>7</ex:i8>|<nil/>|<boolean>1</boolean>|<double>1.5</double>"
+    params = b"".join(b"<param><value>" + one + b"</value></param>" for one in typed.split(b"|"))
+    call = read_xml_call(b"<methodCall><methodName> m </methodName><params>" + params + b"</params></methodCall>")
+    assert call == Call(None, "m", [5_000_000_000, 7, None, True, 1.5])
+
+
+def test_what_no_document_may_hold_does_not_spoil_an_answer() -> None:
+    told = xml_answer(Answer(None, {"na\0me": "a\x0bb\rc\ud800d<&>"}))
+    (found,), _ = xmlrpc.client.loads(told.decode())
+    assert found == {"na\ufffdme": "a\ufffdb\rc\ufffdd<&>"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.eventfilter import EventFilter, TraitBook, known_kinds
+from gateway.problems import ProblemError
+from gateway.rest.events import SEQUENCE_MAX, start_asked
 from schemas.event import Assigned, Cancelled, Event, Queued
 from schemas.lifecycle import State
 from schemas.view import TaskView
@@ -82,3 +84,10 @@ def test_finished_means_all_outcomes_and_what_is_no_type_is_told() -> None:
     assert len(known_kinds(("finished",))) == 4
     with pytest.raises(ValueError, match="there are queued"):
         known_kinds(("nonsense",))
+
+
+@pytest.mark.parametrize("said", ["x", "-1", "1.5", "²", str(SEQUENCE_MAX + 1), 5000 * "9"])
+def test_a_place_in_the_log_that_is_none_is_refused(said: str) -> None:
+    with pytest.raises(ProblemError, match="Last-Event-ID must be the id of an event") as caught:
+        start_asked(said, None)
+    assert caught.value.status == 400

@@ -29,3 +29,12 @@ def test_a_port_that_is_taken_is_named_with_the_setting_to_change() -> None:
             listening(GatewaySettings(port=port), has_keys=True),
         ):
             pass
+
+
+def test_the_body_of_an_answer_does_not_wait_for_the_client_to_acknowledge_its_headers() -> None:
+    with (
+        listening(GatewaySettings(port=0), has_keys=True) as open_socket,
+        socket.create_connection(open_socket.getsockname()),
+        open_socket.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, number_of, task_of
 from gateway.readmodel.cursors import CursorInvalid, Sort
+from gateway.readmodel.lines import Part, in_line, known, latest_results
 from gateway.readmodel.paging import STRETCH, Listing
 from gateway.readmodel.store import RECENT_MAX, TRIM_BEYOND, Store
 from schemas import codec
@@ -141,6 +142,27 @@ def test_pages_show_exactly_what_matches_in_order(store: Store, where: TaskFilte
     assert sorted(shown) == sorted(matching)
     values = [_value(matching[task], sort) for task in shown]
     assert values == sorted(values, reverse=sort.is_down)
+
+
+@pytest.mark.parametrize("owner", ["", "o1", "nobody"])
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_parts_of_the_line_are_those_of_the_whole_line(store: Store, owner: str, is_backwards: bool) -> None:
+    store.apply(mixed())
+    without = {name_of(3), name_of(7)}
+    whole = pages(store, TaskFilter(owners=(owner,) if owner else ()), Sort.QUEUE)
+    whole = [task for task in whole if task not in without]
+    whole = whole[::-1] if is_backwards else whole
+    for offset, count in ((0, 100), (0, 5), (4, 7), (20, 100), (100, 1), (3, 0)):
+        found = in_line(store, Part(offset, count, owner, is_backwards), [*without, "no id"])
+        assert [view.task for view in found] == whole[offset : offset + count]
+
+
+def test_the_latest_results_are_those_that_ended_last_the_oldest_first(store: Store) -> None:
+    store.apply(mixed())
+    assert [view.task for view in latest_results(store, "", 10)] == [name_of(index) for index in range(50, 60)]
+    assert [view.task for view in latest_results(store, "o1", 3)] == [name_of(index) for index in (55, 57, 59)]
+    assert latest_results(store, "nobody", 5) == []
+    assert known(store, [name_of(1), name_of(59), "f" * 16, "x"]) == {name_of(1), name_of(59)}
 
 
 def _value(view: TaskView, sort: Sort) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -24,6 +25,7 @@ from schemas.webhook import (
     signature,
     why_not_sent_to,
 )
+from tests.harness.waiting import eventually
 
 SECRET = make_webhook_secret(bytes(range(24)))
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
@@ -114,6 +116,8 @@ async def receiver() -> AsyncIterator[tuple[int, list[str]]]:
 
     async def receive(request: web.Request) -> web.Response:
         asked.append(request.path)
+        if request.path == "/slow":
+            await anyio.sleep(60)
         raise web.HTTPFound("/elsewhere") if request.path == "/moved" else web.HTTPOk()
 
     application = web.Application()
@@ -146,6 +150,22 @@ async def test_what_is_allowed_is_sent_to(receiver: tuple[int, list[str]], host:
     port, asked = receiver
     assert await posted(f"http://{host}:{port}/hook", networks(("127.0.0.0/8", "::1/128"))) == ""
     assert asked == ["/hook"]
+
+
+async def test_many_slow_receivers_keep_no_other_waiting(receiver: tuple[int, list[str]]) -> None:
+    port, asked = receiver
+    slow, quick = (
+        Webhook(id="a", owner="ann", url=f"http://127.0.0.1:{port}/{path}", secret=SECRET, after=0, created=NOON)
+        for path in ("slow", "quick")
+    )
+    kept = Kept(1, Queued(task="aa", owner="ann", time=NOON), b"{}")
+    async with posting(networks(("127.0.0.0/8",))) as poster, anyio.create_task_group() as tasks:
+        for _ in range(120):
+            tasks.start_soon(poster.post, slow, kept)
+        await eventually(lambda: len(asked) >= 100, within_s=30)
+        with anyio.fail_after(10):
+            assert (await poster.post(quick, kept)).problem == ""
+        tasks.cancel_scope.cancel()
 
 
 async def test_redirections_are_not_followed(receiver: tuple[int, list[str]]) -> None:

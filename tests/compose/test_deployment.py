@@ -1,0 +1,138 @@
+"""compose.yaml as a stranger would run it: real containers, real files, nothing left behind."""
+
+import json
+
+import anyio
+import nats
+import pytest
+import requests
+
+from tests.compose.deployment import ComposeFailed, Deployment, Ware, until
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
+
+OWN_KEYS = {
+    "nats": ["auth.conf", "cluster.conf"],
+    "coordinator": ["coordinator.creds"],
+    "gateway": ["api.key", "gateway.creds"],
+    "cli": ["operator.creds"],
+}
+KEPT_AT = {"nats": "/etc/downdraft/keys"}
+SERVICES = ("nats", "coordinator", "node", "gateway", "cli")
+ODD = 10**6
+
+
+def test_a_file_is_downloaded_whole_and_the_cluster_finds_nothing_wrong(deployed: Deployment) -> None:
+    deployed.submit([Ware(1, 20 << 20)])
+    deployed.balance()
+
+    assert [check for check in deployed.cli("doctor") if check["status"] in ("problem", "warning")] == []
+
+
+def test_this_machines_command_line_needs_credentials_and_the_published_port(deployed: Deployment) -> None:
+    ware = Ware(2, 3 << 20)
+
+    ended = deployed.outside("submit", ware.url, "--wait", "--json")
+
+    assert ended.returncode == 0, ended.stderr
+    deployed.asked[json.loads(ended.stdout)["task"]] = ware
+    deployed.balance()
+
+
+def test_a_message_to_the_broker_is_a_submission(deployed: Deployment) -> None:
+    ware = Ware(3, ODD + 1)
+
+    async def publish_and_hear() -> str:
+        subscriber = await nats.connect(deployed.server(), user_credentials=deployed.creds("viewer"))
+        heard = await subscriber.subscribe("downloads.events.*.finished.>")
+        await subscriber.flush()
+        producer = await nats.connect(deployed.server(), user_credentials=deployed.creds("producer"))
+        await producer.publish("downloads.requests", json.dumps({"uris": [ware.url]}).encode())
+        await producer.flush()
+        message = await heard.next_msg(timeout=60)
+        await producer.close()
+        await subscriber.close()
+        return message.subject.split(".")[2]
+
+    deployed.asked[anyio.run(publish_and_hear)] = ware
+    deployed.balance()
+
+
+def test_the_first_key_opens_the_gateway(deployed: Deployment) -> None:
+    ware = Ware(4, ODD + 2)
+    web = requests.Session()
+    web.trust_env = False
+    web.headers["X-API-Key"] = deployed.secret("api.key").strip()
+    tasks = f"{deployed.gateway()}/api/v1/tasks"
+
+    answer = web.post(tasks, json={"uris": [ware.url]}, timeout=20)
+    assert answer.ok, answer.text
+    task = answer.json()["task"]
+
+    deployed.asked[task] = ware
+    deployed.balance()
+    until(
+        lambda: web.get(f"{tasks}/{task}", timeout=20).json()["task"]["state"] == "completed", "the gateway tells of it"
+    )
+
+
+def test_only_the_broker_and_the_gateway_are_published_and_only_on_loopback(deployed: Deployment) -> None:
+    published = {
+        (service["Service"], port["URL"])
+        for service in map(json.loads, deployed.compose("ps", "--format", "json").splitlines())
+        for port in service["Publishers"] or ()
+        if port["PublishedPort"]
+    }
+
+    assert published == {("nats", "127.0.0.1"), ("gateway", "127.0.0.1")}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_process_is_contained_and_sees_no_secret_but_its_own(deployed: Deployment, service: str) -> None:
+    status = dict(
+        line.split(":\t", 1) for line in deployed.inside(service, "cat", "/proc/1/status").splitlines() if ":\t" in line
+    )
+    mounts = [line.split() for line in deployed.inside(service, "cat", "/proc/1/mounts").splitlines()]
+    root = next(options for _, where, _, options, *_ in mounts if where == "/")
+    limit = deployed.docker("inspect", "--format", "{{.HostConfig.Memory}}", deployed.containers(service)[0])
+    own = OWN_KEYS.get(service) or [f"node-node-{number}.creds" for number in range(1, 33)]
+
+    assert deployed.inside(service, "id", "-u").strip() == "10001"
+    assert {status["CapEff"].strip(), status["CapBnd"].strip()} == {"0" * 16}
+    assert status["NoNewPrivs"].strip() == "1"
+    assert "ro" in root.split(",")
+    assert int(limit) > 0
+    assert sorted(deployed.inside(service, "ls", "-A", KEPT_AT.get(service, "/run/keys")).split()) == sorted(own)
+
+
+def test_a_node_that_is_stopped_goes_by_itself_and_comes_back(deployed: Deployment) -> None:
+    container = deployed.containers("node")[1]
+    deployed.docker("stop", "--time", "20", container)
+    assert int(deployed.docker("inspect", "--format", "{{.State.ExitCode}}", container)) == 0  # 137 would be a kill
+
+    deployed.docker("start", container)
+    deployed.until_online(2)
+
+
+def test_a_cluster_taken_down_and_up_again_goes_on_with_what_it_had(deployed: Deployment) -> None:
+    deployed.submit([Ware(20 + number, 4 << 20, 512 << 10) for number in range(12)])
+    until(lambda: sum(deployed.running().values()) > 0, "something runs")
+
+    deployed.down()
+    deployed.up()
+
+    deployed.until_online(2)
+    deployed.balance()
+
+
+def test_a_broker_that_ran_alone_does_not_become_one_of_three_and_lose_what_it_had(deployed: Deployment) -> None:
+    deployed.down()
+
+    with pytest.raises(ComposeFailed):
+        deployed.compose("--profile", "cluster", "up", "--detach", "--no-build", "--wait", "nats", "nats-2", "nats-3")
+    assert "has run alone" in deployed.compose("--profile", "cluster", "logs", "clustering")
+
+    deployed.down()
+    deployed.up()
+    deployed.until_online(2)
+    deployed.balance()

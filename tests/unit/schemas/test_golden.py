@@ -1,0 +1,74 @@
+"""Rolling upgrades: what each release wrote is read by this one, and what a newer one adds is passed over."""
+
+import json
+from typing import Any
+
+import pytest
+
+from schemas import __version__, codec
+from tests.golden import FOLDER, KINDS
+
+RELEASES = sorted(file.parent.name for file in FOLDER.glob("*/payloads.json"))
+WRITTEN: dict[str, dict[str, Any]] = {
+    release: json.loads((FOLDER / release / "payloads.json").read_text()) for release in RELEASES
+}
+EACH = [(release, name) for release in RELEASES for name in WRITTEN[release]]
+CLOSED = {"resources", "where", "policy"}
+"""Where a name that nobody knows is refused, for it would be a wish that nobody fulfils: those grow only together with
+all processes (docs/operations.md)."""
+NEW = {"new_word": "x", "new_list": [{"deep": 1}], "new_number": 1.5, "new_nothing": None}
+
+
+@pytest.mark.parametrize(("release", "name"), EACH)
+def test_what_a_release_wrote_is_read_with_every_field(release: str, name: str) -> None:
+    wrote = WRITTEN[release][name]
+
+    read = codec.decode(json.dumps(wrote).encode(), KINDS[name])
+
+    assert within(wrote, json.loads(codec.encode(read))) == []
+
+
+@pytest.mark.parametrize("name", sorted(KINDS.keys() - CLOSED))
+def test_what_a_newer_version_adds_is_passed_over_everywhere(name: str) -> None:
+    wrote = WRITTEN[RELEASES[-1]].get(name)
+    if wrote is None:
+        pytest.skip(f"{name} is newer than the last release")
+
+    assert codec.decode(json.dumps(added_to(wrote)).encode(), KINDS[name]) == codec.decode(
+        json.dumps(wrote).encode(), KINDS[name]
+    )
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_no_payload_of_a_release_is_gone(release: str) -> None:
+    assert WRITTEN[release].keys() - KINDS.keys() == set()
+
+
+def test_this_version_has_its_payloads_kept() -> None:
+    assert __version__ in RELEASES, "run `python -m tests.golden`"
+
+
+def within(old: Any, new: Any, where: str = "") -> list[str]:
+    """Where `new` lacks, or says otherwise, what `old` says."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            found
+            for key, value in old.items()
+            for found in (within(value, new[key], f"{where}.{key}") if key in new else [f"{where}.{key}"])
+        ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [found for one, other in zip(old, new, strict=True) for found in within(one, other, f"{where}[]")]
+    return [] if old == new else [where]
+
+
+def added_to(wrote: Any) -> Any:
+    """The same with fields that nobody knows, in every object that is a struct: maps of free keys stay as they are."""
+    if isinstance(wrote, dict):
+        inner = {key: value if key in CLOSED else added_to(value) for key, value in wrote.items()}
+        return inner if is_map(wrote) else inner | NEW
+    return [added_to(one) for one in wrote] if isinstance(wrote, list) else wrote
+
+
+def is_map(value: dict[str, Any]) -> bool:
+    """The generator's keys of maps are one letter or digit; no field's name is."""
+    return any(len(key) == 1 for key in value)
