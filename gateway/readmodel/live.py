@@ -83,9 +83,11 @@ class Live:
 
     def speed(self, now: float) -> int:
         """Bytes a second of all nodes that are heard."""
-        return sum(
-            beat.bytes_per_s for node, beat in self.heartbeats.items() if now - self._beat_at[node] <= NODE_FOR_S
-        )
+        return sum(beat.bytes_per_s for beat in self.heard(now))
+
+    def heard(self, now: float) -> list[Heartbeat]:
+        """Of the nodes that are not silent."""
+        return [beat for node, beat in self.heartbeats.items() if now - self._beat_at[node] <= NODE_FOR_S]
 
     def sample(self, moment: datetime, now: float) -> None:
         """Take down the speed, and forget whoever is silent."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import anyio
 from litestar import get
 from msgspec import Struct
 
@@ -61,7 +62,7 @@ async def show_status(request: Asked) -> Status:
     """Counts, speed, nodes and versions, and who leads."""
     model, owners = gateway_of(request).model, request.user.owners
     tasks = {str(standing): count for standing, count in (await model.standings(owners)).items()}
-    beats = [beat for beat in model.heartbeats.values() if not beat.leaving]
+    beats = [beat for beat in model.live.heard(anyio.current_time()) if not beat.leaving]
     status = Status(
         version=__version__,
         tasks=tasks,

@@ -20,7 +20,7 @@ from gateway.eventfilter import known_kinds
 from gateway.problems import ProblemError
 from gateway.rest.asking import Asked
 from gateway.service import Gateway
-from gateway.webhooks.book import take_away
+from gateway.webhooks.book import state_of, take_away
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import Scope
@@ -32,7 +32,6 @@ from schemas.webhook import (
     SECRET_BYTES_MIN,
     Webhook,
     WebhookNote,
-    WebhookState,
     WebhookUrl,
     check_secret,
     check_url,
@@ -117,7 +116,7 @@ class WebhookList(Struct, frozen=True):
 
 
 def view_of(webhook: Webhook, state: Found | None, *, secret: bool = False) -> WebhookView:
-    now = codec.decode(state.body, WebhookState) if state is not None else WebhookState(position=webhook.after)
+    now = state_of(webhook, state)
     return WebhookView(
         id=webhook.id,
         url=webhook.url,

@@ -8,10 +8,10 @@ from anyio.abc import TaskStatus
 
 from broker import keys
 from broker.connection import Connection
-from broker.standing import Changes
+from broker.standing import Changes, Found
 from schemas import codec
 from schemas import subjects as s
-from schemas.webhook import Webhook
+from schemas.webhook import Webhook, WebhookState
 
 log = structlog.get_logger()
 
@@ -27,6 +27,17 @@ async def take_away(connection: Connection, webhook_id: str, *, is_gone: bool = 
     found = (s.webhook_key(webhook_id), s.webhook_state_key(webhook_id))
     for key in found[1:] if is_gone else found:
         await keys.write(connection, key, b"", expected=None, ttl_s=REMOVED_FOR_S)
+
+
+def state_of(webhook: Webhook, found: Found | None) -> WebhookState:
+    """How a webhook does. One that can't be read begins anew: events are sent again rather than left out."""
+    if found is None or not found.body:
+        return WebhookState(position=webhook.after)
+    try:
+        return codec.decode(found.body, WebhookState)
+    except msgspec.MsgspecError as error:
+        log.warning("how far a webhook is can't be read: it begins anew", webhook=webhook.id, problem=str(error))
+        return WebhookState(position=webhook.after)
 
 
 class WebhookBook:

@@ -21,6 +21,7 @@ from broker.follow import expand
 from gateway.eventfilter import EventFilter, TraitBook
 from gateway.hub import Hub, Kept
 from gateway.logreader import LogReader, reading_log
+from gateway.webhooks.book import state_of
 from gateway.webhooks.positions import Positions
 from gateway.webhooks.posting import Answered, Poster
 from schemas import codec
@@ -71,7 +72,7 @@ class Delivery:
         """Why nothing more is to be sent. Raises BrokerError where it can't be known how far it is."""
         found = await keys.read(self._connection, s.webhook_state_key(self._webhook.id))
         if found is not None:
-            self._saved = self._state = codec.decode(found.body, WebhookState)
+            self._saved = self._state = state_of(self._webhook, found)
             self._positions = Positions(self._state.position)
         try:
             with self._sending:

@@ -10,14 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Verifier
 
+from broker.standing import Found
 from gateway.hub import Kept
+from gateway.webhooks.book import state_of
 from gateway.webhooks.positions import Positions
 from gateway.webhooks.posting import posting
+from schemas import codec
 from schemas.errors import RequestInvalid, SettingInvalid
 from schemas.event import Queued
 from schemas.webhook import (
     Network,
     Webhook,
+    WebhookState,
     check_secret,
     check_url,
     make_webhook_secret,
@@ -172,3 +176,11 @@ async def test_redirections_are_not_followed(receiver: tuple[int, list[str]]) ->
     port, asked = receiver
     assert "not followed" in await posted(f"http://127.0.0.1:{port}/moved", networks(("127.0.0.0/8",)))
     assert asked == ["/moved"]
+
+
+def test_how_a_webhook_does_begins_anew_where_it_can_not_be_read() -> None:
+    webhook = Webhook(id="1", owner="ann", url="https://h.example", secret="", after=7, created=NOON)
+    stands = codec.encode(WebhookState(position=9, delivered=2))
+    assert state_of(webhook, Found(stands, 1)) == WebhookState(position=9, delivered=2)
+    for lost in (None, Found(b"", 1), Found(b"{", 1)):
+        assert state_of(webhook, lost) == WebhookState(position=7)
