@@ -13,8 +13,9 @@ RUN python -m venv --without-pip /opt/downdraft \
     && pip --python /opt/downdraft/bin/python install --require-hashes -r requirements-runtime.lock
 
 COPY . .
-# 1: without the web page, whose build needs Node (from PyPI).
+# 1: without the web page, whose build needs Node (from PyPI) and npm's registry, which it trusts as the system does.
 ARG DOWNDRAFT_SKIP_UI
+ENV NODE_USE_SYSTEM_CA=1
 RUN pip wheel --no-deps --wheel-dir /dist . \
     && pip --python /opt/downdraft/bin/python install --no-deps --no-index /dist/*.whl
 
