@@ -126,7 +126,7 @@ async def receiver() -> AsyncIterator[tuple[int, list[str]]]:
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receive)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner.addresses[0][1], asked
