@@ -38,7 +38,6 @@ ROWS: dict[str, str] = {
     "POST /api/v1/tasks": Scope.SUBMIT,
     "GET /api/v1/tasks": Scope.READ,
     "GET /api/v1/tasks/count": Scope.READ,
-    "GET /api/v1/tasks/count": Scope.READ,
     "GET /api/v1/tasks/{task}": Scope.READ,
     "DELETE /api/v1/tasks/{task}": Scope.SUBMIT,
     "PATCH /api/v1/tasks/{task}": Scope.SUBMIT,
