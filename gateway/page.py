@@ -16,6 +16,7 @@ from gateway.problems import ProblemError
 INDEX = "index.html"
 HASHED = "assets"
 """The folder of files whose names change with their contents."""
+PATHS = ["/", "/favicon.svg", "/licences.txt", f"/{HASHED}/{{name:str}}"]
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -83,14 +84,14 @@ def _bodies(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
 
 
 def page(files: dict[str, PageFile]) -> Router:
-    """The routes of exactly these files."""
+    """The routes of these files."""
 
-    @route(["/", *(f"/{name}" for name in files if name != INDEX)], http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    @route(PATHS, http_method=[HttpMethod.GET, HttpMethod.HEAD])
     async def page_file(request: Request[Any, Any, Any]) -> Response[bytes]:
         """The web page, and what it is made of."""
         name = request.url.path.lstrip("/") or INDEX
         if (file := files.get(name)) is None:
-            if name == INDEX and not files:
+            if name == INDEX:
                 return Response(NOT_BUILT.encode(), status_code=404, media_type="text/plain")
             raise ProblemError(404, f"there is no file {name[:200]!r} of the page")
         return answer(file, request.headers.get("accept-encoding", ""), request.headers.get("if-none-match", ""))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct, ValidationError
 from msgspec.structs import asdict, replace
@@ -100,7 +100,7 @@ WHERE = {"where": Provide(where_asked)}
 @get("/tasks", opt={"scope": Scope.READ, ALONE: True}, dependencies=WHERE, tags=["tasks"])
 async def tasks(
     state: State,
-    where: TaskFilter,
+    where: NamedDependency[TaskFilter],
     sort: FromQuery[Sort] = Sort.NEWEST,
     limit: Limit = PAGE_DEFAULT,
     after: FromQuery[str] = "",
@@ -119,7 +119,7 @@ async def tasks(
 
 
 @get("/tasks/count", opt={"scope": Scope.READ, ALONE: True}, dependencies=WHERE, tags=["tasks"])
-async def count(state: State, where: TaskFilter) -> TaskCount:
+async def count(state: State, where: NamedDependency[TaskFilter]) -> TaskCount:
     """How many tasks match, by the conditions of the list."""
     return TaskCount(await state.gateway.model.count(where))
 

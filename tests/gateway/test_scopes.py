@@ -23,6 +23,11 @@ ROWS: dict[str, str] = {
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /metrics": Scope.READ,
+    **{
+        f"{method} {path}": OPEN
+        for method in ("GET", "HEAD")
+        for path in ("/", "/favicon.svg", "/licences.txt", "/assets/{name}")
+    },
     "GET /docs": OPEN,
     "GET /docs/openapi.json": OPEN,
     "GET /docs/reference.js": OPEN,
@@ -44,6 +49,7 @@ ROWS: dict[str, str] = {
     "POST /api/v1/tasks/actions": Scope.SUBMIT,
     "GET /api/v1/tasks/{task}/file": Scope.READ,
     "HEAD /api/v1/tasks/{task}/file": Scope.READ,
+    "POST /api/v1/tasks/{task}/file/link": Scope.READ,
     "DELETE /api/v1/tasks/{task}/file": Scope.SUBMIT,
     "GET /api/v1/events": Scope.READ,
     "GET /api/v1/webhooks": Scope.READ,
@@ -78,6 +84,7 @@ PARAMETERS = {
     "key_id": "01234567",
     "node": "nowhere",
     "path": "nothing",
+    "name": "nothing.js",
 }
 WEBSOCKET = "WEBSOCKET"
 REFUSED = (401, 403)

@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from gateway.page import NOT_BUILT, answer, coding_for, page, read_files
+from gateway.problems import HANDLERS
 
 ALL = {"": b"plain", "br": b"b", "gzip": b"g"}
 
@@ -78,7 +79,7 @@ def test_a_gateway_without_the_page_says_so_in_a_sentence() -> None:
 
 
 def test_only_the_page_s_own_files_are_served(built: Path) -> None:
-    with TestClient(Litestar([page(read_files(built))], openapi_config=None)) as client:
+    with TestClient(Litestar([page(read_files(built))], openapi_config=None, exception_handlers=HANDLERS)) as client:
         assert client.get("/").text == "<!doctype html>"
         assert client.head("/").status_code == 200
         plain = client.get("/assets/index-C0FFEE.js", headers={"Accept-Encoding": "identity"})
