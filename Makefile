@@ -59,8 +59,8 @@ quick: $(INSTALLED)
 test-all: lint ## … and what needs long, gigabytes or a Docker engine
 	$(BIN)/pytest $(BESIDE) --durations=20
 
-# Tests mostly wait for processes: four files at a time keep two cores busy, the longest first (tests/conftest.py).
-BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
+# Tests mostly wait for processes: five files at a time keep two cores busy, the longest first (tests/conftest.py).
+BESIDE := -n 5 --dist loadfile --no-loadscope-reorder
 
 # They start thousands of processes: none must compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE

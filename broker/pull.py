@@ -17,7 +17,7 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 
 from broker.client import ACK, Handed, at_once
-from broker.connection import API, Connection
+from broker.connection import API, ASK_AGAIN_S, Connection
 from broker.errors import CONSUMER_NOT_FOUND, ApiRefused, ConsumerGone, Unanswered
 
 log = structlog.get_logger()
@@ -216,9 +216,13 @@ async def create_consumer(
     elif filters:
         config["filter_subjects"] = list(filters)
     body = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
-    if is_large:
-        return await connection.api(subject, body, timeout_s=COUNTED_WITHIN_S, again_s=COUNTED_AGAIN_S)
-    return await connection.api(subject, body)
+    patient_until = anyio.current_time() + (COUNTED_WITHIN_S if is_large else 0.0)
+    while True:
+        try:
+            return await connection.api(subject, body, again_s=COUNTED_AGAIN_S if is_large else ASK_AGAIN_S)
+        except Unanswered:  # a server that counts keeps its connections
+            if not connection.is_connected or anyio.current_time() >= patient_until:
+                raise
 
 
 async def delete_consumer(connection: Connection, stream: str, name: str) -> None:

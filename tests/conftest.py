@@ -29,7 +29,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONGEST_FIRST = ("e2e/test_examples.py", "sim/test_", "chaos/", "e2e/", "integration/")
+LONGEST_FIRST = ("e2e/test_examples.py", "sim/test_", "chaos/", "web/", "gateway/", "e2e/", "integration/")
 """Where the tests are that take longest: begun first, they leave no worker alone with one at the end."""
 
 

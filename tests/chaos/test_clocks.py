@@ -92,6 +92,7 @@ def shown_time(cluster: Cluster, name: str) -> datetime:
     return datetime.fromisoformat(json.loads(cluster.processes[name].log.splitlines()[-1])["timestamp"])
 
 
+@pytest.mark.slow
 async def test_a_coordinator_an_hour_ahead_and_a_node_an_hour_behind_do_everything_in_time(tmp_path: Path) -> None:
     async with wrong_clocks(tmp_path, coordinator_s=HOUR_S, node_s=-HOUR_S) as (cluster, _, _):
         assert shown_time(cluster, "coordinator-1") > datetime.now(UTC) + timedelta(minutes=59)

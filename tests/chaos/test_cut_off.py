@@ -96,6 +96,7 @@ async def check_a_cut(cluster: Cluster, line: Line, *, for_s: float) -> None:
     await eventually(lambda: not cluster.books.strays(), what="a file that lost is removed")
 
 
+@pytest.mark.slow
 async def test_a_node_cut_off_goes_on_and_what_was_given_away_ends_once(tmp_path: Path) -> None:
     async with chaos_cluster(tmp_path, nodes=0) as cluster, linked(cluster.port) as link:
         await check_a_cut(cluster, linked_line(link, Link.silence), for_s=LOST_AFTER_S + 2)

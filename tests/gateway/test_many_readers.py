@@ -84,6 +84,7 @@ def check(followers: list[Reader], seconds: float) -> None:
     print(f"late: p50 {late[len(late) // 2]:.3f} s, p99 {late[len(late) * 99 // 100]:.3f} s, max {late[-1]:.3f} s")
 
 
+@pytest.mark.slow
 async def test_two_hundred_readers_are_told_everything_at_two_hundred_events_a_second(tmp_path: Path) -> None:
     with running_up(tmp_path, "--nodes", "1", gateway=True) as up:
         gateway = psutil.Process(up.pid("gateway"))

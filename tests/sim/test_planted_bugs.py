@@ -15,7 +15,9 @@ LONG = {
     "cut_off_and_running_on",
     "ending_rows_left",
     "fact_acked_before_its_change",
+    "highest_deleted_first",
     "lost_is_defeated",
+    "outcome_without_expected_sequence",
     "overtaken_heartbeat_believed",
 }
 """Found after so many schedules that the ordinary run does without; it plants others in the same kinds of worlds."""

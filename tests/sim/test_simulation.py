@@ -7,8 +7,8 @@ import pytest
 from tests.sim.config import CONFIGS
 from tests.sim.test_planted_bugs import WITHIN_S, simulated
 
-SEEDS = 4
-"""Of each config: twenty seconds of one core."""
+SEEDS = 2
+"""Of each config: half a minute of one core."""
 
 
 @pytest.mark.timeout(WITHIN_S)

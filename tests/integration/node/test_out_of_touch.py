@@ -102,7 +102,8 @@ async def test_what_counts_against_no_limit_goes_on(broker: Broker, tmp_path: Pa
         await stage.begins(origin)
         stage.link.silence()
         await eventually(lambda: origin.bytes_sent >= len(BODY), what="the whole file is sent")
-        assert len(origin.asked) == len({(one.method, one.range) for one in origin.asked}), "in one go"
+        parts = [one.range for one in origin.asked if one.method == "GET"]
+        assert len(parts) == len(set(parts)), "in one go"
 
 
 async def test_back_in_touch_it_goes_on_where_it_was_within_the_attempt(
