@@ -107,22 +107,27 @@ async def test_aria2p_at_the_command_line(up: Up, origin: Origin, tmp_path: Path
     host, _, port = url.rpartition(":")
     listening = [sys.executable, "-u", "-m", "aria2p", "-H", host, "-p", port, "-s", key, "listen", "-t", "1"]
     async with await anyio.open_process([*listening, "-c", str(tmp_path / "callbacks.py")]) as listener:
-        heard: list[str] = []
+        said = b""
+
+        def heard() -> list[str]:
+            """Its whole lines."""
+            return said.decode().split("\n")[:-1]
 
         async def hears() -> bool:
             """Nothing tells when it listens: so another download is added until it says something."""
+            nonlocal said
             assert listener.stdout is not None
             await call("aria2.addUri", [origin.url("file/c.bin")])
             with anyio.move_on_after(1):
-                while sum(line.startswith("complete") for line in heard) < 1:
-                    heard.extend((await listener.stdout.receive()).decode().splitlines())
-            return any(line.startswith("complete") for line in heard)
+                while not any(line.startswith("complete") for line in heard()):
+                    said += await listener.stdout.receive()
+            return any(line.startswith("complete") for line in heard())
 
         await eventually(hears, within_s=30)
         listener.terminate()
-    kind, gid, stands = next(line.split() for line in heard if line.startswith("complete"))
+    kind, gid, stands = next(line.split() for line in heard() if line.startswith("complete"))
     assert (kind, stands) == ("complete", "complete")
-    assert f"start {gid}" in heard[: heard.index(f"complete {gid} complete")]
+    assert f"start {gid}" in heard()[: heard().index(f"complete {gid} complete")]
     await aria2p_cli(up, "add", origin.url("file/c.bin"), "-o", "dir=/downloads/cli;split=2")
     await aria2p_cli(up, "add-torrents", str(tmp_path / "t.torrent"))
 

@@ -14,8 +14,11 @@ JOBS = 2
 LONG = {
     "cut_off_and_running_on",
     "ending_rows_left",
+    "ending_without_winning_the_row",
     "fact_acked_before_its_change",
+    "full_is_stored",
     "highest_deleted_first",
+    "loss_timers_not_reset",
     "lost_is_defeated",
     "outcome_without_expected_sequence",
     "overtaken_heartbeat_believed",

@@ -7,8 +7,8 @@ import pytest
 from tests.sim.config import CONFIGS
 from tests.sim.test_planted_bugs import WITHIN_S, simulated
 
-SEEDS = 2
-"""Of each config: half a minute of one core."""
+SEEDS = 1
+"""Of each config: a quarter of a minute of one core."""
 
 
 @pytest.mark.timeout(WITHIN_S)
@@ -32,7 +32,7 @@ def test_every_promise_is_kept_in_many_more_schedules(config: str) -> None:
 
 @pytest.mark.timeout(WITHIN_S)
 def test_one_seed_is_one_schedule_in_every_process() -> None:
-    seeds = ("--config", "all", "--config", "storms", "--first", "7", "--seeds", "1")
+    seeds = ("--config", "all", "--config", "calm", "--first", "7", "--seeds", "1")
     alone, beside = simulated(*seeds, "--jobs", "1"), simulated(*seeds, "--jobs", "2")
 
     assert alone.returncode == 0, alone.stdout + alone.stderr
