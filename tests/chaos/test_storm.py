@@ -49,6 +49,7 @@ def check(report: dict[str, Any], tasks: int) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_short_storm_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
     report = storm(tmp_path, tasks=200, seconds=12)
     check(report, 200)

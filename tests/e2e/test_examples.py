@@ -85,7 +85,7 @@ RULES = {
     "downdraft drill --tasks 2000 --seconds 120": Rule(
         "^drill: of 40 tasks lost 0, doubled 0", apart=True, adds="--tasks 40 --seconds 5", slow=True
     ),
-    "downdraft drill --seed 4711 --json": Rule('"balanced":true', apart=True, adds="--tasks 40 --seconds 5"),
+    "downdraft drill --seed 4711 --json": Rule('"balanced":true', apart=True, adds="--tasks 40 --seconds 5", slow=True),
     "downdraft demo": Rule("24 of 24 completed and verified, 1 failed as intended, 0 lost", apart=True, adds="--small"),
     "downdraft submit https://example.org/debian.iso --wait": Rule("completed"),
     "downdraft submit https://example.org/f.iso --wait": Rule("completed"),

@@ -20,8 +20,11 @@ LONG = {
     "highest_deleted_first",
     "loss_timers_not_reset",
     "lost_is_defeated",
+    "outcome_not_read_at_claim",
     "outcome_without_expected_sequence",
     "overtaken_heartbeat_believed",
+    "own_completion_undone",
+    "reservations_forgotten",
 }
 """Found after so many schedules that the ordinary run does without; it plants others in the same kinds of worlds."""
 NAMED = [

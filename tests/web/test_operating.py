@@ -18,6 +18,9 @@ from tests.harness.waiting import eventually
 from tests.harness.web import Web, browsing, make_key
 from tests.integration.node.origin import Origin
 
+# The round of tests/web/test_page.py is in the ordinary run.
+pytestmark = pytest.mark.slow
+
 NODE = "node-2"
 REFUSED = ("status of 422",)
 MANY = 500
@@ -74,7 +77,6 @@ async def test_a_node_is_drained_and_opened_again(visit: Visit, web: Web) -> Non
     await expect(standing(page)).to_have_text("online")
 
 
-@pytest.mark.slow
 async def test_a_nodes_slots_and_tags_are_set_and_what_cannot_be_is_refused_at_its_field(
     night: Visit, web: Web
 ) -> None:
@@ -125,7 +127,6 @@ async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(n
     await sound(night)
 
 
-@pytest.mark.slow
 async def test_what_somebody_else_set_meanwhile_is_shown_and_not_lost(visit: Visit, web: Web) -> None:
     page = visit.page
     visit.expected = CONFLICT
@@ -153,7 +154,6 @@ async def submit(web: Web, *uris: str, **more: Any) -> None:
     assert answer.status == 201, answer.text
 
 
-@pytest.mark.slow
 async def test_events_come_as_they_happen_narrowed_and_wait_while_paused(
     visit: Visit, web: Web, origin: Origin
 ) -> None:
@@ -229,7 +229,6 @@ async def test_a_key_is_made_told_once_and_revoked(night: Visit, up: Up, browser
         await eventually(is_refused, what="the revoked key opens nothing")
 
 
-@pytest.mark.slow
 async def test_a_webhook_is_made_stopped_and_deleted(visit: Visit, web: Web, origin: Origin) -> None:
     page = visit.page
     visit.expected = REFUSED
@@ -290,7 +289,6 @@ async def many_nodes(up: Up, *, leaving: bool) -> None:
             await client.connection.publish(heartbeat(beat.node), codec.encode(beat))
 
 
-@pytest.mark.slow
 async def test_five_hundred_nodes_are_a_list_of_which_only_what_is_seen_is_drawn(visit: Visit, up: Up) -> None:
     """The last of this file: they are remembered."""
     page = visit.page
