@@ -39,6 +39,7 @@ def test_one_seed_is_one_schedule_in_every_process() -> None:
     assert _digest(alone.stdout) == _digest(beside.stdout)
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_schedule() -> None:
     one, other = (
         simulated("--config", "calm", "--seeds", "1"),

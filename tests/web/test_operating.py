@@ -18,7 +18,7 @@ from tests.harness.waiting import eventually
 from tests.harness.web import Web, browsing, make_key
 from tests.integration.node.origin import Origin
 
-# The round of tests/web/test_page.py is in the ordinary run.
+# A browser takes two cores for minutes.
 pytestmark = pytest.mark.slow
 
 NODE = "node-2"

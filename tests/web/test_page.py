@@ -13,6 +13,9 @@ from tests.harness.waiting import eventually
 from tests.harness.web import make_key
 from tests.integration.node.origin import Origin
 
+# A browser takes two cores for minutes.
+pytestmark = pytest.mark.slow
+
 PAGES = {
     "overview": "Overview",
     "tasks": "Tasks",

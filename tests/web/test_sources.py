@@ -19,6 +19,7 @@ FIRST_VIEW_BYTES_MAX = 150 * 1024
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_the_page_asks_for_nothing_that_the_gateway_does_not_have() -> None:
     """Its types are made from the routes as they are now, and every call and every field read is checked by them."""
     node = hatch_build.found_node() or hatch_build.wheels_node()
