@@ -70,6 +70,11 @@ class Fresh:
         new = self.find(task)
         return None if new is None else await self._model.get(new.rejected_as) or new.view
 
+    async def found(self, task: str) -> TaskView | None:
+        """`look`, once it is claimed or has been waited for."""
+        await self.claimed((task,))
+        return await self.look(task)
+
     async def unclaimed(self) -> list[TaskView]:
         """Everything that no list has yet, in the order in which it came."""
         oldest = time.monotonic() - NEW_FOR_S

@@ -128,11 +128,9 @@ async def count(state: State, where: NamedDependency[TaskFilter]) -> TaskCount:
 async def task(request: AnyRequest, state: State, task: FromPath[str]) -> TaskTold:
     """One task with its attempts and its timeline."""
     gateway: Gateway = state.gateway
-    fresh = gateway.fresh
-    await fresh.claimed((task,))
-    new = await fresh.look(task)
+    new = await gateway.fresh.found(task)
     known = new.task if new is not None else task
-    if new is not None and fresh.find(known) is not None:  # it waits in the inbox, and is in no table yet
+    if new is not None and gateway.fresh.find(known) is not None:  # it waits in the inbox, and is in no table yet
         told: Told = (new, ())
     else:
         told = await _told(gateway, known) if TASK_ID.match(task) else (None, ())

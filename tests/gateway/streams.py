@@ -1,12 +1,10 @@
 """Reading event streams as clients do, and what they need."""
 
 import json
-import secrets
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +12,8 @@ import aiohttp
 
 from broker import keys
 from broker.cluster import Client, open_client
-from schemas import codec
 from schemas import subjects as s
-from schemas.apikey import ID_BYTES, SECRET_BYTES, ApiKey, Scope, digest_of, make_secret
 from tests.harness.processes import COMMAND, Up, environment
-from tests.harness.waiting import eventually
 
 EVENTS = "/api/v1/events"
 
@@ -104,22 +99,6 @@ async def streaming(
 async def operating(up: Up) -> AsyncIterator[Client]:
     async with open_client(up.url, up.creds("operator")) as client:
         yield client
-
-
-async def new_key(up: Up, owner: str, *scopes: Scope) -> str:
-    """A key that the gateway knows."""
-    secret = make_secret(secrets.token_bytes(ID_BYTES + SECRET_BYTES))
-    stored = ApiKey(id=secret.id, owner=owner, scopes=scopes, digest=digest_of(secret), created=datetime.now(UTC))
-    async with operating(up) as client:
-        await keys.write(client.connection, s.api_key_key(secret.id), codec.encode(stored), expected=0)
-    async with calling(up, secret.text) as session:
-
-        async def is_known() -> bool:
-            async with session.get(EVENTS, params={"task": "no"}) as answer:
-                return answer.status != 401
-
-        await eventually(is_known, what="the gateway knows a new key")
-    return secret.text
 
 
 async def take_away(up: Up, key: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,19 @@ from tests.gateway.streams import (
     another_gateway,
     calling,
     is_ready,
-    new_key,
     operating,
     streaming,
     take_away,
     url_of,
 )
-from tests.harness.processes import Up, running_up
+from tests.harness.processes import Up
 from tests.harness.waiting import eventually
+from tests.harness.web import make_key
 
 DONE = "finished.completed"
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    folder: Path = tmp_path_factory.mktemp("events")
-    with running_up(folder, "--nodes", "1", gateway=True, DOWNDRAFT_COORDINATOR_ALLOW_NOOP="true") as running:
-        yield running
+SETTINGS = {"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"}
 
 
 async def submitted(up: Up, owner: str = "default", **fields: object) -> str:
@@ -95,7 +90,7 @@ async def test_only_what_is_asked_for_is_told(up: Up) -> None:
 
 
 async def test_owners_are_told_of_their_own_tasks_only(up: Up) -> None:
-    key = await new_key(up, "ann", Scope.READ)
+    key = await make_key(up, "ann", Scope.READ)
     async with streaming(up, key) as own, streaming(up, key, owner="bob") as others:
         await submitted(up, "bob")
         mine = await submitted(up, "ann")
@@ -106,7 +101,7 @@ async def test_owners_are_told_of_their_own_tasks_only(up: Up) -> None:
 
 
 async def test_a_stream_ends_once_its_key_is_taken_away(up: Up) -> None:
-    key = await new_key(up, "eve", Scope.READ)
+    key = await make_key(up, "eve", Scope.READ)
     async with streaming(up, key) as stream:
         await take_away(up, key)
         with anyio.fail_after(10):

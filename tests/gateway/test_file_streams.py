@@ -4,7 +4,7 @@ import hashlib
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,15 @@ from aiohttp import web
 from gateway.rest.files import FILES_OF_KEY_MAX
 from schemas.apikey import Scope
 from schemas.request import Request
-from tests.gateway.streams import calling, new_key, operating, take_away
+from tests.gateway.streams import calling, operating, take_away
 from tests.harness.metalinks import Entry, meta4
-from tests.harness.processes import Up, running_up
+from tests.harness.processes import Up
 from tests.harness.waiting import eventually
-from tests.integration.node.origin import Origin, serve
+from tests.harness.web import make_key
+from tests.integration.node.origin import Origin
 
 MIB = 1 << 20
 GIB = 1 << 30
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    folder: Path = tmp_path_factory.mktemp("files")
-    with running_up(folder, "--nodes", "1", gateway=True) as running:
-        yield running
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with serve() as serving:
-        yield serving
 
 
 @pytest.fixture
@@ -136,7 +124,7 @@ async def test_a_file_is_deleted_once_and_then_gone(up: Up, origin: Origin, http
 
 async def test_whose_file_it_is_not_is_told_that_there_is_none(up: Up, origin: Origin) -> None:
     task, _ = await stored(up, origin, 10, "mine.bin")
-    key = await new_key(up, "ann", Scope.READ, Scope.SUBMIT)
+    key = await make_key(up, "ann", Scope.READ, Scope.SUBMIT)
     async with calling(up, key) as session:
         for ask in (session.get, session.delete):
             async with ask(url(task)) as answer:
@@ -157,7 +145,7 @@ async def test_a_task_that_has_not_completed_has_no_file(up: Up, origin: Origin,
 
 async def test_a_file_ends_when_its_key_is_revoked(up: Up, origin: Origin) -> None:
     task, body = await stored(up, origin, 48 * MIB, "long.bin")
-    key = await new_key(up, "default", Scope.READ)
+    key = await make_key(up, "default", Scope.READ)
     async with calling(up, key) as session, session.get(url(task)) as answer:
         assert len(await answer.content.readexactly(MIB)) == MIB
         await take_away(up, key)

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,7 @@ from tests.harness.waiting import eventually
 REVOKED_WITHIN_S = 2.0
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with running_up(tmp_path_factory.mktemp("keys"), "--nodes", "0", gateway=True) as running:
-        yield running
+ARGUMENTS = ("--nodes", "0")
 
 
 def made(up: Up, *arguments: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from broker.cluster import open_client
 from schemas.apikey import Scope
 from schemas.payload import INLINE_BYTES_MAX
 from tests.gateway.http import Http, calling
-from tests.harness.processes import Up, running_up
+from tests.harness.processes import Up
 from tests.harness.waiting import eventually
 from tests.harness.web import make_key
 
@@ -24,11 +23,7 @@ NOWHERE = "http://127.0.0.1:9/f"
 """Tasks with the tag that no node has wait for ever."""
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    folder: Path = tmp_path_factory.mktemp("rest")
-    with running_up(folder, "--nodes", "1", gateway=True, DOWNDRAFT_COORDINATOR_ALLOW_NOOP="true") as running:
-        yield running
+SETTINGS = {"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"}
 
 
 @contextmanager
@@ -324,9 +319,13 @@ async def test_the_policy_is_replaced_only_by_who_knows_what_stands(admin: Http)
 
 async def test_the_status_tells_counts_nodes_and_who_leads(admin: Http) -> None:
     await submitted(admin)
-    status = (await admin("GET", "/api/v1/status")).body
+
+    async def counted() -> dict[str, Any] | None:
+        status: dict[str, Any] = (await admin("GET", "/api/v1/status")).body
+        return status if status["tasks"]["queued"] >= 1 else None
+
+    status = await eventually(counted)
     assert status["leader"].startswith("coordinator")
-    assert status["tasks"]["queued"] >= 1
     assert (status["nodes"]["online"], status["version"] in status["nodes"]["versions"]) == (1, True)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,16 @@ from broker.cluster import open_client
 from schemas import subjects as s
 from schemas.apikey import Scope
 from schemas.request import Request
-from tests.gateway.streams import another_gateway, calling, is_ready, new_key, operating, streaming, url_of
-from tests.harness.processes import Up, running_up
+from tests.gateway.streams import another_gateway, calling, is_ready, operating, streaming, url_of
+from tests.harness.processes import Up
 from tests.harness.waiting import eventually, stays
+from tests.harness.web import make_key
 
 WEBHOOKS = "/api/v1/webhooks"
 LOOPBACK = {"DOWNDRAFT_GATEWAY_WEBHOOK_NETS": "127.0.0.0/8"}
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    folder: Path = tmp_path_factory.mktemp("webhooks")
-    settings: dict[str, Any] = LOOPBACK | {"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"}
-    with running_up(folder, "--nodes", "1", gateway=True, **settings) as running:
-        yield running
+SETTINGS = LOOPBACK | {"DOWNDRAFT_COORDINATOR_ALLOW_NOOP": "true"}
 
 
 class Receiver:
@@ -204,7 +200,7 @@ async def test_what_was_deleted_leaves_nothing_behind(up: Up, http: aiohttp.Clie
 async def test_no_more_webhooks_are_made_than_an_owner_may_have_however_they_are_asked_for(
     up: Up, receiver: Receiver
 ) -> None:
-    key = await new_key(up, "eve", Scope.READ, Scope.SUBMIT)
+    key = await make_key(up, "eve", Scope.READ, Scope.SUBMIT)
     statuses: list[int] = []
 
     async def ask(session: aiohttp.ClientSession) -> None:
@@ -244,7 +240,7 @@ async def test_what_makes_no_sense_is_refused(
 
 async def test_owners_have_webhooks_of_their_own(up: Up, http: aiohttp.ClientSession, receiver: Receiver) -> None:
     others = await made(http, receiver)
-    key = await new_key(up, "ann", Scope.READ, Scope.SUBMIT)
+    key = await make_key(up, "ann", Scope.READ, Scope.SUBMIT)
     async with calling(up, key) as session:
         for forbidden in ({"owner": "bob"}, {"everyone": True}):
             async with session.post(WEBHOOKS, json={"url": receiver.url} | forbidden) as answer:
