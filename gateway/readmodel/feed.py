@@ -1,7 +1,7 @@
 """Reading TASKS and EVENTS into the read model: whole at the start and after a loss, live in between."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
@@ -43,7 +43,7 @@ class Model(Protocol):
     @property
     def is_behind(self) -> bool: ...
     async def settle(self) -> None: ...
-    async def using(self, work: Callable[[Store], T]) -> T: ...
+    async def using(self, work: Callable[[Store], T], *, is_long: bool = False) -> T: ...
     def row_came(self, stored: StoredRow) -> None: ...
     def row_seen(self, task: str) -> None: ...
     def ended_came(self, task: str, body: bytes, sequence: int) -> None: ...
@@ -99,7 +99,21 @@ class Feed:
     def _history(self, start: int) -> AbstractAsyncContextManager[pull.Snapshot]:
         return pull.snapshot(self._connection, s.EVENTS_STREAM, s.OUTCOMES_ALL, _DISMISSED, after=start)
 
+    @asynccontextmanager
+    async def _without_orders(self, coming: int) -> AsyncIterator[None]:
+        """While so much is read."""
+        await self._model.using(lambda store: store.put_off_orders(coming))
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._model.using(Store.make_orders, is_long=True)
+
     async def _take_history(self, found: pull.Snapshot) -> None:
+        async with self._without_orders(found.pending):
+            await self._take_each(found)
+
+    async def _take_each(self, found: pull.Snapshot) -> None:
         async for batch in found.batches():
             for delivery in batch:
                 task, kind, _ = s.parse_event(delivery.subject)
@@ -170,7 +184,8 @@ class Feed:
         reconnects = self._connection.reconnects
         try:
             async with pull.reading(self._connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
-                number, read_to = await self._read_whole(reader) if left else (0, 0)
+                async with self._without_orders(left):
+                    number, read_to = await self._read_whole(reader) if left else (0, 0)
                 gone = await self._model.using(lambda store: store.finish_reading(read_to))
                 if gone:
                     log.info("tasks that left the table without an outcome are forgotten", tasks=gone)

@@ -140,11 +140,14 @@ class ReadModel:
         """Store what was told until now."""
         await self.using(lambda _: None)
 
-    async def using(self, work: Callable[[Store], T]) -> T:
-        """Let something be done with the store, once it has all that was told. Whatever is done takes milliseconds."""
+    async def using(self, work: Callable[[Store], T], *, is_long: bool = False) -> T:
+        """Let something be done with the store, once it has all that was told.
+
+        It takes milliseconds, unless it says that it `is_long`.
+        """
         async with self._lock:
             changes, self._pending = self._pending, []
-            if not self.is_ready:
+            if not self.is_ready and not is_long:
                 # Two busy threads that hand the interpreter to and fro with each line take twice as long as one.
                 return self._work(changes, work)
             # It can't be stopped half-way: a thread that goes on would share the connection with the next.

@@ -40,9 +40,6 @@ CREATE TABLE tasks (
     body BLOB NOT NULL
 );
 CREATE UNIQUE INDEX by_task ON tasks (task);
-CREATE INDEX by_name ON tasks (name, task);
-CREATE INDEX by_size ON tasks (size, task);
-CREATE INDEX by_priority ON tasks (priority, task);
 CREATE INDEX by_line ON tasks (line, task) WHERE line IS NOT NULL;
 CREATE INDEX by_owner_line ON tasks (owner, line, task) WHERE line IS NOT NULL;
 CREATE INDEX by_end ON tasks (ended, submitted) WHERE ended IS NOT NULL;
@@ -50,6 +47,20 @@ CREATE INDEX by_sequence ON tasks (sequence) WHERE sequence IS NOT NULL;
 CREATE TABLE dismissed (task INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+ORDERS = {"by_name": "name, task", "by_size": "size, task", "by_priority": "priority, task"}
+"""Indexes that only sorted listings use, and what each is of. Made at once they take a sixth of the time that they take
+line by line, so they may be missing while much is read."""
+
+
+def make_orders(database: sqlite3.Connection) -> None:
+    """Those that are missing: of a million tasks in some seconds."""
+    for name, columns in ORDERS.items():
+        database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON tasks ({columns})")
+
+
+def drop_orders(database: sqlite3.Connection) -> None:
+    for name in ORDERS:
+        database.execute(f"DROP INDEX IF EXISTS {name}")
 
 
 def open_database(path: str) -> sqlite3.Connection:
@@ -61,6 +72,7 @@ def open_database(path: str) -> sqlite3.Connection:
     try:
         database = _connect(path)
         if _is_current(database):
+            make_orders(database)  # whoever wrote it may have been stopped before
             return database
         database.close()
     except sqlite3.OperationalError as error:
@@ -118,6 +130,7 @@ def _is_current(database: sqlite3.Connection) -> bool:
 def _made(database: sqlite3.Connection) -> sqlite3.Connection:
     database.execute(f"PRAGMA application_id = {APPLICATION}")
     database.executescript(_TABLES)
+    make_orders(database)
     database.execute(f"PRAGMA user_version = {VERSION}")  # last: without it nothing above counts
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # into the file itself, which is known by its head
     return database

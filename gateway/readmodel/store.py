@@ -11,7 +11,7 @@ import structlog
 from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, number_of
 from gateway.readmodel.index import Index
 from gateway.readmodel.records import Record, ended_record, live_record, packed, unpacked, view_from
-from gateway.readmodel.schema import open_database
+from gateway.readmodel.schema import drop_orders, make_orders, open_database
 from gateway.readmodel.terms import term
 from schemas.lifecycle import State
 from schemas.view import TaskView
@@ -23,6 +23,9 @@ RECENT_MAX = 20_000
 """Ended tasks remembered beyond those kept: their last rows may come after their outcome."""
 TRIM_BEYOND = 1000
 """So many too many, and the oldest go."""
+
+PUT_OFF_BEYOND = 50_000
+"""For fewer changes than that the orders stay, and sorted listings with them."""
 
 _INSERT = f"INSERT INTO tasks (id, {', '.join(Record._fields)}) VALUES ({', '.join('?' * (len(Record._fields) + 1))})"
 _OLD = "SELECT id, task, sequence, ended, submitted, key, owner, state, attempt, terms FROM tasks"
@@ -89,6 +92,15 @@ class Store:
 
     def note(self, name: str, value: str) -> None:
         self.database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def put_off_orders(self, coming: int) -> None:
+        """So many changes come: if they are most of what will be here, its orders are made after them."""
+        if coming > max(PUT_OFF_BEYOND, self.counts.total()):
+            drop_orders(self.database)
+
+    def make_orders(self) -> None:
+        """What was put off, in some seconds."""
+        make_orders(self.database)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """All of them, in order."""
@@ -216,9 +228,9 @@ class Store:
         """`line`: the number to store a single one under; 0 for new ones."""
         first = line or self._last_id + 1
         self.database.executemany(_INSERT, [(first + at, *record) for at, record in enumerate(records)])
-        for record in records:
-            self._count(record.owner, State(record.state), 1)
-            self._ended += record.ended is not None
+        for (owner, state), count in Counter((record.owner, record.state) for record in records).items():
+            self._count(owner, State(state), count)
+        self._ended += sum(record.ended is not None for record in records)
         if not line:
             self._last_id += len(records)
 

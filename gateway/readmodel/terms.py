@@ -41,25 +41,23 @@ class Traits(Protocol):
     @property
     def node(self) -> str: ...
     @property
-    def tags(self) -> tuple[str, ...]: ...
-    @property
     def labels(self) -> dict[str, str]: ...
 
 
-def terms_of(task: Traits, state: str, uris: Sequence[str], *, is_paused: bool = False) -> set[int]:
-    """Everything that a task is found by."""
-    found = {term("owner", task.owner), term("state", state)}
+def terms_of(
+    task: Traits, tags: Sequence[str], state: str, uris: Sequence[str], *, is_paused: bool = False
+) -> list[int]:
+    """Everything that a task is found by; some of it perhaps twice."""
+    found = [term("owner", task.owner), term("state", state)]
     if is_paused:
-        found.add(term("state", Standing.PAUSED))
+        found.append(term("state", Standing.PAUSED))
     if task.node:
-        found.add(term("node", task.node))
-    for tag in task.tags:
-        found.add(term("tag", tag))
+        found.append(term("node", task.node))
+    found += [term("tag", tag) for tag in tags]
     for name, value in task.labels.items():
-        found.add(term("label", name))
-        found.add(term("label", f"{name}={value}"))
+        found += _label(name, value)
     for uri in uris[:ORIGINS_MAX]:
-        found.update(_patterns(_origin(uri)))
+        found += _patterns(_origin(uri))
     return found
 
 
@@ -82,6 +80,11 @@ def groups_of(where: TaskFilter) -> Groups:
 def is_counted(where: TaskFilter) -> bool:
     """Whether the running counts answer it: by owner and by state, but not by `paused`, which stands beside others."""
     return where == TaskFilter(states=where.states, owners=where.owners) and Standing.PAUSED not in where.states
+
+
+@lru_cache(TERMS_CACHED)
+def _label(name: str, value: str) -> tuple[int, int]:
+    return term("label", name), term("label", f"{name}={value}")
 
 
 @lru_cache(TERMS_CACHED)

@@ -12,7 +12,8 @@ from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, S
 from gateway.readmodel.cursors import CursorInvalid, Sort
 from gateway.readmodel.lines import Part, in_line, known, latest_results
 from gateway.readmodel.paging import STRETCH, Listing
-from gateway.readmodel.store import RECENT_MAX, TRIM_BEYOND, Store
+from gateway.readmodel.schema import ORDERS
+from gateway.readmodel.store import PUT_OFF_BEYOND, RECENT_MAX, TRIM_BEYOND, Store
 from schemas import codec
 from schemas.errors import SettingInvalid
 from schemas.event import Cancelled, Completed, Failed
@@ -365,3 +366,34 @@ def test_two_gateways_do_not_share_a_file(tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid, match="a file of its own"):
         open_store(tmp_path / "model")
     first.close()
+
+
+def orders(store: Store) -> set[str]:
+    """Indexes of sorted listings that are there."""
+    return {str(name) for (name,) in store.database.execute("SELECT name FROM sqlite_master")} & {*ORDERS}
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_listings_are_sorted_while_orders_are_put_off_and_after(store: Store, sort: Sort) -> None:
+    store.put_off_orders(PUT_OFF_BEYOND + 1)
+    assert not orders(store)
+    store.apply(mixed())
+    before = pages(store, TaskFilter(), sort)
+    store.make_orders()
+    assert orders(store) == {*ORDERS}
+    assert pages(store, TaskFilter(), sort) == before
+
+
+def test_few_changes_put_no_order_off(store: Store) -> None:
+    store.put_off_orders(PUT_OFF_BEYOND)
+    assert orders(store) == {*ORDERS}
+
+
+def test_a_file_whose_orders_were_never_made_gets_them_when_it_is_opened(tmp_path: Path) -> None:
+    file = str(tmp_path / "model.db")
+    stopped = Store(file, 100, lambda *_: False)
+    stopped.put_off_orders(PUT_OFF_BEYOND + 1)
+    stopped.close()
+    again = Store(file, 100, lambda *_: False)
+    assert orders(again) == {*ORDERS}
+    again.close()
