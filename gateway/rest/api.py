@@ -4,6 +4,7 @@ from litestar import Router
 
 from gateway.aliases import API
 from gateway.rest import actions, events, files, keys, listing, nodes, policy, status, steering, submitting, webhooks
+from gateway.rest.queries import judge_query
 
 BODY_BYTES_MAX = 1 << 20
 """Of a request that submits nothing: ten thousand ids, say, or a policy."""
@@ -13,6 +14,7 @@ def api() -> Router:
     return Router(
         path=API,
         request_max_body_size=BODY_BYTES_MAX,
+        before_request=judge_query,
         route_handlers=[
             *listing.ROUTES,
             *submitting.ROUTES,

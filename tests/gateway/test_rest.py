@@ -329,6 +329,23 @@ async def test_the_status_tells_counts_nodes_and_who_leads(admin: Http) -> None:
     assert (status["nodes"]["online"], status["version"] in status["nodes"]["versions"]) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/tasks?limit=1&limit=2", "limit"),
+        ("/tasks?tag=a&tag=b&until=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z", "until"),
+        ("/tasks?since=null", "since"),
+        ("/tasks/count?text=a&text=b", "text"),
+        ("/events?after=1&after=2", "after"),
+        ("/events?after=null", "after"),
+    ],
+)
+async def test_a_query_that_says_two_things_or_nothing_is_refused(admin: Http, path: str, field: str) -> None:
+    answer = await admin("GET", f"/api/v1{path}")
+    assert (answer.status, answer.body["field"]) == (400, field)
+    assert (await admin("GET", "/api/v1/tasks?state=queued&state=active&tag=a&tag=b")).status == 200
+
+
 async def test_the_names_people_know_lead_to_the_same(admin: Http) -> None:
     for root in ("", "/api"):
         assert (await admin("POST", f"{root}/tasks", {"uri": "noop:alias"})).status == 201
