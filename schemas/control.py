@@ -375,7 +375,8 @@ class PolicyReply(Struct, frozen=True, kw_only=True):
     problem: str = ""
     """Why the leader does not follow all that was set."""
     is_unreadable: bool = False
-    """What was set can't be read: `policy` is the last one that could, or the defaults."""
+    """What was set can't be read whole: `policy` is what is known of it, or the last that could be read, or the
+    defaults. Single fields can't be changed then."""
 
 
 class PolicySet(Struct, frozen=True, omit_defaults=True, kw_only=True):
