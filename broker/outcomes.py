@@ -102,7 +102,7 @@ async def start_of_latest(connection: Connection, count: int) -> int:
 
 async def _count_after(connection: Connection, sequence: int) -> int:
     start = {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence + 1}
-    async with _consumer(connection, (s.OUTCOMES_ALL,), is_large=True, **start) as (_, info):
+    async with _consumer(connection, (s.OUTCOMES_ALL,), **start) as (_, info):
         return int(info["num_pending"])
 
 
@@ -142,4 +142,4 @@ def _from(moment: datetime) -> dict[str, str]:
 def _consumer(
     connection: Connection, filters: tuple[str, ...], **how: Any
 ) -> AbstractAsyncContextManager[tuple[str, dict[str, Any]]]:
-    return consumers.short_lived(connection, s.EVENTS_STREAM, filters, **how)
+    return consumers.short_lived(connection, s.EVENTS_STREAM, filters, is_large=True, **how)

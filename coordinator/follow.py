@@ -66,6 +66,7 @@ async def open_consumer(term: Term) -> str:
             s.EVENTS_STREAM,
             name,
             s.FACTS,
+            is_large=True,  # several filters cost a look at the whole log, wherever it begins
             durable_name=name,
             ack_policy="explicit",
             ack_wait=ACK_WAIT_S * consumers.NS,
