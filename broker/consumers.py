@@ -71,8 +71,8 @@ async def short_lived(
     """A consumer without acks for the length of the block: its name, and its info as it was created.
 
     The info tells where it begins (`delivered.stream_seq` + 1) and how much there is (`num_pending`).
-    `name`: where permissions name it, otherwise a fresh one that begins with its `kind`; `how`: where it is to begin, as the API has it;
-    `is_large` as in `create`. Raises ApiRefused, Unanswered.
+    `name`: where permissions name it, otherwise a fresh one that begins with its `kind`. `how`: where it is to begin,
+    as the API has it. `is_large` as in `create`. Raises ApiRefused, Unanswered.
     """
     name = name or f"{kind}-{uuid4().hex[:12]}"
     info = await create(
