@@ -28,6 +28,8 @@ from schemas.webhook import networks
 
 log = structlog.get_logger()
 
+PING_EVERY_S = 1.5
+"""Clients and load balancers want to know within five seconds that nobody answers; of gateways there are few."""
 LOOK_WITHIN_S = 3.0
 """For a leader to tell something. One that is frozen holds its lease for longer; a client is told to ask again."""
 
@@ -36,7 +38,7 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
     """Serve until `stop` is set. Raises NotConnected, PermissionRefused, SettingInvalid."""
     chosen = settings.gateway
     async with (
-        connect(settings.nats.url, settings.nats.creds, name="gateway") as connection,
+        connect(settings.nats.url, settings.nats.creds, name="gateway", ping_every_s=PING_EVERY_S) as connection,
         anyio.create_task_group() as tasks,
     ):
         book = KeyBook()

@@ -212,6 +212,25 @@ async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(
     await eventually(is_back, within_s=30)
 
 
+@pytest.mark.slow
+async def test_a_broker_that_stands_still_is_missed_within_five_seconds(up: Up, web: Web) -> None:
+    async def says(status: int) -> None:
+        await eventually(lambda: asked(status), within_s=30, every_s=0.1)
+
+    async def asked(status: int) -> bool:
+        return (await web.get("/readyz")).status == status
+
+    await says(200)
+    os.kill(up.pid("nats-server"), signal.SIGSTOP)
+    try:
+        began = anyio.current_time()
+        await says(503)
+        assert anyio.current_time() - began < 5
+    finally:
+        os.kill(up.pid("nats-server"), signal.SIGCONT)
+    await says(200)
+
+
 def call_of(key: str, method: str = "aria2.getVersion", *params: object) -> dict[str, object]:
     return {"id": 1, "method": method, "params": [f"token:{key}", *params]}
 
