@@ -8,6 +8,7 @@ from gateway.aria2rpc.gids import LABEL, gid_from
 from gateway.aria2rpc.options import asked_of, news, normal, options_of
 from gateway.aria2rpc.paths import folder_of
 from schemas.checking import normalise
+from schemas.options import Value
 from schemas.request import IfExists, Request
 
 FILE = Request(uris=("https://a.example/f",))
@@ -163,7 +164,7 @@ def test_sizes_are_answered_in_bytes() -> None:
 
 def test_what_may_be_secret_is_not_told() -> None:
     """A key that may only read shows what is downloaded, not what opens it."""
-    secrets = {"http-passwd": "hidden", "ftp-passwd": "hidden", "split": "4"}
+    secrets: dict[str, Value] = {"http-passwd": "hidden", "ftp-passwd": "hidden", "split": "4"}
     told = options_of(Request(uris=FILE.uris, headers={"Authorization": "hidden", "X-Mine": "hidden"}, options=secrets))
     assert told["split"] == "4"
     assert "header" not in told
