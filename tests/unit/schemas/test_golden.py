@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from schemas import __version__, asyncapi, codec, contract
+from schemas.control import ShowAnswer, ShowReply
 from schemas.filter import TaskFilter
 from tests.golden import FOLDER, KINDS, filled
 
@@ -36,6 +37,15 @@ def test_what_a_newer_version_adds_is_passed_over_everywhere(name: str) -> None:
     assert codec.decode(json.dumps(added_to(wrote)).encode(), KINDS[name]) == codec.decode(
         json.dumps(wrote).encode(), KINDS[name]
     )
+
+
+def test_events_of_types_that_a_newer_version_adds_are_passed_over_in_an_answer() -> None:
+    wrote = WRITTEN[RELEASES[-1]]["show-reply"]
+    newer = wrote | {"events": [{"type": "teleported", "task": {"deep": 1}}, *wrote["events"]]}
+
+    told = codec.decode(json.dumps(newer).encode(), ShowAnswer).reply
+
+    assert told == codec.decode(json.dumps(wrote).encode(), ShowReply)
 
 
 def test_every_type_that_is_read_from_the_broker_has_a_payload_here() -> None:
