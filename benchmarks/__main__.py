@@ -29,10 +29,13 @@ from benchmarks.cluster import Bench, bench_cluster
 from benchmarks.rows import Row, print_rows
 from schemas.settings import LogSettings
 from tools.logs import configure
+from tools.signals import SIGNALS
 
 Measure = Callable[[Bench, int, bool], Awaitable[list[Row]]]
 
 ROUNDS = 3
+SIGNALLED = 128
+"""An exit code is this and the signal's number, as shells have it."""
 BENCHES: dict[str, Measure] = {
     "small_files": lambda bench, rounds, quick: small_files.measure(bench, rounds=rounds, files=200 if quick else 2000),
     "large_file": lambda bench, rounds, quick: large_file.measure(
@@ -97,10 +100,32 @@ def main(
     if unknown := set(only or ()) - {*BENCHES, *ALONE}:
         raise typer.BadParameter(f"no bench {', '.join(sorted(unknown))}; there are {', '.join((*BENCHES, *ALONE))}")
     configure(LogSettings(level="error"))
-    rows = anyio.run(_measure, only or [*BENCHES, *ALONE], rounds, quick, tasks)
+    rows = anyio.run(_unless_told, only or [*BENCHES, *ALONE], rounds, quick, tasks)
     print_rows(rows, as_json=as_json)
     if not quick and any(row.holds is False for row in rows):
         raise typer.Exit(1)
+
+
+async def _unless_told(names: list[str], rounds: int | None, quick: bool, tasks: int | None) -> list[Row]:
+    """`_measure`; told to end, it first ends what it started, however often it is told: `timeout` does so twice."""
+    told: list[int] = []
+    rows: list[Row] = []
+    async with anyio.create_task_group() as group:
+        measuring = anyio.CancelScope()
+
+        async def listen() -> None:
+            with anyio.open_signal_receiver(*SIGNALS) as received:
+                async for number in received:
+                    told.append(number)
+                    measuring.cancel()
+
+        group.start_soon(listen)
+        with measuring:
+            rows = await _measure(names, rounds, quick, tasks)
+        group.cancel_scope.cancel()
+    if told:
+        raise typer.Exit(SIGNALLED + told[0])
+    return rows
 
 
 async def _measure(names: list[str], rounds: int | None, quick: bool, tasks: int | None) -> list[Row]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from benchmarks import usage
 from benchmarks.cluster import IN_FLIGHT, Bench, fresh_id
 from benchmarks.rows import Round, Row, compared
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection, connect
 from broker.exchange import Ask
 from broker.roles import Role
@@ -63,7 +63,7 @@ async def _produce(connection: Connection, jobs: int) -> None:
 
 
 async def _consume(connection: Connection, jobs: int) -> None:
-    await pull.create_consumer(connection, QUEUE, "worker", (), durable_name="worker", ack_policy="explicit")
+    await consumers.create(connection, QUEUE, "worker", (), durable_name="worker", ack_policy="explicit")
     async with pull.reading(connection, QUEUE, "worker", batch=IN_FLIGHT) as reader:
         for _ in range(jobs):
             while (delivery := await reader.next()) is None:

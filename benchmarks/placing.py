@@ -10,6 +10,8 @@ import tracemalloc
 from collections.abc import Iterator
 from statistics import median
 
+import anyio.lowlevel
+
 from benchmarks.rows import Row
 from coordinator.plan import Planner
 from coordinator.snapshot import NodeFacts, Task, Wanted
@@ -130,12 +132,14 @@ async def measure(*, rounds: int, quick: bool) -> list[Row]:
     nodes, waiting = (200, 2_000) if quick else (NODES, TASKS)
     rows = []
     for strategy in BUILT_IN:
+        await anyio.lowlevel.checkpoint()  # whoever is told to end shall
         found = [placements_per_s(filled(nodes, waiting, strategy)) for _ in range(rounds)]
         case = f"{strategy}, {nodes:,} nodes, {found[0][0]:,} of {waiting:,} tasks"
         per_s = median(one for _, one in found)
         rows.append(_row(case, per_s, "placements/s", rounds, floor=FLOOR_PER_S))
     growth = []
     for count in GROWTH[:2] if quick else GROWTH:
+        await anyio.lowlevel.checkpoint()
         some = min(waiting, count * SLOTS)
         per_s = median(placements_per_s(filled(count, some, BUILT_IN[0]))[1] for _ in range(rounds))
         growth.append(1e6 / per_s)

@@ -20,7 +20,7 @@ from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
 from schemas.checking import decode_request
-from schemas.control import ErrorReply, NodeOrder, OrderReply, ShowQuery, ShowReply, Steer, SteerReply
+from schemas.control import ErrorReply, NodeOrder, OrderReply, ShowAnswer, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
@@ -180,7 +180,7 @@ class Client:
         return await self.ask(verb, msgspec.structs.replace(asked, deadline=datetime.now(UTC) + PATIENCE), OrderReply)
 
     async def show(self, task: str) -> ShowReply:
-        return await self.ask("show", ShowQuery(task), ShowReply)
+        return (await self.ask("show", ShowQuery(task), ShowAnswer)).reply
 
     @asynccontextmanager
     async def events(self, take: Callable[[AnyEvent, int], None], task: str | None = None) -> AsyncIterator[None]:

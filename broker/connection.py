@@ -25,8 +25,9 @@ from schemas.redact import redact_servers
 
 log = structlog.get_logger()
 
-PING_INTERVAL_S = 3
-"""Short: a dead peer, or a client whose read loop died, is noticed after two of these."""
+PING_EVERY_S = 3.0
+"""Short: a dead peer, or a client whose read loop died, is noticed after two to three of these."""
+PINGS_UNANSWERED_MAX = 2
 RECONNECT_WAIT_S = 0.3
 CONNECTED_LOOK_S = 0.1
 REQUEST_TIMEOUT_S = 5.0
@@ -244,11 +245,12 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    url: str, creds: str | Path, *, name: str, timeout_s: float | None = None
+    url: str, creds: str | Path, *, name: str, timeout_s: float | None = None, ping_every_s: float = PING_EVERY_S
 ) -> AsyncIterator[Connection]:
     """Own a connection for the length of the block.
 
-    `timeout_s` bounds the first connect (None: wait for a server for ever). A permission refused at any
+    `timeout_s` bounds the first connect (None: wait for a server for ever). A server that leaves pings unanswered, sent
+    `ping_every_s`, is lost after two to three of them. A permission refused at any
     later moment raises PermissionRefused out of the block. What the block itself raises comes out as it is.
     Raises ServersInvalid, CredentialsInvalid, NotConnected, PermissionRefused.
     """
@@ -271,8 +273,8 @@ async def connect(
                 closed_cb=connection._on_closed,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions too
-                ping_interval=PING_INTERVAL_S,
-                max_outstanding_pings=2,
+                ping_interval=ping_every_s,  # type: ignore[arg-type]  # as above
+                max_outstanding_pings=PINGS_UNANSWERED_MAX,
                 connect_timeout=2,
                 **options,
             )

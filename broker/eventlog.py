@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from uuid import uuid4
 
 import anyio
 import msgspec
 import structlog
 
-from broker import checked, pull
+from broker import checked, consumers, pull
 from broker.connection import Connection
 from broker.errors import ApiRefused, BrokerError, SequenceConflict, StoreFull, Unanswered, Unreadable
 from broker.exchange import Ask
@@ -22,6 +21,8 @@ RETRY_S = 0.25
 FULL_RETRY_S = 2.0
 FINISH_TRIES = 2
 """… by one who has others waiting behind: what is not answered by then is tried again with the next look."""
+HISTORY_BATCH = 500
+"""Events of one task that are asked for at once: few have more."""
 NEVER = str(1 << 53)
 """A sequence that no stream reaches."""
 
@@ -171,24 +172,12 @@ def _decoded_outcome(task: str, found: checked.StoredMessage | None) -> StoredEv
 
 async def history(connection: Connection, task: str) -> list[StoredEvent]:
     """All events of one task, oldest first. Raises ApiRefused, Unanswered, ConsumerGone."""
-    name = f"read-{uuid4().hex[:12]}"
-    info = await pull.create_consumer(
-        connection,
-        s.EVENTS_STREAM,
-        name,
-        (s.task_events(task),),
-        deliver_policy="all",
-        ack_policy="none",
-        inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
-        mem_storage=True,
-        num_replicas=1,
-    )
     events: list[StoredEvent] = []
-    left = int(info["num_pending"])
-    async with pull.reading(connection, s.EVENTS_STREAM, name, batch=500) as reader:
+    made = consumers.short_lived(connection, s.EVENTS_STREAM, (s.task_events(task),), deliver_policy="all")
+    async with made as (name, info), pull.reading(connection, s.EVENTS_STREAM, name, batch=HISTORY_BATCH) as reader:
+        left = int(info["num_pending"])
         while left and (delivery := await reader.next(no_wait=True)) is not None:
             left -= 1
             if (event := decode_event(delivery.data)) is not None:
                 events.append(StoredEvent(delivery.sequence, event, delivery.stored_at))
-    await pull.delete_consumer(connection, s.EVENTS_STREAM, name)
     return events

@@ -6,18 +6,17 @@ without acks forgets what it has sent, so its own count, which every delivery ca
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import anyio
 import msgspec
 import structlog
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection
-from broker.errors import STREAM_NOT_FOUND, ApiRefused, BrokerError, ConsumerGone, Unanswered
+from broker.errors import STREAM_NOT_FOUND, ApiRefused, ConsumerGone, Unanswered
 from broker.eventlog import StoredEvent
 from broker.pull import Delivery, Pull
 from schemas import subjects as s
@@ -157,10 +156,8 @@ class Follower:
 
         Believed at the second look only: a replica that lags shows an earlier end too.
         """
-        name = f"follow-{uuid4().hex[:12]}"
-        info = await self._create(name, _policy(NOW))
-        await pull.delete_consumer(self._connection, s.EVENTS_STREAM, name)
-        end = int(info["delivered"]["stream_seq"])
+        async with self._consumer(_policy(NOW)) as (_, info):
+            end = int(info["delivered"]["stream_seq"])
         if end >= self.after:
             self._ended_before_us = False
         elif self._ended_before_us:
@@ -170,38 +167,18 @@ class Follower:
             self._ended_before_us = True
 
     async def _make(self, policy: dict[str, Any]) -> dict[str, Any]:
-        name = f"follow-{uuid4().hex[:12]}"
         self._opened.callback(self._connection.on_reconnect(self._renew))
-        info = await self._create(name, policy)
-        self._opened.push_async_callback(self._delete, name)
+        name, info = await self._opened.enter_async_context(self._consumer(policy))
         self._reader = await self._opened.enter_async_context(
             pull.reading(self._connection, s.EVENTS_STREAM, name, batch=READ_AHEAD)
         )
         self._expected, self._stale, self._quiet_since = 1, False, anyio.current_time()
         return info
 
-    async def _create(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:
-        return await pull.create_consumer(
-            self._connection,
-            s.EVENTS_STREAM,
-            name,
-            self._filters,
-            is_large=True,
-            ack_policy="none",
-            inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
-            mem_storage=True,
-            num_replicas=1,
-            **policy,
+    def _consumer(self, policy: dict[str, Any]) -> AbstractAsyncContextManager[tuple[str, dict[str, Any]]]:
+        return consumers.short_lived(
+            self._connection, s.EVENTS_STREAM, self._filters, kind="follow", is_large=True, **policy
         )
-
-    async def _delete(self, name: str) -> None:
-        if not self._connection.is_connected:
-            return  # the server drops it by itself
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-            try:
-                await pull.delete_consumer(self._connection, s.EVENTS_STREAM, name)
-            except BrokerError as error:
-                log.debug("a consumer was left behind; the server drops it", consumer=name, problem=str(error))
 
     async def close(self) -> None:
         await self._opened.aclose()

@@ -1,19 +1,16 @@
 """The outcomes in the log: counted without reading them, and read from the end backwards."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-import anyio
 import msgspec
 import structlog
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection
-from broker.errors import Unanswered
 from broker.eventlog import StoredEvent
 from schemas import subjects as s
 from schemas.event import Finished, decode_event
@@ -105,7 +102,7 @@ async def start_of_latest(connection: Connection, count: int) -> int:
 
 async def _count_after(connection: Connection, sequence: int) -> int:
     start = {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence + 1}
-    async with _consumer(connection, (s.OUTCOMES_ALL,), is_large=True, **start) as (_, info):
+    async with _consumer(connection, (s.OUTCOMES_ALL,), **start) as (_, info):
         return int(info["num_pending"])
 
 
@@ -142,31 +139,7 @@ def _from(moment: datetime) -> dict[str, str]:
     return {"deliver_policy": "by_start_time", "opt_start_time": moment.isoformat()}
 
 
-@asynccontextmanager
-async def _consumer(
+def _consumer(
     connection: Connection, filters: tuple[str, ...], **how: Any
-) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """A consumer of the log for the length of the block: its name, and its info as it was created.
-
-    The info tells where it begins (`delivered.stream_seq` + 1) and how much there is (`num_pending`).
-    """
-    name = f"read-{uuid4().hex[:12]}"
-    info = await pull.create_consumer(
-        connection,
-        s.EVENTS_STREAM,
-        name,
-        filters,
-        ack_policy="none",
-        inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
-        mem_storage=True,
-        num_replicas=1,
-        **how,
-    )
-    try:
-        yield name, info
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-            try:
-                await pull.delete_consumer(connection, s.EVENTS_STREAM, name)
-            except Unanswered:
-                log.debug("a consumer was left behind; the server drops it", consumer=name)
+) -> AbstractAsyncContextManager[tuple[str, dict[str, Any]]]:
+    return consumers.short_lived(connection, s.EVENTS_STREAM, filters, is_large=True, **how)

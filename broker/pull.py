@@ -9,16 +9,17 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import anyio
 import structlog
 from msgspec import Struct
 from nats.aio.msg import Msg
 
+from broker import consumers
 from broker.client import ACK, Handed, at_once
-from broker.connection import API, ASK_AGAIN_S, Connection
-from broker.errors import CONSUMER_NOT_FOUND, ApiRefused, ConsumerGone, Unanswered
+from broker.connection import API, Connection
+from broker.consumers import NS
+from broker.errors import ConsumerGone, Unanswered
 
 log = structlog.get_logger()
 
@@ -34,14 +35,6 @@ SNAPSHOT_PATIENCE_S = 10.0
 Where the connection was lost meanwhile, or the consumer is gone, that is known at once."""
 SNAPSHOT_STEP = 250
 """Dealt with in one go, before others may run: some 5 ms of rows that are news."""
-COUNTED_WITHIN_S = 60.0
-"""The server counts what a new consumer has before it: two million messages of as many subjects took it more than five
-seconds on a crowded machine."""
-COUNTED_AGAIN_S = 5.0
-"""The server finds what it has made meanwhile; and where it died, nobody waits a minute for it."""
-EPHEMERAL_FOR_S = 30
-"""How long the server keeps a consumer that nobody reads."""
-NS = 10**9
 
 _STATUS = "Status"
 NOTHING_MORE = "404"
@@ -202,38 +195,6 @@ async def reading(
             await subscription.unsubscribe()
 
 
-async def create_consumer(
-    connection: Connection, stream: str, name: str, filters: tuple[str, ...], *, is_large: bool = False, **config: Any
-) -> dict[str, Any]:
-    """Create a pull consumer and return its info. Raises ApiRefused, Unanswered.
-
-    `is_large`: much of a large stream is to be counted for it first; to ask again soon would only make it count again.
-    """
-    subject = f"CONSUMER.CREATE.{stream}.{name}"
-    if len(filters) == 1:
-        subject += f".{filters[0]}"
-        config["filter_subject"] = filters[0]
-    elif filters:
-        config["filter_subjects"] = list(filters)
-    body = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
-    patient_until = anyio.current_time() + (COUNTED_WITHIN_S if is_large else 0.0)
-    while True:
-        try:
-            return await connection.api(subject, body, again_s=COUNTED_AGAIN_S if is_large else ASK_AGAIN_S)
-        except Unanswered:  # a server that counts keeps its connections
-            if not connection.is_connected or anyio.current_time() >= patient_until:
-                raise
-
-
-async def delete_consumer(connection: Connection, stream: str, name: str) -> None:
-    """Delete a consumer if it exists. Raises Unanswered."""
-    try:
-        await connection.api(f"CONSUMER.DELETE.{stream}.{name}")
-    except ApiRefused as error:
-        if error.code != CONSUMER_NOT_FOUND:
-            raise
-
-
 class Snapshot:
     """All messages under one filter, as one replica had them: read while they come, and no further ahead than that.
 
@@ -292,26 +253,10 @@ async def snapshot(
     if after is not None:
         which = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
     if name:
-        await delete_consumer(connection, stream, name)
-    name = name or f"read-{uuid4().hex[:12]}"
-    info = await create_consumer(
-        connection,
-        stream,
-        name,
-        filters,
-        is_large=after is not None,
-        **which,
-        ack_policy="none",
-        inactive_threshold=EPHEMERAL_FOR_S * NS,
-        mem_storage=True,
-        num_replicas=1,
-    )
-    try:
-        async with reading(connection, stream, name, batch=SNAPSHOT_BATCH, bytes_max=SNAPSHOT_BYTES) as pull:
-            yield Snapshot(pull, int(info["num_pending"]), authoritative="cluster" not in info)
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-            try:
-                await delete_consumer(connection, stream, name)
-            except Unanswered:
-                log.debug("a consumer was left behind; the server drops it", consumer=name)
+        await consumers.delete(connection, stream, name)
+    made = consumers.short_lived(connection, stream, filters, name=name, is_large=after is not None, **which)
+    async with (
+        made as (name, info),
+        reading(connection, stream, name, batch=SNAPSHOT_BATCH, bytes_max=SNAPSHOT_BYTES) as pull,
+    ):
+        yield Snapshot(pull, int(info["num_pending"]), authoritative="cluster" not in info)

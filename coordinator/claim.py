@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import anyio
 import structlog
 
-from broker import pull
+from broker import consumers
 from broker.errors import BrokerError, Unanswered
 from broker.eventlog import StoredEvent
 from broker.pull import Delivery
@@ -39,15 +39,15 @@ async def open_consumer(term: Term) -> str:
     listed = await term.connection.api(f"CONSUMER.NAMES.{s.REQUESTS_STREAM}")
     for old in listed.get("consumers") or ():
         if old.startswith(PREFIX) and old != name:
-            await pull.delete_consumer(term.connection, s.REQUESTS_STREAM, old)
-    await pull.create_consumer(
+            await consumers.delete(term.connection, s.REQUESTS_STREAM, old)
+    await consumers.create(
         term.connection,
         s.REQUESTS_STREAM,
         name,
         (),
         durable_name=name,
         ack_policy="explicit",
-        ack_wait=ACK_WAIT_S * pull.NS,
+        ack_wait=ACK_WAIT_S * consumers.NS,
         max_ack_pending=4 * BATCH,
     )
     return name

@@ -7,8 +7,8 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from broker import pull
-from broker.errors import ApiRefused, BrokerError, ConsumerGone, StoreFull, Unanswered
+from broker import consumers, pull
+from broker.errors import BrokerError, ConsumerGone, StoreFull, Unanswered
 from broker.pull import Delivery
 from broker.table import MARKER, decode_row
 from coordinator import collecting
@@ -125,32 +125,19 @@ async def feed_book(term: Term) -> None:
 
 async def _follow_table(term: Term) -> None:
     """Deliver rows as they are stored until the next audit is due; after a reconnect it is."""
-    name = f"feed-{term.tag}-{term.dice.randrange(1 << 32):08x}"
-    try:
-        read = term.reading if term.reading is not None and not _is_due(term, term.reading) else await audit(term)
-        await pull.create_consumer(
-            term.connection,
-            s.TASKS_STREAM,
-            name,
-            (s.TASKS_ALL,),
-            deliver_policy="by_start_sequence",  # nothing that was stored since the reading is missed
-            opt_start_seq=read.seen_to + 1,
-            ack_policy="none",
-            inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
-            mem_storage=True,
-            num_replicas=1,
-        )
-        async with pull.reading(term.connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
-            while not _is_due(term, read):
-                if (delivery := await reader.next()) is not None:
-                    _learn(term, delivery)
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-            try:
-                if term.connection.is_connected:
-                    await pull.delete_consumer(term.connection, s.TASKS_STREAM, name)
-            except (Unanswered, ApiRefused):
-                log.debug("a feed was left behind; the server drops it", consumer=name)
+    read = term.reading if term.reading is not None and not _is_due(term, term.reading) else await audit(term)
+    made = consumers.short_lived(
+        term.connection,
+        s.TASKS_STREAM,
+        (s.TASKS_ALL,),
+        name=f"feed-{term.tag}-{term.dice.randrange(1 << 32):08x}",
+        deliver_policy="by_start_sequence",  # nothing that was stored since the reading is missed
+        opt_start_seq=read.seen_to + 1,
+    )
+    async with made as (name, _), pull.reading(term.connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
+        while not _is_due(term, read):
+            if (delivery := await reader.next()) is not None:
+                _learn(term, delivery)
 
 
 def _is_due(term: Term, read: TableReading) -> bool:

@@ -7,7 +7,7 @@ import anyio
 import msgspec
 import structlog
 
-from broker import pull
+from broker import consumers, pull
 from broker.errors import BrokerError
 from broker.pull import Delivery
 from coordinator import judging, moves
@@ -61,19 +61,20 @@ async def open_consumer(term: Term) -> str:
         floors.append(int(info["ack_floor"]["stream_seq"]))
     start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": min(floors) + 1} if floors else {}
     if name not in (listed.get("consumers") or ()):
-        await pull.create_consumer(
+        await consumers.create(
             term.connection,
             s.EVENTS_STREAM,
             name,
             s.FACTS,
+            is_large=True,  # several filters cost a look at the whole log, wherever it begins
             durable_name=name,
             ack_policy="explicit",
-            ack_wait=ACK_WAIT_S * pull.NS,
+            ack_wait=ACK_WAIT_S * consumers.NS,
             max_ack_pending=4 * BATCH,
             **({"deliver_policy": "all"} | start),
         )
     for old in older:
-        await pull.delete_consumer(term.connection, s.EVENTS_STREAM, old)
+        await consumers.delete(term.connection, s.EVENTS_STREAM, old)
     return name
 
 

@@ -45,11 +45,13 @@ def _take(term: Term, found: Found | None) -> None:
     book.take(found)
     if book.revision == before:
         return
-    if book.problem:
+    if not book.is_followed:
         term.oddities[Oddity.POLICY_UNREADABLE] += 1
         log.error("the policy can't be read", revision=book.revision, problem=book.problem)
-    else:
-        log.info("following the policy", revision=book.revision, strategy=book.policy.strategy)
+        return
+    log.info("following the policy", revision=book.revision, strategy=book.policy.strategy)
+    if book.problem:
+        log.warning("not all of the policy is known here: upgrade this coordinator", problem=book.problem)
 
 
 async def show(term: Term, caller: str) -> PolicyReply:

@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from broker.standing import Found
 from schemas.errors import PolicyInvalid
-from schemas.policy import Policy, decode_policy
+from schemas.policy import Policy, Stands, stored_policy
+
+SHOWN_MAX = 5
+"""Names of one sentence."""
 
 
 class PolicyBook:
@@ -16,7 +19,9 @@ class PolicyBook:
         self.revision = 0
         """Of what was set last, even if it can't be read; 0: nothing."""
         self.problem = ""
-        """Why what was set last can't be read: a sentence for people; empty where it can."""
+        """Why what was set last is not followed, or not whole: a sentence for people; empty where it is."""
+        self.is_followed = True
+        """Whether what was set last is, but for what a newer version put into it."""
         self._body = b""
         self._changed = changed
 
@@ -29,13 +34,20 @@ class PolicyBook:
         if body == self._body:
             return
         self._body = body
-        self.problem = ""
         try:
-            policy = decode_policy(body) if body else Policy()
+            policy, unknown = stored_policy(body) if body else Stands(Policy(), ())
         except PolicyInvalid as error:
+            self.is_followed = False
             kept = "the defaults hold" if self.policy == Policy() else "the one before it holds"
             self.problem = f"revision {self.revision} can't be read, {kept}: {error}"
             return
+        self.is_followed = True
+        newer = f"revision {self.revision} is of a newer version: all is followed but {_few(unknown)}"
+        self.problem = newer if unknown else ""
         if policy != self.policy:
             self.policy = policy
             self._changed(policy)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:SHOWN_MAX]) + (f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else "")

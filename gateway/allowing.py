@@ -1,7 +1,9 @@
-"""OPTIONS: which methods a path has.
+"""Which methods a path has: as OPTIONS is told, and as a refusal of another one tells it.
 
 The framework's own answer knows only the route that came first where several have one path.
 """
+
+from collections.abc import Iterable
 
 from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -19,8 +21,8 @@ class Allowing:
         if scope.get("method") != "OPTIONS":
             await self._app(scope, receive, send)
             return
-        allowed = ", ".join(methods_of(scope["litestar_app"], scope["path_template"])).encode()
-        await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allowed)]})
+        methods = ", ".join(methods_of(scope["litestar_app"], scope["path_template"])).encode()
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", methods)]})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -32,4 +34,10 @@ def methods_of(app: Litestar, path_template: str) -> list[str]:
         if path_template in (route.path, route.path_format)
         for method in getattr(route, "route_handler_map", ())
     }
+    return allowed(found)
+
+
+def allowed(methods: Iterable[str]) -> list[str]:
+    """In order, with HEAD wherever there is GET: `Headless` answers it."""
+    found = set(methods)
     return sorted((found | {"HEAD"} if "GET" in found else found) & METHODS)

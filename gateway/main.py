@@ -1,15 +1,10 @@
 """The gateway process: connect, keep in step, serve."""
 
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import structlog
-import uvicorn
 
 from broker import keys
 from broker.cluster import Client
@@ -18,11 +13,9 @@ from broker.credentials import read_identity
 from broker.roles import Role
 from gateway.app import serve_app
 from gateway.aria2rpc.notices import Notices
-from gateway.heads import Protocol
-from gateway.hub import Hub
 from gateway.keybook import KeyBook
+from gateway.listening import serve
 from gateway.readmodel.model import ReadModel
-from gateway.rest.submitting import BODY_BYTES_MAX
 from gateway.service import Gateway
 from gateway.webhooks.office import WebhookOffice
 from schemas import codec
@@ -35,27 +28,17 @@ from schemas.webhook import networks
 
 log = structlog.get_logger()
 
-LOOPBACK = "127.0.0.1"
-BACKLOG = 1024
+PING_EVERY_S = 1.5
+"""Clients and load balancers want to know within five seconds that nobody answers; of gateways there are few."""
 LOOK_WITHIN_S = 3.0
 """For a leader to tell something. One that is frozen holds its lease for longer; a client is told to ask again."""
-GRACE_S = 5
-"""Requests under way are let finish for so long."""
-
-
-class Server(uvicorn.Server):
-    """Signals are the process's own affair."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
     """Serve until `stop` is set. Raises NotConnected, PermissionRefused, SettingInvalid."""
     chosen = settings.gateway
     async with (
-        connect(settings.nats.url, settings.nats.creds, name="gateway") as connection,
+        connect(settings.nats.url, settings.nats.creds, name="gateway", ping_every_s=PING_EVERY_S) as connection,
         anyio.create_task_group() as tasks,
     ):
         book = KeyBook()
@@ -73,23 +56,12 @@ async def run_gateway(settings: Settings, stop: anyio.Event) -> None:
         notices = Notices(gateway)
         tasks.start_soon(notices.run)
         tasks.start_soon(_count, gateway)
-        with listening(chosen, has_keys=bool(len(book) or chosen.key_file)) as listener:
-            server = Server(
-                uvicorn.Config(
-                    serve_app(gateway, notices),
-                    http=Protocol,
-                    log_config=None,
-                    access_log=False,
-                    lifespan="off",
-                    timeout_graceful_shutdown=GRACE_S,
-                    ws_max_size=BODY_BYTES_MAX,  # a message is to a socket what a body is to a request
-                    server_header=False,
-                )
-            )
-            tasks.start_soon(_end_when, stop, server, gateway.hub)
-            host, port = listener.getsockname()[:2]
-            log.info("gateway ready", url=f"http://{host}:{port}")
-            await server.serve([listener])
+
+        async def told() -> None:
+            await stop.wait()
+            gateway.hub.close()  # or event streams would be waited for
+
+        await serve(serve_app(gateway, notices), chosen, book, told)
         tasks.cancel_scope.cancel()
 
 
@@ -98,34 +70,6 @@ async def _count(gateway: Gateway) -> None:
     connection, happenings = gateway.client.connection, gateway.metrics.happenings
     with gateway.hub.listening(lambda kept: happenings.heard(kept.event, connection.clock.moment())):
         await anyio.sleep_forever()
-
-
-async def _end_when(stop: anyio.Event, server: uvicorn.Server, hub: Hub) -> None:
-    await stop.wait()
-    hub.close()  # or event streams would be waited for
-    server.should_exit = True
-
-
-@contextmanager
-def listening(settings: GatewaySettings, *, has_keys: bool) -> Iterator[socket.socket]:
-    """The socket to serve at. Without any key nobody but this machine is let near."""
-    host = settings.host
-    if not has_keys and host not in (LOOPBACK, "::1", "localhost"):
-        log.warning("no API key yet: listening on loopback only; make one (`downdraft key create`) and start it again")
-        host = LOOPBACK
-    try:
-        listener = socket.create_server(
-            (host, settings.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise SettingInvalid(
-            f"can't listen at {host}:{settings.port} ({os.strerror(error.errno or 0)}): choose another gateway.port"
-        ) from error
-    # Inherited by each connection; asyncio sets it by itself only where it made the socket. Without it the body of an
-    # answer waits 40 ms for the client's acknowledgement of the headers.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with listener:
-        yield listener
 
 
 async def _store_first_key(connection: Connection, settings: GatewaySettings) -> None:

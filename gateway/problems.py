@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from broker.cluster import NotSubmitted, Refused
 from broker.errors import BrokerError
+from gateway.allowing import allowed
 from schemas.errors import DowndraftError, PolicyInvalid, RequestInvalid
 
 log = structlog.get_logger()
@@ -81,7 +82,10 @@ def _of_http(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Prob
         first = error.extra[0]
         if isinstance(first, dict):
             detail, field = str(first.get("message", detail)), str(first.get("key", ""))
-    return answer(error.status_code, detail, field=field, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if methods := headers.pop("allow", None):
+        headers["Allow"] = ", ".join(allowed(methods.split(", ")))
+    return answer(error.status_code, detail, field=field, headers=headers)
 
 
 def _of_fault(_: "Request[Any, Any, Any]", error: Exception) -> Response[Problem]:

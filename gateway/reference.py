@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.access import OPEN, SCOPE
 from gateway.problems import MEDIA_TYPE, Problem
-from schemas import __version__
+from schemas import __version__, contract
 
 PATH = "/docs"
 ASSETS = {
@@ -162,6 +162,7 @@ def completed(
     # As those that decode them say: with every limit and pattern.
     shown = [struct for struct in structs if struct is Problem or struct.__name__ in schemas]
     _, shapes = msgspec.json.schema_components(shown, ref_template="#/components/schemas/{name}")
+    contract.close(shown, shapes)
     schemas |= shapes
     body = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     for path, methods in whole.get("paths", {}).items():

@@ -27,6 +27,7 @@ from schemas.request import (
 )
 from schemas.sizes import parse_size
 from schemas.templates import TemplateInvalid, check
+from schemas.unknown import unknown_names
 
 
 def decode_request(body: bytes) -> Request:
@@ -40,6 +41,7 @@ def decode_request(body: bytes) -> Request:
         raise RequestInvalid("", f"nested too deeply; publish an object such as {_EXAMPLE}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestInvalid("", f"not JSON ({error}); publish an object such as {_EXAMPLE}") from error
+    _refuse_unknown(body, request)
     return normalise(request)
 
 
@@ -108,6 +110,13 @@ def normalise(request: Request) -> Request:
     checked = check_options(request.options)
     _check_meaning(request)
     return msgspec.structs.replace(request, uri=None, uris=uris, size=size, resources=resources, options=dict(checked))
+
+
+def _refuse_unknown(body: bytes, request: Request) -> None:
+    if request.resources is None:  # the only part that is strict: the others are not read twice
+        return
+    for found in unknown_names(msgspec.json.decode(body), Request):
+        raise RequestInvalid(found.where, found.said)
 
 
 def _check_payload(request: Request) -> None:

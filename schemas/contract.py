@@ -15,6 +15,7 @@ from schemas.options import ALLOWED
 from schemas.policy import Policy
 from schemas.request import DIGEST_HEX, Request
 from schemas.task import TaskRow
+from schemas.unknown import Strict
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EVENTS: dict[str, Any] = {str(kind.__struct_config__.tag): kind for kind in get_args(event.AnyEvent)}
@@ -100,11 +101,19 @@ def components(kinds: Iterable[Any], reference: str) -> tuple[list[dict[str, Any
     """A schema for each type, and the definitions they refer to as `reference` says (`{name}` in it)."""
     wanted = list(kinds)
     schemas, definitions = msgspec.json.schema_components(wanted, ref_template=reference)
-    for kind in _structs(wanted):
+    close(wanted, definitions)
+    for kind in structs(wanted):
         _mark_moments(kind, definitions[kind.__name__])
     if "Request" in definitions:
         _tell_what_types_cannot(definitions["Request"])
     return [_portable(schema) for schema in schemas], {key: _portable(found) for key, found in definitions.items()}
+
+
+def close(kinds: Iterable[Any], definitions: dict[str, Any]) -> None:
+    """Say of each `Strict` part within these types that it has no other fields: whoever writes one is told early."""
+    for kind in structs(kinds):
+        if issubclass(kind, Strict):
+            definitions[kind.__name__]["additionalProperties"] = False
 
 
 def _portable(node: Any) -> Any:
@@ -117,7 +126,7 @@ def _portable(node: Any) -> Any:
     return [_portable(item) for item in node] if isinstance(node, list | tuple) else node
 
 
-def _structs(kinds: Iterable[Any]) -> list[type[Struct]]:
+def structs(kinds: Iterable[Any]) -> list[type[Struct]]:
     """Every Struct within these types, each once."""
     found: dict[type[Struct], None] = {}
     left = list(kinds)

@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-from schemas.event import AnyEvent
+from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired, State
@@ -137,6 +137,18 @@ class ShowQuery(Struct, frozen=True):
 class ShowReply(Struct, frozen=True):
     task: TaskView | None
     events: tuple[AnyEvent, ...] = ()
+
+
+class ShowAnswer(Struct, frozen=True):
+    """A `ShowReply` as whoever asked reads it, for a newer coordinator may tell of events that are not known here."""
+
+    task: TaskView | None
+    events: tuple[Raw, ...] = ()
+
+    @property
+    def reply(self) -> ShowReply:
+        """What is known of it. Raises msgspec.ValidationError."""
+        return ShowReply(self.task, tuple(event for one in self.events if (event := decode_event(bytes(one)))))
 
 
 class ExplainQuery(Struct, frozen=True):
@@ -375,7 +387,8 @@ class PolicyReply(Struct, frozen=True, kw_only=True):
     problem: str = ""
     """Why the leader does not follow all that was set."""
     is_unreadable: bool = False
-    """What was set can't be read: `policy` is the last one that could, or the defaults."""
+    """What was set can't be read whole: `policy` is what is known of it, or the last that could be read, or the
+    defaults. Single fields can't be changed then."""
 
 
 class PolicySet(Struct, frozen=True, omit_defaults=True, kw_only=True):

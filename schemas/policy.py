@@ -1,11 +1,11 @@
 """The cluster's policy: what operators decide at run time. Stored whole under one key; every part has a default."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 from msgspec.structs import replace
 
 from schemas import codec
@@ -15,6 +15,7 @@ from schemas.options import Value, check_defaults
 from schemas.origins import OTHERS
 from schemas.request import Tag
 from schemas.sizes import parse_size
+from schemas.unknown import Strict, unknown_names
 from schemas.windows import EXAMPLE as WINDOW_EXAMPLE
 from schemas.windows import Window, parse_window
 
@@ -34,14 +35,14 @@ Running = Annotated[int, Meta(ge=1, le=RUNNING_MAX)]
 _ORIGIN = re.compile(r"(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?\Z")
 
 
-class BinPackWeights(Struct, frozen=True, forbid_unknown_fields=True):
+class BinPackWeights(Strict, frozen=True):
     """What counts how much when a node is filled before the next."""
 
     bandwidth: Annotated[float, Meta(ge=0, le=1)] = 0.7
     disk: Annotated[float, Meta(ge=0, le=1)] = 0.3
 
 
-class OwnerPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class OwnerPolicy(Strict, frozen=True, omit_defaults=True):
     weight: Weight = 1.0
     """Owners share what is free in proportion to their weights."""
     queued: Annotated[int, Meta(ge=0, le=QUEUED_MAX)] | None = None
@@ -50,30 +51,30 @@ class OwnerPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     """Tasks that may stand at nodes at once; more wait."""
 
 
-class OriginPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class OriginPolicy(Strict, frozen=True, omit_defaults=True):
     running: Running | None = None
     """Tasks that may download from one origin at once, in the whole cluster."""
     bytes_per_s: Amount | None = None
     """What the whole cluster may download from one origin in a second."""
 
 
-class Policy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """An unknown field is an error: passing it over would leave something undone that an operator asked for."""
+class Policy(Strict, frozen=True, omit_defaults=True, kw_only=True):
+    """Where it is set an unknown field is an error: passing it over would leave undone what an operator asked for."""
 
     strategy: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")] = "least-loaded"
     """Which of the nodes that could take a task should: a built-in one, or one that an installed package registers."""
     bin_pack_weights: BinPackWeights = BinPackWeights()
     spread_tag: Annotated[str, Meta(max_length=64)] = ""
     """`spread` goes evenly over the values of this tag first: `zone` for nodes tagged `zone=…`."""
-    owners: Annotated[dict[str, OwnerPolicy], Meta(max_length=ENTRIES_MAX)] = {}
+    owners: Annotated[dict[str, OwnerPolicy], Meta(max_length=ENTRIES_MAX)] = field(default_factory=dict)
     """By owner; `*` for all others."""
-    origins: Annotated[dict[str, OriginPolicy], Meta(max_length=ENTRIES_MAX)] = {}
+    origins: Annotated[dict[str, OriginPolicy], Meta(max_length=ENTRIES_MAX)] = field(default_factory=dict)
     """By `host`, `host:port` or `*.suffix`; `*` for all others. The most exact entry counts, and for each origin."""
     bandwidth: Annotated[tuple[str, ...], Meta(max_length=WINDOWS_MAX)] = ()
     """`Mon-Fri 08:00-18:00 20M`: what the whole cluster may download in a second then. Of several the least counts."""
     time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
     """Of the bandwidth windows."""
-    options: dict[str, Value] = {}
+    options: dict[str, Value] = field(default_factory=dict)
     """aria2 options of each task that is placed from now on, below what its node and its request say."""
 
     def owner(self, owner: str) -> OwnerPolicy:
@@ -92,8 +93,29 @@ class Policy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 _NO_OWNER_POLICY = OwnerPolicy()
 
 
+class Stands(NamedTuple):
+    """A policy as it was stored."""
+
+    policy: Policy
+    unknown: tuple[str, ...]
+    """What a newer version put into it: names that no field of this one has."""
+
+
 def decode_policy(body: bytes) -> Policy:
-    """Decode and check a policy. Raises PolicyInvalid, which names the field and says what to do."""
+    """Decode and check a policy that somebody sets. Raises PolicyInvalid, which names the field and what to do."""
+    policy = _decoded(body)
+    for found in unknown_names(msgspec.json.decode(body), Policy):
+        raise PolicyInvalid(found.where, found.said)
+    return policy
+
+
+def stored_policy(body: bytes) -> Stands:
+    """Decode a policy that a process of whatever version stored. Raises PolicyInvalid."""
+    policy = _decoded(body)
+    return Stands(policy, tuple(found.where for found in unknown_names(msgspec.json.decode(body), Policy)))
+
+
+def _decoded(body: bytes) -> Policy:
     try:
         return checked(codec.decode(body, Policy))
     except msgspec.ValidationError as error:
@@ -150,23 +172,9 @@ def _checked_origins(entries: dict[str, OriginPolicy]) -> dict[str, OriginPolicy
     return origins
 
 
-_FIELDS: dict[str, type[Struct]] = {
-    "": Policy,
-    "owners": OwnerPolicy,
-    "origins": OriginPolicy,
-    "bin_pack_weights": BinPackWeights,
-}
-"""What may stand in each part."""
-
-
 def _put_into_words(body: bytes, error: msgspec.ValidationError) -> PolicyInvalid:
     where, what = codec.explain(error)
-    section = re.split(r"[.\[]", where)[0]
     where = _with_entry(body, where)
-    _, is_unknown, name = what.partition("unknown field ")
-    if is_unknown:
-        known = ", ".join(field.name for field in msgspec.structs.fields(_FIELDS[section]))
-        return PolicyInvalid(f"{where}.{name}".lstrip("."), f"there is no such field; there are: {known}")
     if where == "strategy" and "regex" in what:
         return PolicyInvalid(where, "is no name of a strategy: those are of a-z, 0-9 and '-'")
     if " of length " in what:

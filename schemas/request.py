@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from schemas.names import KEPT_PREFIX, portable
 from schemas.options import ALLOWED, Value
 from schemas.payload import Kind, is_magnet, kind_of, magnet_name
+from schemas.unknown import Strict
 
 REQUEST_BYTES_MAX = 512 * 1024
 """What the inbox takes; larger things (torrents, metalinks) go through the object store."""
@@ -48,7 +49,7 @@ class IfExists(StrEnum):
     """End `failed`, with the code `exists`."""
 
 
-class Resources(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Resources(Strict, frozen=True, omit_defaults=True):
     """What a download will take of its node: placed only where that is left."""
 
     disk: Annotated[

@@ -115,7 +115,7 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
-    """Address to listen at. Without any API key the gateway keeps to loopback, whatever this says."""
+    """Address to listen at. Until there is an API key the gateway keeps to loopback, whatever this says."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """0: any free one."""
     database: str = ""

@@ -9,9 +9,10 @@ from rich.console import Console
 from broker import policyclient
 from broker.cluster import Client
 from broker.policyclient import Edit
+from schemas import codec
 from schemas.control import PolicyReply
 from schemas.origins import OTHERS
-from schemas.policy import OwnerPolicy, Policy, policy_of
+from schemas.policy import OwnerPolicy, Policy, stored_policy
 from schemas.windows import describe
 from tools.looking import print_json
 from tools.policyedit import differences, said
@@ -39,7 +40,7 @@ async def show(client: Client, *, as_json: bool, toml: bool) -> None:
 
 def _print_policy(reply: PolicyReply) -> None:
     console = Console(highlight=False)
-    policy = policy_of(reply.policy)
+    policy = stored_policy(codec.encode(reply.policy)).policy
     print_table(ABOUT, _about(reply, policy), console, head=False)
     if policy.owners:
         console.print()

@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeVar
-from uuid import uuid4
 
 import anyio
 import msgspec
 import structlog
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection
 from broker.errors import BrokerError, Unanswered
 from broker.follow import OUTCOMES, Follower, following
@@ -168,44 +167,27 @@ class Feed:
     async def _follow_rows(self) -> None:
         """Read the table whole, then what comes, until it is to be read whole again."""
         await self._look_at_table()
-        name = f"rows-{uuid4().hex[:12]}"
-        info = await pull.create_consumer(
-            self._connection,
-            s.TASKS_STREAM,
-            name,
-            (s.TASKS_ALL,),
-            deliver_policy="last_per_subject",
-            ack_policy="none",
-            inactive_threshold=pull.EPHEMERAL_FOR_S * pull.NS,
-            mem_storage=True,
-            num_replicas=1,
+        made = consumers.short_lived(
+            self._connection, s.TASKS_STREAM, (s.TASKS_ALL,), kind="rows", deliver_policy="last_per_subject"
         )
-        left = int(info["num_pending"])
         reconnects = self._connection.reconnects
-        try:
-            async with pull.reading(self._connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
-                async with self._without_orders(left):
-                    number, read_to = await self._read_whole(reader) if left else (0, 0)
-                gone = await self._model.using(lambda store: store.finish_reading(read_to))
-                if gone:
-                    log.info("tasks that left the table without an outcome are forgotten", tasks=gone)
-                self._model.is_ready = True
-                end_at = anyio.current_time() + AUDIT_EVERY_S
-                while reconnects == self._connection.reconnects and anyio.current_time() < end_at:
-                    if (delivery := await reader.next()) is None:
-                        continue
-                    number += 1
-                    if delivery.number != number:
-                        log.debug("rows were lost on the way: the table is read again", expected=number)
-                        return
-                    await self._take_row(delivery)
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-                try:
-                    if self._connection.is_connected:
-                        await pull.delete_consumer(self._connection, s.TASKS_STREAM, name)
-                except BrokerError as error:
-                    log.debug("a consumer was left behind; the server drops it", consumer=name, problem=str(error))
+        async with made as (name, info), pull.reading(self._connection, s.TASKS_STREAM, name, batch=BATCH) as reader:
+            left = int(info["num_pending"])
+            async with self._without_orders(left):
+                number, read_to = await self._read_whole(reader) if left else (0, 0)
+            gone = await self._model.using(lambda store: store.finish_reading(read_to))
+            if gone:
+                log.info("tasks that left the table without an outcome are forgotten", tasks=gone)
+            self._model.is_ready = True
+            end_at = anyio.current_time() + AUDIT_EVERY_S
+            while reconnects == self._connection.reconnects and anyio.current_time() < end_at:
+                if (delivery := await reader.next()) is None:
+                    continue
+                number += 1
+                if delivery.number != number:
+                    log.debug("rows were lost on the way: the table is read again", expected=number)
+                    return
+                await self._take_row(delivery)
 
     async def _read_whole(self, reader: pull.Pull) -> tuple[int, int]:
         """All rows there are: how many deliveries those were, and the sequence of the last.

@@ -13,11 +13,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 
 from gateway.hub import Kept
+from gateway.webhooks.trouble import ANSWER_WITHIN_S, why_failed, why_refused
 from schemas import __version__
 from schemas.webhook import Network, Webhook, signature, why_not_sent_to
 
-ANSWER_WITHIN_S = 15.0
-"""As Standard Webhooks suggests."""
 RETRY_AFTER_MAX_S = 300.0
 AWAY = frozenset(
     (
@@ -86,10 +85,8 @@ class Poster:
                 webhook.url, data=kept.json, headers=headers, allow_redirects=False
             ) as answer:
                 return _judged(answer.status, answer.headers.get("Retry-After", ""))
-        except TimeoutError:
-            return Answered(problem=f"no answer within {ANSWER_WITHIN_S:g} s", is_away=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answered(problem=str(error)[:300] or type(error).__name__, is_away=True)
+            return Answered(problem=why_failed(error, webhook.url), is_away=True)
 
 
 def _refused(url: str, allowed: tuple[Network, ...]) -> str | None:
@@ -104,12 +101,9 @@ def _judged(status: int, retry_after: str) -> Answered:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Answered()
     if status == HTTPStatus.GONE:
-        return Answered(problem="410: it wants nothing more", is_unwanted=True)
-    said = f"it answered {status}"
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        said += ", and redirections are not followed"
+        return Answered(problem=why_refused(status), is_unwanted=True)
     wait_s = min(float(retry_after), RETRY_AFTER_MAX_S) if retry_after.isascii() and retry_after.isdigit() else 0.0
-    return Answered(problem=said, is_away=status in AWAY, retry_after_s=wait_s)
+    return Answered(problem=why_refused(status), is_away=status in AWAY, retry_after_s=wait_s)
 
 
 @asynccontextmanager

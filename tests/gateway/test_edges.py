@@ -107,7 +107,7 @@ async def test_refusals_are_problem_documents(web: Web, stranger: Web) -> None:
     for status, answer in refusals.items():
         assert (answer.status, answer.headers["Content-Type"]) == (status, PROBLEM)
         assert answer.json["status"] == status
-    assert "GET" in refusals[405].headers["Allow"]
+    assert refusals[405].headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(web: Web) -> None:
@@ -210,6 +210,25 @@ async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(
         return (await web.get("/readyz")).status == 200
 
     await eventually(is_back, within_s=30)
+
+
+@pytest.mark.slow
+async def test_a_broker_that_stands_still_is_missed_within_five_seconds(up: Up, web: Web) -> None:
+    async def says(status: int) -> None:
+        await eventually(lambda: asked(status), within_s=30, every_s=0.1)
+
+    async def asked(status: int) -> bool:
+        return (await web.get("/readyz")).status == status
+
+    await says(200)
+    os.kill(up.pid("nats-server"), signal.SIGSTOP)
+    try:
+        began = anyio.current_time()
+        await says(503)
+        assert anyio.current_time() - began < 5
+    finally:
+        os.kill(up.pid("nats-server"), signal.SIGCONT)
+    await says(200)
 
 
 def call_of(key: str, method: str = "aria2.getVersion", *params: object) -> dict[str, object]:

@@ -72,7 +72,7 @@ async def test_a_cut_loses_what_is_in_flight_and_the_client_comes_back() -> None
 
 
 async def test_a_frozen_link_delivers_late_or_is_given_up_by_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sim.broker.client.PING_INTERVAL_S", 0.1)
+    monkeypatch.setattr("tests.sim.broker.client.PING_EVERY_S", 0.1)
     server, link = SimServer(), Link()
     async with connected(server, link) as connection, sim_connection(server, "two") as other:
         link.freeze()

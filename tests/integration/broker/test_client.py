@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker import pull
+from broker import consumers
 from broker.client import Handed, at_once
 from broker.connection import API
 from broker.roles import Role
@@ -24,7 +24,7 @@ async def test_a_callback_called_at_once_is_given_what_others_are_given(broker: 
     async with broker.connected(Role.ADMIN) as connection:
         await connection.store(s.task_write("queued", "0" * 16), b"with", {"Downdraft-Say": "größer"})
         await connection.store(s.task_write("queued", "1" * 16), b"without")
-        await pull.create_consumer(connection, s.TASKS_STREAM, "both", (s.TASKS_ALL,), ack_policy="none")
+        await consumers.create(connection, s.TASKS_STREAM, "both", (s.TASKS_ALL,), ack_policy="none")
         inbox = connection.client.new_inbox()
         for callback in (take, hear):
             await connection.client.subscribe(inbox, cb=callback)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from broker import follow, pull
+from broker import consumers, follow, pull
 from broker.errors import Unanswered
 from broker.eventlog import EventLog
 from broker.follow import NOW, OUTCOMES, Follower, following
@@ -163,7 +163,7 @@ async def test_a_consumer_that_was_removed_is_made_anew(broker: Broker) -> None:
             await write(log, 1)
             assert await take(follower, 1) == ["n1"]
             [name] = (await admin.api(f"CONSUMER.NAMES.{s.EVENTS_STREAM}"))["consumers"]
-            await pull.delete_consumer(admin, s.EVENTS_STREAM, name)
+            await consumers.delete(admin, s.EVENTS_STREAM, name)
             await write(log, 2)
             assert await take(follower, 1) == ["n2"]
         assert not (await admin.api(f"CONSUMER.NAMES.{s.EVENTS_STREAM}"))["consumers"]

@@ -174,12 +174,14 @@ async def test_a_damaged_policy_stops_nobody_and_is_told_of(broker: Broker) -> N
         assert (await client.ask("stats", Steer(), StatsReply)).oddities == {"policy_unreadable": 1}
 
 
-async def test_a_policy_of_a_newer_version_is_not_changed_by_fields_but_may_be_replaced(broker: Broker) -> None:
+async def test_a_policy_of_a_newer_version_is_followed_not_changed_by_fields_but_may_be_replaced(
+    broker: Broker,
+) -> None:
     await put(broker, json.dumps({"strategy": "spread", "of_a_newer_version": 1}).encode())
     async with coordinator(broker, settings=STEADY) as leader, operator(broker) as client:
         term = await answering(leader, client)
-        assert term.policy == Policy()
-        with pytest.raises(PolicyUnreadable, match=r"of_a_newer_version: there is no such field.*--file"):
+        assert term.policy == Policy(strategy="spread")
+        with pytest.raises(PolicyUnreadable, match=r"all is followed but of_a_newer_version; bring.*--file"):
             await policies.change(client, lambda values: values | {"strategy": "bin-pack"})
         await policies.change(client, lambda _: {"strategy": "bin-pack"}, whole=True)
         assert term.policy == Policy(strategy="bin-pack")

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection
 from broker.errors import BrokerError
 from broker.eventlog import history
@@ -81,7 +81,7 @@ async def empty(admin: Connection) -> None:
     """Nothing is left of the test before."""
     for stream in (s.REQUESTS_STREAM, s.TASKS_STREAM, s.EVENTS_STREAM):
         for consumer in (await admin.api(f"CONSUMER.NAMES.{stream}")).get("consumers") or ():
-            await pull.delete_consumer(admin, stream, consumer)
+            await consumers.delete(admin, stream, consumer)
         await admin.api(f"STREAM.PURGE.{stream}")
     await admin.api(f"STREAM.PURGE.{s.BUCKET_STREAM}", {"filter": s.bucket_key(s.PLACING_KEY)})
 

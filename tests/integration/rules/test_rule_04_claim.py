@@ -1,6 +1,6 @@
 """Rule 4: row, then outcome, then ack; so that no crash loses a request and no repeat runs again."""
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection
 from broker.errors import ApiRefused
 from broker.roles import Role
@@ -109,7 +109,7 @@ async def test_the_same_delivery_twice_in_hand_harms_nobody(broker: Broker) -> N
             await ann.submit(id="held")
             await eventually(lambda: _in_hand(admin, f"claim-{term.tag}"))
             # Made anew by the leader, it delivers the request again under the very same ack subject.
-            await pull.delete_consumer(admin, s.REQUESTS_STREAM, f"claim-{term.tag}")
+            await consumers.delete(admin, s.REQUESTS_STREAM, f"claim-{term.tag}")
             await eventually(lambda: _in_hand(admin, f"claim-{term.tag}"), within_s=15)
         await node.gets(task)
         assert leader.leads

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from broker import pull
+from broker import consumers, pull
 from broker.client import Handed, at_once
 from broker.errors import ConsumerGone, Unanswered
 from broker.roles import Role
@@ -89,7 +89,7 @@ async def test_a_reading_that_ends_half_way_drops_nothing(broker: Broker, monkey
             number += 1
             if number == batches_before:  # the broker forgets the consumer, as one does that restarts
                 for name in (await reader.connection.api("CONSUMER.NAMES.TASKS"))["consumers"]:
-                    await pull.delete_consumer(reader.connection, s.TASKS_STREAM, name)
+                    await consumers.delete(reader.connection, s.TASKS_STREAM, name)
 
     async with bare_term(broker, "reader") as reader, bare_term(broker, "writer") as writer:
         stored = [await writer.cas(a_row(f"{number + 1:016x}"), 0) for number in range(100)]
@@ -158,7 +158,7 @@ async def test_a_reading_that_was_interrupted_is_not_taken_for_a_whole_one(broke
         async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as whole:
             assert len(await whole.all()) == pull.SNAPSHOT_BATCH + 2
         name = "interrupted"
-        await pull.create_consumer(
+        await consumers.create(
             term.connection, s.TASKS_STREAM, name, (s.TASKS_ALL,), deliver_policy="all", ack_policy="none"
         )
         async with pull.reading(term.connection, s.TASKS_STREAM, name, batch=pull.SNAPSHOT_BATCH) as reader:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker import consumers
 from tests.harness.broker import Broker
 from tests.harness.leader import coordinator
 from tests.harness.producing import producer
@@ -33,7 +34,6 @@ async def test_everything_goes_on_after_the_broker_was_killed_and_restarted(brok
 
 
 async def test_a_feed_whose_consumer_vanished_is_replaced(broker: Broker) -> None:
-    from broker import pull
     from broker.roles import Role
     from schemas import subjects as s
 
@@ -43,7 +43,7 @@ async def test_a_feed_whose_consumer_vanished_is_replaced(broker: Broker) -> Non
         for stream in (s.TASKS_STREAM, s.REQUESTS_STREAM, s.EVENTS_STREAM):
             listed = await admin.api(f"CONSUMER.NAMES.{stream}")
             for name in listed["consumers"] or ():
-                await pull.delete_consumer(admin, stream, name)
+                await consumers.delete(admin, stream, name)
         async with scripted_node(broker) as node:
             task = await ann.submit()
             await node.complete(await node.gets(task, within_s=20))

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from broker.connection import PING_INTERVAL_S, RECONNECT_WAIT_S, Connection
+from broker.connection import PING_EVERY_S, RECONNECT_WAIT_S, Connection
 from tests.sim.broker.frames import Message, Ping, Pong, Pub, Sub, ToClient, ToServer, Unsub
 from tests.sim.broker.link import Link
 from tests.sim.broker.server import SimServer
@@ -235,7 +235,7 @@ class SimClient:
 
     async def _watch_silence(self) -> None:
         while True:
-            await asyncio.sleep(PING_INTERVAL_S)
+            await asyncio.sleep(PING_EVERY_S)
             self._pings_unanswered += 1
             if self._pings_unanswered > PINGS_UNANSWERED_MAX:
                 self._link.abandon()

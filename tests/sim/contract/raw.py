@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import anyio
 from nats.aio.msg import Msg
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import API, Connection
+from broker.consumers import NS
 from broker.errors import ApiRefused, BrokerError
-from broker.pull import NS
 from schemas import subjects as s
 from tests.harness.waiting import eventually
 
@@ -104,7 +104,7 @@ async def consumer(connection: Connection, stream: str, name: str, *filters: str
     """Create one; durable where it has explicit acks."""
     if config.get("ack_policy") == "explicit":
         config["durable_name"] = name
-    return await pull.create_consumer(connection, stream, name, filters, **config)
+    return await consumers.create(connection, stream, name, filters, **config)
 
 
 async def info(connection: Connection, stream: str, name: str) -> dict[str, int]:

@@ -5,10 +5,10 @@ import time
 import anyio
 import pytest
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import Connection
+from broker.consumers import NS
 from broker.errors import ApiRefused
-from broker.pull import NS
 from broker.roles import Role
 from schemas import subjects as s
 from tests.harness.waiting import eventually
@@ -59,7 +59,7 @@ async def test_un_acked_requests_come_at_once_to_the_consumer_that_replaces_a_de
             assert short(held) == [(1, 1), (2, 1), (3, 1)]
             await old.answer(held[0], b"+ACK")
             await eventually(lambda: left(connection, 2))
-            await pull.delete_consumer(connection, REQUESTS, "claim-1")
+            await consumers.delete(connection, REQUESTS, "claim-1")
             told = await consumer(connection, REQUESTS, "claim-2", **EXPLICIT)
             assert (told["num_pending"], told["delivered"]["stream_seq"]) == (2, 1)
             await old.answer(held[1], b"+ACK")  # a deposed leader's: it reaches nothing
@@ -85,7 +85,7 @@ async def test_a_work_queue_has_one_consumer_for_each_message(broker: AnyBroker)
                 await consumer(connection, REQUESTS, name, *filters, **config)
             assert caught.value.code == code, name
         assert (await connection.api(f"CONSUMER.NAMES.{REQUESTS}"))["consumers"] == ["c"]
-        await pull.delete_consumer(connection, REQUESTS, "c")
+        await consumers.delete(connection, REQUESTS, "c")
         await consumer(connection, REQUESTS, "d", "downloads.requests.ann", **EXPLICIT)
         await consumer(connection, REQUESTS, "e", "downloads.requests.bob", **EXPLICIT)
         with pytest.raises(ApiRefused) as caught:

@@ -5,10 +5,10 @@ import json
 import anyio
 import pytest
 
-from broker import pull
+from broker import consumers, pull
 from broker.connection import API, Connection
+from broker.consumers import NS
 from broker.errors import ApiRefused, ConsumerGone
-from broker.pull import NS
 from broker.roles import Role
 from broker.table import Table
 from schemas import subjects as s
@@ -174,7 +174,7 @@ async def test_a_deleted_consumer_says_so_to_whoever_waits_and_then_nobody_answe
             await one.ask(5, expires_s=30)
             await two.ask(5, expires_s=30)
             await until_waiting(connection, EVENTS, "c", 2)
-            await pull.delete_consumer(connection, EVENTS, "c")
+            await consumers.delete(connection, EVENTS, "c")
             assert (await one.next()).status == (await two.next()).status == "409 Consumer Deleted"
             await one.ask(5, expires_s=30)
             assert (await one.next()).status.startswith("503")

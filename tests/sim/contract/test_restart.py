@@ -6,9 +6,9 @@ import anyio
 
 from broker import pull
 from broker.connection import Connection
+from broker.consumers import NS
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
-from broker.pull import NS
 from broker.roles import Role
 from schemas import subjects as s
 from tests.harness.waiting import eventually

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker import pull
+from broker import consumers
 from broker.connection import Connection
 from broker.errors import BrokerError, Unanswered
 from broker.roles import Role
@@ -113,7 +113,7 @@ def a_read(dice: random.Random, last: int) -> Step:
 def a_change_of_consumers(dice: random.Random, last: int) -> Step:
     stream, name = dice.choice(STREAMS), dice.choice(("c1", "c2"))
     if dice.random() < 0.4:
-        return lambda side: _told(pull.delete_consumer(side.connection, stream, name))
+        return lambda side: _told(consumers.delete(side.connection, stream, name))
     # The last of each subject only where each has one, as Downdraft does: elsewhere nats-server itself stumbles over
     # deleted messages.
     policies = POLICIES if stream == s.EVENTS_STREAM else (*POLICIES, "last_per_subject")
@@ -125,7 +125,7 @@ def a_change_of_consumers(dice: random.Random, last: int) -> Step:
 
     async def create(side: Side) -> Any:
         # Making one that is there changes it, which Downdraft never does.
-        await pull.delete_consumer(side.connection, stream, name)
+        await consumers.delete(side.connection, stream, name)
         told = await consumer(side.connection, stream, name, *filters, **config)
         return {field: told[field] for field in ("num_pending", "num_ack_pending", "delivered", "ack_floor")}
 

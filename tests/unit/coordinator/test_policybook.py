@@ -44,10 +44,20 @@ def test_a_policy_that_was_taken_away_leaves_the_defaults() -> None:
 def test_the_last_good_one_holds_where_the_next_can_not_be_read() -> None:
     book, changes = told()
     book.take(found(GOOD, 4))
-    book.take(Found(b'{"newer":1}', 7))
-    assert (book.policy, book.revision) == (GOOD, 7)
+    book.take(Found(b'{"strategy":7}', 7))
+    assert (book.policy, book.revision, book.is_followed) == (GOOD, 7, False)
     assert changes == [GOOD]
-    assert book.problem.startswith("revision 7 can't be read, the one before it holds: newer: there is no such field")
+    assert book.problem.startswith("revision 7 can't be read, the one before it holds: strategy: must be the name")
+
+
+def test_of_a_newer_versions_policy_what_is_known_is_followed() -> None:
+    book, changes = told()
+    book.take(Found(b'{"newer":1,"owners":{"alice":{"weight":2,"nice":true}}}', 7))
+    assert changes == [GOOD]
+    assert book.is_followed
+    assert book.problem == "revision 7 is of a newer version: all is followed but newer, owners.alice.nice"
+    book.take(found(GOOD, 8))
+    assert book.problem == ""
 
 
 def test_the_defaults_hold_where_the_first_can_not_be_read() -> None:

@@ -8,6 +8,7 @@ from gateway.aria2rpc.gids import LABEL, gid_from
 from gateway.aria2rpc.options import asked_of, news, normal, options_of
 from gateway.aria2rpc.paths import folder_of
 from schemas.checking import normalise
+from schemas.options import Value
 from schemas.request import IfExists, Request
 
 FILE = Request(uris=("https://a.example/f",))
@@ -159,3 +160,12 @@ def test_of_a_form_that_is_posted_back_only_what_is_new_counts() -> None:
 
 def test_sizes_are_answered_in_bytes() -> None:
     assert normal("max-download-limit", "900K") == "921600"
+
+
+def test_what_may_be_secret_is_not_told() -> None:
+    """A key that may only read shows what is downloaded, not what opens it."""
+    secrets: dict[str, Value] = {"http-passwd": "hidden", "ftp-passwd": "hidden", "split": "4"}
+    told = options_of(Request(uris=FILE.uris, headers={"Authorization": "hidden", "X-Mine": "hidden"}, options=secrets))
+    assert told["split"] == "4"
+    assert "header" not in told
+    assert "hidden" not in "".join(told.values())

@@ -1,39 +1,120 @@
 """Where a gateway listens, and what it says where it can't."""
 
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
+import anyio
 import pytest
+from litestar.types import Receive, Scope, Send
 
-from gateway.main import listening
+from broker.standing import Found
+from gateway.keybook import KeyBook
+from gateway.listening import bound, serve
+from schemas import apikey, codec
+from schemas import subjects as s
 from schemas.errors import SettingInvalid
 from schemas.settings import GatewaySettings
+from tests.harness.waiting import eventually
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - that is what is asked for
+NEAR, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+"""The second of them is reached where a gateway listens anywhere, and not where it listens on the first."""
 
 
-def test_without_any_key_only_this_machine_is_let_near() -> None:
-    with listening(GatewaySettings(host=ANYWHERE, port=0), has_keys=False) as open_socket:
-        assert open_socket.getsockname()[0] == "127.0.0.1"
+SECRET = apikey.make_secret(bytes(apikey.ID_BYTES + apikey.SECRET_BYTES))
 
 
-def test_with_a_key_it_listens_where_it_is_told() -> None:
-    with listening(GatewaySettings(host=ANYWHERE, port=0), has_keys=True) as open_socket:
-        assert open_socket.getsockname()[0] == ANYWHERE
+async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Serving:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.keys = KeyBook()
+        self.told = anyio.Event()
+        self.is_over = False
+
+    async def at(self, host: str) -> bool:
+        """Whether somebody answers there."""
+        try:
+            async with await anyio.connect_tcp(host, self.port) as stream:
+                await stream.send(b"GET / HTTP/1.0\r\n\r\n")
+                return (await stream.receive()).startswith(b"HTTP/1.1 204 ")
+        except (OSError, anyio.EndOfStream):
+            return False
+
+    async def at_near(self) -> bool:
+        return await self.at(NEAR)
+
+    async def at_elsewhere(self) -> bool:
+        return await self.at(ELSEWHERE)
+
+    def make_key(self) -> None:
+        digest = apikey.digest_of(SECRET)
+        key = apikey.ApiKey(id=SECRET.id, owner="ann", scopes=(), digest=digest, created=datetime.now(UTC))
+        self.keys.take({s.api_key_key(SECRET.id): Found(codec.encode(key), 1)})
+
+    def revoke_it(self) -> None:
+        self.keys.take({s.api_key_key(SECRET.id): None})
+
+
+@asynccontextmanager
+async def serving(*, key: bool) -> AsyncIterator[Serving]:
+    with socket.create_server((NEAR, 0)) as free:
+        one = Serving(free.getsockname()[1])
+    if key:
+        one.make_key()
+
+    async def run() -> None:
+        await serve(app, GatewaySettings(host=ANYWHERE, port=one.port), one.keys, one.told.wait)
+        one.is_over = True
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await eventually(one.at_near)
+        yield one
+        tasks.cancel_scope.cancel()
+
+
+async def test_without_any_key_only_this_machine_is_let_near_until_there_is_one() -> None:
+    async with serving(key=False) as one:
+        assert not await one.at_elsewhere()
+        one.make_key()
+        await eventually(one.at_elsewhere)
+        assert await one.at_near()
+
+
+async def test_with_a_key_it_listens_where_it_is_told_and_goes_on_after_that_was_revoked() -> None:
+    async with serving(key=True) as one:
+        one.revoke_it()
+        assert await one.at_elsewhere()
+
+
+@pytest.mark.parametrize("key", [False, True])
+async def test_it_ends_when_it_is_told_to(key: bool) -> None:
+    async with serving(key=key) as one:
+        one.told.set()
+        await eventually(lambda: one.is_over)
+        assert not await one.at_near()
 
 
 def test_a_port_that_is_taken_is_named_with_the_setting_to_change() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server((NEAR, 0)) as taken:
         port = taken.getsockname()[1]
         with (
             pytest.raises(SettingInvalid, match=rf"127\.0\.0\.1:{port} .*choose another gateway\.port"),
-            listening(GatewaySettings(port=port), has_keys=True),
+            bound(NEAR, port),
         ):
             pass
 
 
 def test_the_body_of_an_answer_does_not_wait_for_the_client_to_acknowledge_its_headers() -> None:
     with (
-        listening(GatewaySettings(port=0), has_keys=True) as open_socket,
+        bound(NEAR, 0) as open_socket,
         socket.create_connection(open_socket.getsockname()),
         open_socket.accept()[0] as accepted,
     ):

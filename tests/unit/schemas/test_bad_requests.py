@@ -45,6 +45,10 @@ def refusal(body: bytes) -> str:
         ),
         ({"uris": [5]}, "uris[0]: expected str, got int"),
         (
+            {"uris": ["https://a.example/f"], "resources": {"disc": "1G"}},
+            "resources.disc: there is no such field; there are: disk, bandwidth",
+        ),
+        (
             {"uris": [f"https://a.example/{n}" for n in range(URIS_MAX + 1)]},
             f"uris: at most {URIS_MAX} mirrors, not {URIS_MAX + 1}",
         ),

@@ -54,6 +54,11 @@ def test_every_schema_is_one(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema(name))
 
 
+def test_a_misspelt_name_is_told_by_the_schema_where_it_is_refused() -> None:
+    assert not validator("request").is_valid({"uri": "https://a.example/f", "resources": {"disc": 1}})
+    assert not validator("policy").is_valid({"owners": {"ada": {"wieght": 1}}})
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_payload_is_valid(name: str) -> None:
     for payload in REAL[name]:
