@@ -335,6 +335,7 @@ async def test_the_status_tells_counts_nodes_and_who_leads(admin: Http) -> None:
         ("/tasks?limit=1&limit=2", "limit"),
         ("/tasks?tag=a&tag=b&until=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z", "until"),
         ("/tasks?since=null", "since"),
+        ("/tasks/count?until=0.5", "until"),
         ("/tasks/count?text=a&text=b", "text"),
         ("/events?after=1&after=2", "after"),
         ("/events?after=null", "after"),
