@@ -63,7 +63,9 @@ export async function told<Data>(asked: Promise<Answer<Data>>): Promise<Data> {
 
 export function problemOf(response: Response, body: unknown): Problem {
   const problem = (body && typeof body === "object" ? body : {}) as Partial<ProblemDocument>;
-  const said = problem.detail || problem.title || `the gateway answered ${response.status}`;
+  const whole = problem.detail || problem.title || `the gateway answered ${response.status}`;
+  // It is shown at its field, which need not be named again.
+  const said = problem.field && whole.startsWith(`${problem.field}: `) ? whole.slice(problem.field.length + 2) : whole;
   const after = Number(response.headers.get("Retry-After")) || 0;
   return new Problem(response.status, sentence(said), problem.field ?? "", after);
 }

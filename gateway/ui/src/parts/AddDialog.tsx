@@ -35,10 +35,18 @@ const PRIORITIES: [string, string][] = [
   ["-10", "Lowest (−10)"],
 ];
 
+interface Refused {
+  what: string;
+  why: string;
+}
+
+/** More refusals than anybody reads. */
+const SHOWN_MAX = 20;
+
 function AddDialog({ close }: { close: () => void }) {
   const draft = useSignal<Draft>(EMPTY);
   const problem = useSignal("");
-  const refused = useSignal<string[]>([]);
+  const refused = useSignal<Refused[]>([]);
   const busy = useSignal(false);
   const isOver = useSignal(false);
   const picker = useRef<HTMLInputElement>(null);
@@ -94,7 +102,8 @@ function AddDialog({ close }: { close: () => void }) {
       files: now.files.filter((_, index) => indexes.has(index)),
       text: lines.filter((_, index) => indexes.has(index + now.files.length)).map((uris) => uris.join(" ")).join("\n"),
     });
-    refused.value = bad.slice(0, 20).map((result) => result.error ?? "refused");
+    const nameOf = (index: number) => (index < now.files.length ? now.files[index]?.name : lines[index - now.files.length]?.join(" ")) ?? "";
+    refused.value = bad.slice(0, SHOWN_MAX).map((result) => ({ what: nameOf(result.index), why: (result.error ?? "refused").replace(/^uris\[\d+\]: /, "") }));
   };
 
   return (
@@ -152,8 +161,10 @@ function AddDialog({ close }: { close: () => void }) {
           <div class="notice bad" role="alert">
             <strong>These were refused; mend them and add again:</strong>
             <ul>
-              {refused.value.map((why, index) => (
-                <li key={index}>{why}</li>
+              {refused.value.map(({ what, why }, index) => (
+                <li key={index}>
+                  <span class="mono breakable">{what}</span>: {why}
+                </li>
               ))}
             </ul>
           </div>

@@ -20,6 +20,7 @@ export const count = (value: number): string => value.toLocaleString("en");
 
 /** `2 h 05 min`: the two units that matter. */
 export function duration(seconds: number): string {
+  if (seconds > 0 && seconds < 1) return seconds < 0.1 ? "under 0.1 s" : `${seconds.toFixed(1)} s`;
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
@@ -61,6 +62,9 @@ export function percent(part: number, whole: number): number {
 }
 
 export const plural = (value: number, one: string, many = `${one}s`): string => `${count(value)} ${value === 1 ? one : many}`;
+
+/** Digests and the like by how they begin: their whole length says nothing to people. */
+export const shortened = (text: string): string => text.replace(/[0-9a-f]{32,}/gi, (found) => `${found.slice(0, 8)}…`);
 
 /** The end of a sentence, or a whole one without its stop, as a sentence. */
 export function sentence(text: string): string {

@@ -127,7 +127,8 @@ function DrainDialog({ node, close, run }: AskProps) {
           onValue={(checked) => (isNow.value = checked)}
           label={
             <>
-              Give back what runs, too <small class="quieter">it goes on at another node, from its beginning where the origin can’t resume</small>
+              Give back what runs, too
+              <small class="quieter">It goes on at another node: from its beginning where the origin can’t resume.</small>
             </>
           }
         />

@@ -93,7 +93,7 @@ function Graphs({ node, history }: { node: NodeNow; history: NodeHistory }) {
   return (
     <section class="node-graphs" aria-label="The last minutes, since this page looks">
       <Plot wide name="Speed" now={speed(beat.bytes_per_s ?? 0)} told={limitTold(node)} of={history.speed} format={speed} least={1024} binary online={online} />
-      <Plot name="Running" now={`${beat.running} of ${beat.slots}`} told={beat.waiting ? `${count(beat.waiting)} wait there` : "slots in use"} of={history.running} format={whole} least={beat.slots} online={online} />
+      <Plot name="Running" now={`${Math.min(beat.running, beat.slots)} of ${beat.slots}`} told={beat.waiting ? `${count(beat.waiting)} wait there` : "slots in use"} of={history.running} format={whole} least={beat.slots} online={online} />
       <Plot name="CPU" now={`${Math.round(beat.cpu_percent ?? 0)} %`} told="of its machine" of={history.cpu} format={(value) => `${Math.round(value)} %`} least={10} online={online} />
       <Plot name="Memory" now={bytes(beat.memory_bytes ?? 0)} told="of the node and its aria2" of={history.memory} format={bytes} least={1 << 20} binary online={online} />
       <Plot

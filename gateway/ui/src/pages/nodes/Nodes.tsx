@@ -18,7 +18,7 @@ import { nodes } from "../../store/cluster";
 import { useShared } from "../../store/polled";
 import { ask, href, route } from "../../store/route";
 import { may } from "../../store/session";
-import { byNeed, Tile } from "../overview/NodeTiles";
+import { byWorry, Tile } from "../overview/NodeTiles";
 import "./nodes.css";
 
 /** More than these are a list, unless somebody asks otherwise. */
@@ -61,7 +61,7 @@ function Found({ reply }: { reply: NodesNow }) {
   const wanted = (query.get("show") ?? "all") as Wanted;
   const text = (query.get("text") ?? "").toLowerCase();
   const view = query.get("view") ?? (reply.nodes.length > TILES_USUAL ? "list" : "tiles");
-  const found = reply.nodes.filter((node) => isWanted(node, wanted) && matches(node, text)).sort(byNeed);
+  const found = reply.nodes.filter((node) => isWanted(node, wanted) && matches(node, text)).sort(byWorry);
   return (
     <>
       <PageHead title="Nodes" sub={<Sum reply={reply} />} />
@@ -198,7 +198,7 @@ function Row({ node }: { node: NodeNow }) {
         {told(speed(beat.bytes_per_s ?? 0))}
       </span>
       <span role="cell" class="cell-slots number">
-        {told(`${beat.running} of ${beat.slots}`)}
+        {told(`${Math.min(beat.running, beat.slots)} of ${beat.slots}`)}
         <Bar value={node.online ? percent(beat.running, beat.slots) : 0} label={`Slots in use at ${node.node}`} thin />
       </span>
       <span role="cell" class="number">

@@ -26,16 +26,16 @@ export function NodeTiles() {
       </Card>
     );
   }
-  const sorted = [...reply.nodes].sort(byNeed);
-  const more = sorted.length - MOST;
+  const busiest = [...reply.nodes].sort(byNeed).slice(0, MOST);
+  const more = reply.nodes.length - MOST;
   return (
     <section class="node-tiles">
       <header class="section-head">
         <h2>Nodes</h2>
-        <a href={href("nodes")}>{more > 0 ? `All ${count(sorted.length)}` : "All nodes"}</a>
+        <a href={href("nodes")}>{more > 0 ? `All ${count(reply.nodes.length)}` : "All nodes"}</a>
       </header>
       <ul>
-        {sorted.slice(0, MOST).map((node) => (
+        {busiest.sort(byWorry).map((node) => (
           <li key={node.node}>
             <Tile node={node} />
           </li>
@@ -53,12 +53,24 @@ export function NodeTiles() {
 const WORRY: Record<string, number> = { trouble: 0, offline: 1, "set aside": 2, draining: 3, online: 4, cordoned: 5, drained: 6 };
 
 export function byNeed(one: NodeNow, other: NodeNow): number {
-  const worry = (node: NodeNow) => WORRY[nodeStanding(node)] ?? 7;
   return (
-    worry(one) - worry(other) ||
+    worryOf(one) - worryOf(other) ||
     (other.heartbeat.bytes_per_s ?? 0) - (one.heartbeat.bytes_per_s ?? 0) ||
-    one.node.localeCompare(other.node, "en", { numeric: true })
+    byName(one, other)
   );
+}
+
+/** Those in trouble first; the others keep their places while their speeds change. */
+export function byWorry(one: NodeNow, other: NodeNow): number {
+  return worryOf(one) - worryOf(other) || byName(one, other);
+}
+
+const worryOf = (node: NodeNow): number => WORRY[nodeStanding(node)] ?? 7;
+const byName = (one: NodeNow, other: NodeNow): number => one.node.localeCompare(other.node, "en", { numeric: true });
+
+/** For a moment a node may hold one download more than slots: one ends while the next begins. */
+export function slotsTold({ running, slots }: { running: number; slots: number }): string {
+  return `${count(Math.min(running, slots))} of ${plural(slots, "slot")}`;
 }
 
 export function Tile({ node }: { node: NodeNow }) {
@@ -77,7 +89,7 @@ export function Tile({ node }: { node: NodeNow }) {
           <Live>{node.online ? speed(beat.bytes_per_s ?? 0) : "—"}</Live>
         </span>
         <span class="quieter number">
-          {beat.running} running · {plural(beat.slots, "slot")}
+          {slotsTold(beat)}
         </span>
       </span>
       <Bar value={percent(beat.running, beat.slots)} label={`Slots in use at ${node.node}`} />

@@ -5,7 +5,7 @@ import type { Task } from "../../api/types";
 import { AddButton } from "../../parts/AddDialog";
 import { Card } from "../../parts/Card";
 import { Empty, Skeleton } from "../../parts/Empty";
-import { ago, bytes } from "../../parts/format";
+import { ago, bytes, shortened } from "../../parts/format";
 import { TaskState } from "../../parts/State";
 import { nameOf, TaskProgress } from "../../parts/TaskProgress";
 import { changes } from "../../store/live";
@@ -89,7 +89,7 @@ function EndedRow({ task }: { task: Task }) {
           {nameOf(task)}
         </span>
         <small class="quieter clip" title={task.reason}>
-          {task.state === "completed" ? `${bytes(task.bytes)} on ${task.node}` : task.reason}
+          {task.state === "completed" ? `${bytes(task.bytes)} on ${task.node}` : shortened(task.reason)}
         </small>
       </span>
       <span class="row-end">

@@ -1,6 +1,6 @@
 /** What somebody should look at, with the remedy. Pure. */
 import type { NodesNow, Status, Task } from "../../api/types";
-import { bytes, plural, roughly, sentence } from "../../parts/format";
+import { bytes, plural, roughly, sentence, shortened } from "../../parts/format";
 import { nodeStanding } from "../../parts/State";
 import { href } from "../../store/route";
 
@@ -98,7 +98,7 @@ function ofOrigins(failed: Task[]): Matter[] {
       id: `origin-${origin}`,
       bad: tasks.length >= 5,
       title: `${plural(tasks.length, "download")} from ${origin} failed in the last hour`,
-      told: `The latest: ${sentence(tasks[0]?.reason || "no reason was told")}`,
+      told: `The latest: ${shortened(ended(tasks[0]?.reason || "no reason was told"))}`,
       link: { to: href("tasks", "", new URLSearchParams({ state: "failed", origin })), name: "Look at them" },
     }));
 }
@@ -112,6 +112,8 @@ function ofCooling(status: Status | null): Matter[] {
     link: { to: href("policy"), name: "Limit it in the policy" },
   }));
 }
+
+const ended = (reason: string): string => (/[.!?…]$/.test(reason) ? reason : `${reason}.`);
 
 export function originOf(uri = ""): string {
   try {

@@ -5,7 +5,7 @@ import type { Task, TaskEvent } from "../../api/types";
 import { Bar } from "../../parts/Bar";
 import { Button } from "../../parts/Button";
 import { Card, PageHead } from "../../parts/Card";
-import { Failure, Skeleton } from "../../parts/Empty";
+import { Empty, Failure, Skeleton } from "../../parts/Empty";
 import { bytes, duration, percent, sentence, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
@@ -39,20 +39,48 @@ export function TaskPage({ id }: { id: string }) {
     [id],
   );
   const found = told.data.value;
+  if (!found && told.problem.value?.status === 404) return <Missing id={id} />;
   if (!found) return told.problem.value ? <Failure problem={told.problem.value} retry={() => void told.refresh()} /> : <Skeleton lines={8} />;
   return <Whole task={found.task} events={found.events} />;
+}
+
+function Missing({ id }: { id: string }) {
+  return (
+    <>
+      <Back />
+      <PageHead title={<span class="task-title">{id}</span>} />
+      <Card>
+        <Empty icon="search" title="There is no such task">
+          <p>Tasks are kept for as long as their events are. Is it another owner’s, or did it end long ago?</p>
+          <a class="button plain small" href={href("tasks")}>
+            Show all tasks
+          </a>
+        </Empty>
+      </Card>
+    </>
+  );
+}
+
+function Back() {
+  return (
+    <a class="back" href={href("tasks")}>
+      <Icon name="chevronLeft" size={15} />
+      Tasks
+    </a>
+  );
 }
 
 function Whole({ task, events }: { task: Task; events: TaskEvent[] }) {
   const standing = standingOf(task);
   return (
     <>
-      <a class="back" href={href("tasks")}>
-        <Icon name="chevronLeft" size={15} />
-        Tasks
-      </a>
+      <Back />
       <PageHead
-        title={<span class="task-title">{nameOf(task)}</span>}
+        title={
+          <span class="task-title" title={nameOf(task)}>
+            {nameOf(task)}
+          </span>
+        }
         sub={
           <span class="task-sub">
             <TaskState task={task} />

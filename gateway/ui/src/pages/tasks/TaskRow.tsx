@@ -3,7 +3,7 @@ import { Component } from "preact";
 import type { Task } from "../../api/types";
 import { Menu } from "../../parts/Menu";
 import { Icon } from "../../parts/Icon";
-import { ago, bytes, dateTime, duration, speed } from "../../parts/format";
+import { ago, bytes, dateTime, duration, shortened, speed } from "../../parts/format";
 import { TaskState, standingOf } from "../../parts/State";
 import { nameOf, TaskProgress, useTransfer } from "../../parts/TaskProgress";
 import { isLive, menuOf } from "../../parts/taskActions";
@@ -105,7 +105,7 @@ function Row({ task, index, maySteer, between }: TaskRowProps) {
 const whenOf = (task: Task): string | null => task.finished ?? task.submitted;
 
 function underName(task: Task, standing: string): string {
-  if (standing === "failed" || standing === "rejected" || (standing === "queued" && task.reason)) return task.reason;
+  if (standing === "failed" || standing === "rejected" || (standing === "queued" && task.reason)) return shortened(task.reason);
   return [originOf(task.uris[0]), task.owner !== "default" && task.owner, ...Object.entries(task.labels).map(([name, value]) => `${name}=${value}`)].filter(Boolean).join(" · ");
 }
 
