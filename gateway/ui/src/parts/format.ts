@@ -16,7 +16,8 @@ export function bytes(count: number): string {
 
 export const speed = (count: number): string => `${bytes(count)}/s`;
 
-export const count = (value: number): string => value.toLocaleString("en");
+/** `1,234,567`: thousands of times a second where many run, so not by Intl. */
+export const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 
 /** `2 h 05 min`: the two units that matter. */
 export function duration(seconds: number): string {
@@ -44,18 +45,17 @@ export function ago(moment: string | number, now: number): string {
   return seconds < 3 ? "just now" : `${roughly(seconds)} ago`;
 }
 
-const clockTime = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dayAndTime = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric",
-  month: "short",
-  year: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-});
+/** A way to write moments, made when it is first needed: each takes milliseconds to make. */
+function written(options: Intl.DateTimeFormatOptions): (moment: string | number) => string {
+  let made: Intl.DateTimeFormat | undefined;
+  return (moment) => (made ??= new Intl.DateTimeFormat("en-GB", options)).format(new Date(moment));
+}
 
-export const timeOfDay = (moment: string | number): string => clockTime.format(new Date(moment));
-export const dateTime = (moment: string | number): string => dayAndTime.format(new Date(moment));
+const MINUTES: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit" };
+const SECONDS: Intl.DateTimeFormatOptions = { ...MINUTES, second: "2-digit" };
+export const clock = written(MINUTES);
+export const timeOfDay = written(SECONDS);
+export const dateTime = written({ day: "numeric", month: "short", year: "numeric", ...SECONDS });
 
 export function percent(part: number, whole: number): number {
   return whole > 0 ? Math.min(100, (part / whole) * 100) : 0;

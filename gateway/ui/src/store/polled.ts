@@ -4,6 +4,9 @@ import { useEffect, useMemo } from "preact/hooks";
 import { Problem } from "../api/client";
 import { resync } from "./live";
 
+/** An answer so young is not asked for again when somebody begins to look. */
+const FRESH_MS = 1000;
+
 export interface Polled<Data> {
   data: Signal<Data | null>;
   /** Of the last try; null where it went well. */
@@ -21,16 +24,20 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: 
   let users = 0;
   let asked = 0;
   let answered = 0;
+  let pending = 0;
+  let answeredAt = -Infinity;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isDue = false;
 
   async function refresh(): Promise<void> {
     const mine = ++asked;
     clearTimeout(timer);
+    pending += 1;
     try {
       const found = await call();
       if (mine < answered) return; // a later one came first
       answered = mine;
+      answeredAt = performance.now();
       data.value = found;
       problem.value = null;
       take?.(found);
@@ -38,6 +45,7 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: 
       if (mine < answered) return;
       problem.value = error instanceof Problem ? error : new Problem(0, String(error));
     } finally {
+      pending -= 1;
       if (mine === asked) plan();
     }
   }
@@ -65,7 +73,7 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: 
     refresh,
     use() {
       users += 1;
-      if (users === 1) void refresh();
+      if (users === 1 && !pending) performance.now() - answeredAt < FRESH_MS ? plan() : void refresh();
       return () => {
         users -= 1;
         if (!users) clearTimeout(timer);

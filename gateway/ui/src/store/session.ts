@@ -24,8 +24,14 @@ export function signOut(): void {
   forgetKey();
 }
 
+let recalling: Promise<void> | null = null;
+
 /** After a reload: the key is still there. */
-export async function recall(): Promise<void> {
+export function recall(): Promise<void> {
+  return (recalling ??= recalled().finally(() => (recalling = null)));
+}
+
+async function recalled(): Promise<void> {
   if (!key.peek()) return;
   try {
     me.value = await whose(key.peek());

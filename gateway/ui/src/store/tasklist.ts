@@ -11,6 +11,8 @@ import type { Task, TaskEvent, TaskQuery } from "../api/types";
 import type { LiveEvent } from "./live";
 
 export const PAGE = 200;
+/** What comes first is less: it is there sooner, and while things happen it is read again every other second. */
+const FIRST = 80;
 /** Pages whose rows are kept: what is farther from view is let go. */
 const KEPT = 15;
 
@@ -78,14 +80,15 @@ export class TaskList {
       if (isNear && !page.rows) void this.readAgain(page);
     }
     this.letGo(first, last);
-    if (last + PAGE / 2 >= this.length && this.next !== null) await this.readOn();
+    const ahead = this.pages.length > 1 ? PAGE / 2 : FIRST / 2;
+    if (last + ahead >= this.length && this.next !== null) await this.readOn();
   }
 
   /** From the beginning. What is shown stays until the new is there. */
   async restart(): Promise<void> {
     await this.reading;
     await this.read(async () => {
-      const found = await ask({ ...this.query, limit: PAGE }, this.ending.signal);
+      const found = await ask({ ...this.query, limit: FIRST }, this.ending.signal);
       this.pages = [];
       this.byId.clear();
       this.news.value = 0;

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { act } from "../api/calls";
 import type { Action } from "../api/types";
+import { count } from "../parts/format";
 import { dismiss, doing, toast } from "./toasts";
 
 const WAITS_MS = 5000;
@@ -28,9 +29,9 @@ export function cancelSoon(action: Action, said: string, done: (sum: string) => 
   async function carryOut(): Promise<void> {
     if (!pending.delete(id)) return;
     await doing(act(action), (sum) => {
-      const text = sum.done === 1 ? "Cancelled" : `${sum.done.toLocaleString("en")} cancelled`;
+      const text = sum.done === 1 ? "Cancelled" : `${count(sum.done)} cancelled`;
       done(text);
-      return sum.failed ? `${text}, ${sum.failed.toLocaleString("en")} could not be` : text;
+      return sum.failed ? `${text}, ${count(sum.failed)} could not be` : text;
     });
     mark(ids, false);
   }

@@ -9,7 +9,7 @@ import { Dialog } from "../../parts/Dialog";
 import { Empty } from "../../parts/Empty";
 import { eventIcon, eventWord, EVENT_TYPES } from "../../parts/eventWords";
 import { Select, TextField } from "../../parts/Field";
-import { dateTime, plural, timeOfDay } from "../../parts/format";
+import { count, dateTime, plural, timeOfDay } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
 import { VirtualRows } from "../../parts/VirtualRows";
 import { link } from "../../store/link";
@@ -47,7 +47,7 @@ export function Events(_: { id: string }) {
   if (!isKnown.value && link.value === "live") isKnown.value = true;
   return (
     <>
-      <PageHead title="Events" sub={`As they happen, the latest first; the last ${KEPT.toLocaleString("en")} are kept here.`} />
+      <PageHead title="Events" sub={`As they happen, the latest first; the last ${count(KEPT)} are kept here.`} />
       <Filters />
       {isKnown.value ? <Live key={query} query={query} /> : <p class="quiet">Connecting …</p>}
     </>

@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { Problem } from "../../api/client";
 import { readEvents, type ServerEvent } from "../../api/sse";
 import type { TaskEvent } from "../../api/types";
+import { count } from "../../parts/format";
 import { position } from "../../store/live";
 
 /** Kept and shown; what is older is found with its task. */
@@ -49,7 +50,7 @@ export class Feed {
   resume(): void {
     this.isPaused.value = false;
     const cut = this.heldCut;
-    if (cut) this.held.unshift({ id: this.held[0]?.id ?? 0, gap: `${cut.toLocaleString("en")} events came while the list was paused, and are not shown.` });
+    if (cut) this.held.unshift({ id: this.held[0]?.id ?? 0, gap: `${count(cut)} events came while the list was paused, and are not shown.` });
     this.fresh = [...this.held, ...this.fresh];
     this.held = [];
     this.heldCut = 0;

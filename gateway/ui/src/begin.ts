@@ -1,0 +1,14 @@
+/** What the first view needs is asked for before anything is drawn: it is under way meanwhile. */
+import { load } from "./pages";
+import { nodes, status } from "./store/cluster";
+import { route } from "./store/route";
+import { isSignedIn, recall } from "./store/session";
+
+export function begin(): void {
+  if (!isSignedIn.peek()) return;
+  const { page, id } = route.peek();
+  recall().catch(() => {}); // whoever draws the page asks again, and tells
+  void status.refresh();
+  if (page === "overview" || page === "nodes") void nodes.refresh();
+  load(page, id)?.catch(() => {});
+}
