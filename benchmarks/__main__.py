@@ -17,6 +17,7 @@ from benchmarks import (
     latency,
     node,
     noop,
+    page,
     placing,
     recovery,
     serving,
@@ -64,6 +65,7 @@ ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
     "gateway": lambda folder, quick, tasks: gateway.measure(
         folder, tasks=tasks or (gateway.QUICK_TASKS if quick else gateway.TASKS)
     ),
+    "page": lambda folder, quick, _tasks: page.measure(folder, quick=quick),
     "serving": lambda folder, quick, _tasks: (
         serving.measure(folder, readers=20, seconds=2.0, mebibytes=32) if quick else serving.measure(folder)
     ),

@@ -59,7 +59,7 @@ async def measure(folder: Path, *, tasks: int) -> list[Row]:
             empty_bytes = empty.memory
         async with broker.connected(Role.ADMIN) as admin:
             _say(tasks, "writing the log")
-            await _fill(admin, tasks)
+            await fill(admin, tasks)
         _say(tasks, "reading it")
         async with full.running() as rebuilt_s:
             used, memory = usage.of([full.process.pid]), full.memory
@@ -123,9 +123,10 @@ def _queries(tasks: int) -> Iterator[dict[str, str]]:
             yield {"sort": sort, **condition}
 
 
-async def _fill(admin: Connection, tasks: int) -> None:
-    for start in range(0, tasks, IN_FLIGHT):
-        asks = [ask for number in range(start, min(tasks, start + IN_FLIGHT)) for ask in _written(number)]
+async def fill(admin: Connection, tasks: int, start: int = 0) -> None:
+    """Write the log of so many finished tasks, from the one numbered `start` on. Raises RuntimeError if it is refused."""
+    for first in range(start, tasks, IN_FLIGHT):
+        asks = [ask for number in range(first, min(tasks, first + IN_FLIGHT)) for ask in _written(number)]
         for fate in await admin.store_all(asks, timeout_s=60):
             if not isinstance(fate, int):
                 raise RuntimeError(f"the log did not take an event: {fate}")

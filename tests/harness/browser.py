@@ -30,9 +30,13 @@ WHILE_AWAY = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_
 """What Chromium itself writes to the console where a server is gone."""
 
 
+def find_chromium() -> str | None:
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
 def chromium() -> str:
     """Where it is; skips the test where there is none, unless DOWNDRAFT_REQUIRE names `web`."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = find_chromium()
     if found is None:
         assert not required("web"), (
             "DOWNDRAFT_REQUIRE names web, and there is no Chromium: install the package chromium"
@@ -95,6 +99,11 @@ class Visit:
         return [
             f"{each['id']}: {each['nodes'][0]['html'][:300]} {each['nodes'][0]['failureSummary']}" for each in serious
         ]
+
+    async def sound(self) -> None:
+        """What stands there now can be read by all, and fits."""
+        assert await self.violations() == []
+        assert await self.overflow() <= 0
 
     async def overflow(self) -> int:
         """How many pixels the page is wider than its window."""

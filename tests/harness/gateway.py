@@ -53,6 +53,11 @@ class GatewayProcess:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
     @property
+    def key(self) -> str:
+        """It may do everything."""
+        return self._key_file.read_text()
+
+    @property
     def said(self) -> list[dict[str, Any]]:
         """Its log since it was started."""
         return [msgspec.json.decode(line) for line in self.process.log.splitlines()]
@@ -63,7 +68,7 @@ class GatewayProcess:
         self.process.start()
         await self.process.until_ready()
         url = next(line["url"] for line in self.said if line["event"] == "gateway ready")
-        session = aiohttp.ClientSession(headers={"X-API-Key": self._key_file.read_text()})
+        session = aiohttp.ClientSession(headers={"X-API-Key": self.key})
         self._opened.push_async_callback(session.close)
         self.web = Web(session, url)
         await eventually(self._is_ready, within_s=READY_WITHIN_S, every_s=0.1, what="the gateway is ready")

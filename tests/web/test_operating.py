@@ -43,12 +43,6 @@ async def night(up: Up, browser: Browser) -> AsyncIterator[Visit]:
         assert (tab.own_problems, tab.foreign) == ([], [])
 
 
-async def sound(visit: Visit) -> None:
-    """What stands there now can be read by all, and fits."""
-    assert await visit.violations() == []
-    assert await visit.overflow() <= 0
-
-
 def standing(page: Page) -> Locator:
     return page.locator(".page-head .badge").first
 
@@ -64,11 +58,11 @@ async def test_a_node_is_drained_and_opened_again(visit: Visit, web: Web) -> Non
     await page.get_by_role("link", name=NODE).click()
     await expect(standing(page)).to_have_text("online")
     await expect(page.get_by_role("img", name=re.compile("^Speed: "))).to_be_visible()
-    await sound(visit)
+    await visit.sound()
     await page.get_by_role("button", name="Drain", exact=True).click()
     dialog = page.get_by_role("dialog", name=f"Drain {NODE}")
     await dialog.get_by_label("Why").fill("new disk")
-    await sound(visit)
+    await visit.sound()
     await dialog.get_by_role("button", name="Drain", exact=True).click()
     await expect(standing(page)).to_have_text("drained")
     await expect(page.get_by_text("new disk")).to_be_visible()
@@ -90,7 +84,7 @@ async def test_a_nodes_slots_and_tags_are_set_and_what_cannot_be_is_refused_at_i
     limit = dialog.get_by_label("Download limit")
     await expect(limit).to_have_attribute("aria-invalid", "true")
     await expect(limit).to_have_accessible_description(re.compile("a lot"))
-    await sound(night)
+    await night.sound()
     await limit.fill("5M")
     await dialog.get_by_label("Slots").fill("7")
     await dialog.get_by_label("Tags").fill("archive, eu")
@@ -99,7 +93,7 @@ async def test_a_nodes_slots_and_tags_are_set_and_what_cannot_be_is_refused_at_i
     await expect(page.get_by_text("0 of 7")).to_be_visible()
     has = (await wishes(web))["wishes"]
     assert (has["slots"], sorted(has["tags"]), has["download_limit"]) == (7, ["archive", "eu"], 5 << 20)
-    await sound(night)
+    await night.sound()
 
 
 async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(night: Visit, web: Web) -> None:
@@ -116,7 +110,7 @@ async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(n
     await page.get_by_role("textbox", name="Weight").fill("2")
     await page.get_by_role("button", name="Save").click()
     await expect(window).to_have_accessible_description(re.compile("25:00"))
-    await sound(night)
+    await night.sound()
     await window.fill("Mon-Fri 08:00-18:00 200M")
     await expect(page.get_by_role("img", name=re.compile("^The week: "))).to_be_visible()
     await page.get_by_role("button", name="Save").click()
@@ -124,7 +118,7 @@ async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(n
     policy = (await web.get("/api/v1/policy")).json["policy"]
     assert (policy["strategy"], policy["spread_tag"], policy["owners"]) == ("spread", "zone", {"alice": {"weight": 2}})
     assert policy["bandwidth"] == ["Mon-Fri 08:00-18:00 200M"]
-    await sound(night)
+    await night.sound()
 
 
 async def test_what_somebody_else_set_meanwhile_is_shown_and_not_lost(visit: Visit, web: Web) -> None:
@@ -140,7 +134,7 @@ async def test_what_somebody_else_set_meanwhile_is_shown_and_not_lost(visit: Vis
     await page.get_by_role("button", name="Save").click()
     conflict = page.get_by_role("alert").filter(has_text="Somebody else changed the policy")
     await expect(conflict).to_contain_text("round-robin")
-    await sound(visit)
+    await visit.sound()
     await conflict.get_by_role("button", name="Put my changes on top").click()
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("The policy is set")).to_be_visible()
@@ -173,7 +167,7 @@ async def test_events_come_as_they_happen_narrowed_and_wait_while_paused(
     await expect(rows).to_have_count(2)
     await rows.first.get_by_role("button").click()
     await expect(page.get_by_label("The event as JSON")).to_contain_text('"finished.completed"')
-    await sound(visit)
+    await visit.sound()
 
 
 async def test_events_that_happen_while_the_gateway_is_away_are_shown_once_each_when_it_is_back(
@@ -206,13 +200,13 @@ async def test_a_key_is_made_told_once_and_revoked(night: Visit, up: Up, browser
     await expect(dialog.get_by_role("textbox", name="Owner")).to_have_accessible_description(
         re.compile("is not an owner")
     )
-    await sound(night)
+    await night.sound()
     await dialog.get_by_role("textbox", name="Owner").fill("alice")
     await dialog.get_by_role("radio", name="May look").check()
     await dialog.get_by_role("button", name="Make the key").click()
     told = page.get_by_role("dialog", name="The new key")
     key = await told.get_by_role("region", name="the key").inner_text()
-    await sound(night)
+    await night.sound()
     await told.get_by_role("button", name="I have kept it").click()
     row = page.get_by_role("listitem").filter(has_text="the night watch")
     await expect(row).to_contain_text("may look")
@@ -240,7 +234,7 @@ async def test_a_webhook_is_made_stopped_and_deleted(visit: Visit, web: Web, ori
     await expect(dialog.get_by_label("Address")).to_have_accessible_description(re.compile("127.0.0.1"))
     await dialog.get_by_label("Address").fill("https://hooks.invalid/downloads")
     await dialog.get_by_text("Every event").click()
-    await sound(visit)
+    await visit.sound()
     await dialog.get_by_role("button", name="Make the webhook").click()
     told = page.get_by_role("dialog", name="The webhook’s secret")
     await expect(told.get_by_role("region", name="the secret")).to_contain_text("whsec_")
@@ -248,7 +242,7 @@ async def test_a_webhook_is_made_stopped_and_deleted(visit: Visit, web: Web, ori
     hook = page.get_by_role("listitem").filter(has_text="hooks.invalid")
     await submit(web, origin.url("file/small.bin?hook"))
     await expect(hook).to_contain_text("failing for")
-    await sound(visit)
+    await visit.sound()
     await hook.get_by_role("button", name="Disable").click()
     await expect(hook).to_contain_text("Nothing is sent")
     assert not (await web.get("/api/v1/webhooks")).json["webhooks"][0]["enabled"]
@@ -298,7 +292,7 @@ async def test_five_hundred_nodes_are_a_list_of_which_only_what_is_seen_is_drawn
     table = page.get_by_role("table", name="Nodes")
     await expect(table).to_have_attribute("aria-rowcount", str(2 + MANY + 1))
     assert await table.get_by_role("row").count() < 60
-    await sound(visit)
+    await visit.sound()
     await page.get_by_label("Search nodes").fill("row=7")
     await expect(table).to_have_attribute("aria-rowcount", str(MANY // 20 + 1))
     await page.get_by_role("link", name="rack-007").click()

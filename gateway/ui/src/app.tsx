@@ -1,6 +1,6 @@
 /** The page: the way in, or the shell with the page that the address names. */
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Problem } from "./api/client";
 import { Button } from "./parts/Button";
 import { Empty, Failure, Skeleton } from "./parts/Empty";
@@ -57,8 +57,15 @@ function Loaded({ page, id }: { page: string; id: string }) {
   const tries = useSignal(0);
   const isNowhere = useSignal(false);
   const name = nameOf(page, id);
+  const Found = known(name);
+  const gap = resync.value;
+  const seen = useRef(gap);
   useEffect(() => {
-    if (known(name)) return;
+    if (Found) return;
+    if (known(name)) {
+      tries.value += 1; // it came between the drawing and now
+      return;
+    }
     problem.value = null;
     const loading = load(page, id);
     isNowhere.value = !loading;
@@ -67,7 +74,10 @@ function Loaded({ page, id }: { page: string; id: string }) {
       () => (problem.value = new Problem(0, "This part of the page could not be loaded.")),
     );
   }, [name, tries.value]);
-  const Found = known(name);
+  useEffect(() => {
+    // The gateway was away when this part was to come: browsers remember that it did not.
+    if (problem.peek() && seen.current !== gap) location.reload();
+  }, [gap]);
   if (Found) return <Found key={id} id={id} />;
   if (isNowhere.value) return <Nowhere />;
   // The gateway may have been replaced by another version: its page has other files.

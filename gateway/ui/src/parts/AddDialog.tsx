@@ -1,6 +1,6 @@
 /** Adding downloads: addresses by the line, files dropped, and what is to hold for all of them. */
 import { useSignal } from "@preact/signals";
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { submit } from "../api/calls";
 import { Problem } from "../api/client";
 import type { BatchResult } from "../api/types";
@@ -69,6 +69,29 @@ function AddDialog({ close }: { close: () => void }) {
     }
   };
 
+  const latest = useRef(take);
+  latest.current = take;
+  useEffect(() => {
+    // Wherever it is dropped: beside the dialog a browser would leave the page for the file.
+    const ending = new AbortController();
+    const on = { signal: ending.signal };
+    const over = (event: DragEvent, is: boolean) => {
+      event.preventDefault();
+      isOver.value = is;
+    };
+    addEventListener("dragover", (event) => over(event, true), on);
+    addEventListener("dragleave", (event) => over(event, false), on);
+    addEventListener(
+      "drop",
+      (event) => {
+        over(event, false);
+        void latest.current(event.dataTransfer?.files ?? []);
+      },
+      on,
+    );
+    return () => ending.abort();
+  }, []);
+
   const add = async () => {
     const requests = requestsOf(now);
     if (!requests.length) {
@@ -120,16 +143,7 @@ function AddDialog({ close }: { close: () => void }) {
         </>
       }
     >
-      <div
-        class={isOver.value ? "form add over" : "form add"}
-        onDragOver={(event) => (event.preventDefault(), (isOver.value = true))}
-        onDragLeave={() => (isOver.value = false)}
-        onDrop={(event) => {
-          event.preventDefault();
-          isOver.value = false;
-          void take(event.dataTransfer?.files ?? []);
-        }}
-      >
+      <div class={isOver.value ? "form add over" : "form add"}>
         <TextArea
           label="Addresses"
           help="One download a line: http, https, ftp, sftp or magnet. Several addresses in a line are mirrors of one file."

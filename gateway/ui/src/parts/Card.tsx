@@ -1,5 +1,7 @@
 /** What belongs together. */
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { arrived } from "../store/arrival";
 import "./card.css";
 
 interface CardProps {
@@ -27,10 +29,12 @@ export function Card({ title, aside, flush, children, class: more = "" }: CardPr
 }
 
 export function PageHead({ title, sub, children }: { title: ComponentChildren; sub?: ComponentChildren; children?: ComponentChildren }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => arrived(heading.current), []);
   return (
     <header class="page-head">
       <div class="page-title">
-        <h1 tabIndex={-1}>{title}</h1>
+        <h1 ref={heading} tabIndex={-1}>{title}</h1>
         {sub && <p class="quiet">{sub}</p>}
       </div>
       {children && <div class="page-actions">{children}</div>}

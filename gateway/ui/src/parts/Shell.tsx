@@ -2,6 +2,7 @@
 import { useSignal, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { arrive } from "../store/arrival";
 import { status } from "../store/cluster";
 import { link } from "../store/link";
 import { href, route } from "../store/route";
@@ -46,7 +47,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
     seen.current = here;
     // Another page begins at its top, for eyes and for readers.
     scrollTo(0, 0);
-    main.current?.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+    arrive(main.current);
   }, [page, id]);
 
   return (

@@ -23,6 +23,14 @@ export function useTransfer(task: Task): Transfer {
   return transferOf(task, live.value);
 }
 
+/** A task that is heard to move runs: listings learn of it from the node's next heartbeat, and nobody tells then. */
+export function useShown(task: Task): Task {
+  const live = useMemo(() => progressOf(task.task), [task.task]);
+  useEffect(() => watch(task.task), [task.task]);
+  const isMoving = task.state === "assigned" && (live.value?.attempt ?? 0) >= task.attempt;
+  return isMoving ? { ...task, state: "active" } : task;
+}
+
 export function transferOf(task: Task, live: Progress | null): Transfer {
   if (task.state === "completed") return { done: task.bytes, total: task.bytes, bytesPerS: 0, connections: 0, etaS: null };
   if (live && live.attempt >= task.attempt) {

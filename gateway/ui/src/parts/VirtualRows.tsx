@@ -2,8 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-/** Rows drawn beyond what is seen, on each side. */
+/** Rows drawn beyond what is seen, on each side: once somebody has had a look, for the first view is to be quick. */
 const BEYOND = 8;
+const LOOK_MS = 600;
 /** Browsers lose count of pixels beyond some 17 million. */
 const TALLEST_PX = 15_000_000;
 
@@ -18,12 +19,13 @@ interface VirtualRowsProps {
 
 export function VirtualRows({ count, rowHeight, row, onShow, version }: VirtualRowsProps) {
   const box = useRef<HTMLDivElement>(null);
-  const [[first, last], setRange] = useState<[number, number]>([0, 30]);
+  const [[first, last], setRange] = useState<[number, number]>(() => [0, Math.ceil(innerHeight / rowHeight)]);
+  const beyond = useRef(0);
   const look = useRef(() => {});
   look.current = () => {
     const top = box.current?.getBoundingClientRect().top ?? 0;
-    const from = Math.max(0, Math.floor(-top / rowHeight) - BEYOND);
-    const to = Math.min(count - 1, Math.ceil((innerHeight - top) / rowHeight) + BEYOND);
+    const from = Math.max(0, Math.floor(-top / rowHeight) - beyond.current);
+    const to = Math.min(count - 1, Math.ceil((innerHeight - top) / rowHeight) + beyond.current);
     setRange((before) => (before[0] === from && before[1] === to ? before : [from, to]));
     onShow(from, Math.max(from, to));
   };
@@ -37,10 +39,15 @@ export function VirtualRows({ count, rowHeight, row, onShow, version }: VirtualR
         look.current();
       });
     };
+    const more = setTimeout(() => {
+      beyond.current = BEYOND;
+      soon();
+    }, LOOK_MS);
     addEventListener("scroll", soon, { passive: true });
     addEventListener("resize", soon);
     return () => {
       cancelAnimationFrame(due);
+      clearTimeout(more);
       removeEventListener("scroll", soon);
       removeEventListener("resize", soon);
     };

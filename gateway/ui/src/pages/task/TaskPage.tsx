@@ -13,7 +13,7 @@ import { Menu } from "../../parts/Menu";
 import { Live } from "../../parts/Shell";
 import { standingOf, TaskState } from "../../parts/State";
 import * as actions from "../../parts/taskActions";
-import { nameOf, useTransfer } from "../../parts/TaskProgress";
+import { nameOf, useShown, useTransfer } from "../../parts/TaskProgress";
 import { listen } from "../../store/live";
 import { usePolled } from "../../store/polled";
 import { href } from "../../store/route";
@@ -70,7 +70,8 @@ function Back() {
   );
 }
 
-function Whole({ task, events }: { task: Task; events: TaskEvent[] }) {
+function Whole({ task: told, events }: { task: Task; events: TaskEvent[] }) {
+  const task = useShown(told);
   const standing = standingOf(task);
   return (
     <>

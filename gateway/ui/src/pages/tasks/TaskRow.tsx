@@ -5,7 +5,7 @@ import { Menu } from "../../parts/Menu";
 import { Icon } from "../../parts/Icon";
 import { ago, bytes, dateTime, duration, shortened, speed } from "../../parts/format";
 import { TaskState, standingOf } from "../../parts/State";
-import { nameOf, TaskProgress, useTransfer } from "../../parts/TaskProgress";
+import { nameOf, TaskProgress, useShown, useTransfer } from "../../parts/TaskProgress";
 import { isLive, menuOf } from "../../parts/taskActions";
 import { now } from "../../store/clock";
 import { isStale } from "../../store/link";
@@ -31,20 +31,22 @@ export class TaskRow extends Component<TaskRowProps> {
   }
 
   override render(props: TaskRowProps) {
-    return <Row {...props} />;
+    return props.task ? <Row {...props} task={props.task} /> : <ToCome index={props.index} />;
   }
 }
 
-function Row({ task, index, maySteer, between }: TaskRowProps) {
-  if (!task) {
-    return (
-      <div class="task-row waiting" role="row" aria-rowindex={index + 2}>
-        <span role="cell" class="skeleton-cell">
-          <i />
-        </span>
-      </div>
-    );
-  }
+function ToCome({ index }: { index: number }) {
+  return (
+    <div class="task-row waiting" role="row" aria-rowindex={index + 2}>
+      <span role="cell" class="skeleton-cell">
+        <i />
+      </span>
+    </div>
+  );
+}
+
+function Row({ task: listed, index, maySteer, between }: TaskRowProps & { task: Task }) {
+  const task = useShown(listed);
   const { ids, all } = selection.value;
   const isChosen = all || ids.has(task.task);
   const isLeaving = leaving.value.has(task.task) && isLive(task);

@@ -28,7 +28,8 @@ const NARROW = matchMedia("(max-width: 760px)");
 export function Tasks(_: { id: string }) {
   const { query } = route.value;
   const asked = query.toString();
-  const list = useMemo(() => new TaskList(queryOf(query)), [asked]);
+  // It is asked for at once: effects come after what is drawn meanwhile.
+  const list = useMemo(() => begun(new TaskList(queryOf(query))), [asked]);
   const isNarrow = useSignal(NARROW.matches);
   const isAtTop = useRef(true);
   useEffect(() => {
@@ -38,7 +39,6 @@ export function Tasks(_: { id: string }) {
   }, []);
   useEffect(() => {
     clearSelection();
-    void list.restart();
     return () => list.close();
   }, [list]);
   useKeepingUp(list, isAtTop);
@@ -89,6 +89,11 @@ export function Tasks(_: { id: string }) {
       {maySteer && <BulkBar known={list.length} isWhole={list.isWhole} />}
     </>
   );
+}
+
+function begun(list: TaskList): TaskList {
+  void list.restart();
+  return list;
 }
 
 /** Rows change as things happen; the list itself is read again while its top is in view, and told of otherwise. */
