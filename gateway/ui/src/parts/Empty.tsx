@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Problem } from "../api/client";
 import { Button } from "./Button";
+import { Command } from "./Copy";
 import "./empty.css";
 import { Icon, type IconName } from "./Icon";
 
@@ -27,12 +28,16 @@ export function Failure({ problem, retry }: { problem: Problem; retry: () => voi
   return (
     <Empty icon={problem.isOffline ? "offline" : "problem"} title={problem.isOffline ? "Offline" : "That could not be read"}>
       <p>{problem.message}</p>
+      {hasNoLeader(problem) && <Command text="downdraft coordinator" />}
       <Button small icon="retry" onClick={retry}>
         Try again
       </Button>
     </Empty>
   );
 }
+
+/** Nobody leads: what only a coordinator knows comes when one does. */
+const hasNoLeader = (problem: Problem): boolean => problem.status === 503 && problem.message.includes("coordinator");
 
 /** Grey lines where something is to come. */
 export function Skeleton({ lines = 3 }: { lines?: number }) {

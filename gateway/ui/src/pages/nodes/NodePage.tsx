@@ -4,7 +4,8 @@ import * as calls from "../../api/calls";
 import type { NodeNow, UnheardNode } from "../../api/types";
 import { Card, PageHead } from "../../parts/Card";
 import { Command, CopyText } from "../../parts/Copy";
-import { Empty, Failure, Skeleton } from "../../parts/Empty";
+import { Empty, Skeleton } from "../../parts/Empty";
+import { FailedPage } from "../../parts/FailedPage";
 import { ago, bytes, count, percent, plural, roughly, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
@@ -30,7 +31,7 @@ const WINDOW_LEAST_S = 60;
 export function NodePage({ id }: { id: string }) {
   const { data, problem, refresh } = useShared(nodes);
   const reply = data.value;
-  if (!reply) return problem.value ? <Failure problem={problem.value} retry={() => void refresh()} /> : <Skeleton lines={8} />;
+  if (!reply) return problem.value ? <FailedPage title={id} problem={problem.value} retry={() => void refresh()} /> : <Skeleton lines={8} />;
   const node = reply.nodes.find((each) => each.node === id);
   const unheard = reply.unheard.find((each) => each.node === id);
   return (

@@ -6,7 +6,8 @@ import { Bar } from "../../parts/Bar";
 import { Button } from "../../parts/Button";
 import { Card, PageHead } from "../../parts/Card";
 import { Command } from "../../parts/Copy";
-import { Empty, Failure, Skeleton } from "../../parts/Empty";
+import { Empty, Skeleton } from "../../parts/Empty";
+import { FailedPage } from "../../parts/FailedPage";
 import { Choice } from "../../parts/Field";
 import { bytes, count, percent, plural, speed } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
@@ -36,7 +37,7 @@ const CLOSED = new Set(["cordoned", "draining", "drained"]);
 export function Nodes(_: { id: string }) {
   const { data, problem, refresh } = useShared(nodes);
   const reply = data.value;
-  if (!reply) return problem.value ? <Failure problem={problem.value} retry={() => void refresh()} /> : <Skeleton lines={8} />;
+  if (!reply) return problem.value ? <FailedPage title="Nodes" problem={problem.value} retry={() => void refresh()} /> : <Skeleton lines={8} />;
   if (!reply.nodes.length && !reply.unheard.length) return <NoNodes />;
   return <Found reply={reply} />;
 }

@@ -159,9 +159,8 @@ const FEW = 4;
 
 function Attention({ found, nodes }: { found: Matter[]; nodes: NodesNow | null }) {
   const all = useSignal(false);
-  if (!nodes) return null;
   if (!found.length) {
-    return (
+    return nodes && (
       <p class="all-well">
         <Icon name="check" size={18} />
         All is well: nothing needs your attention.

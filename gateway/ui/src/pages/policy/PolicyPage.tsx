@@ -6,7 +6,8 @@ import { Problem } from "../../api/client";
 import type { PolicyNow } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { PageHead } from "../../parts/Card";
-import { Failure, Skeleton } from "../../parts/Empty";
+import { Skeleton } from "../../parts/Empty";
+import { FailedPage } from "../../parts/FailedPage";
 import { plural } from "../../parts/format";
 import { usePolled } from "../../store/polled";
 import { may } from "../../store/session";
@@ -22,7 +23,7 @@ const CONFLICT = 412;
 export function PolicyPage(_: { id: string }) {
   const found = usePolled(calls.policy, EVERY_MS);
   const now = found.data.value;
-  if (!now) return found.problem.value ? <Failure problem={found.problem.value} retry={() => void found.refresh()} /> : <Skeleton lines={10} />;
+  if (!now) return found.problem.value ? <FailedPage title="Policy" problem={found.problem.value} retry={() => void found.refresh()} /> : <Skeleton lines={10} />;
   return <Editor now={now} refresh={found.refresh} />;
 }
 
