@@ -124,7 +124,7 @@ def _queries(tasks: int) -> Iterator[dict[str, str]]:
 
 
 async def fill(admin: Connection, tasks: int, start: int = 0) -> None:
-    """Write the log of so many finished tasks, from the one numbered `start` on. Raises RuntimeError if it is refused."""
+    """Write the log of finished tasks, from the one numbered `start` on. Raises RuntimeError if it is refused."""
     for first in range(start, tasks, IN_FLIGHT):
         asks = [ask for number in range(first, min(tasks, first + IN_FLIGHT)) for ask in _written(number)]
         for fate in await admin.store_all(asks, timeout_s=60):

@@ -1,9 +1,10 @@
 """(k) The web page in Chromium: how heavy it is, how soon it can be used, what many running tasks and long lists cost.
 
-A real gateway beside a real nats-server and nothing else: tasks are written to the streams as coordinator and nodes write
-them. CPU is that of the tab's own thread, or process: a busy machine changes it less than it changes times.
+A real gateway beside a real nats-server and nothing else: tasks are written to the streams as coordinator and nodes
+write them. CPU is that of the tab's own thread, or process: a busy machine changes it less than it changes times.
 """
 
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -26,8 +27,8 @@ from schemas.heartbeat import Progress
 from schemas.lifecycle import State
 from schemas.request import Request
 from schemas.task import TaskRow
-from tests.harness.browser import Visit, find_chromium, open_browser, visiting
 from tests.harness.broker import Broker, running_broker
+from tests.harness.browser import Visit, find_chromium, open_browser, visiting
 from tests.harness.gateway import GatewayProcess
 
 FINISHED, LISTED, RUNNING = 10_000, 100_000, 500
@@ -44,7 +45,8 @@ USABLE = {
 }
 """What must be there before somebody can use a page."""
 MARK = """{
-  const look = () => %s.every((what) => document.querySelector(what)) ? performance.mark("usable") : requestAnimationFrame(look);
+  const isThere = () => %s.every((what) => document.querySelector(what));
+  const look = () => (isThere() ? performance.mark("usable") : requestAnimationFrame(look));
   requestAnimationFrame(look);
 }"""
 SCROLL = """async () => {
@@ -61,24 +63,29 @@ SCROLL = """async () => {
 
 
 async def measure(folder: Path, *, quick: bool) -> list[Row]:
-    """Rows for the weight, the loading, the running and the scrolling; for the weight alone where there is no Chromium."""
+    """Rows for weight, loading, running and scrolling; for the weight alone where there is no Chromium."""
     rows = [_row("first view: script, compressed", script_kib(), "KiB", SCRIPT_KIB)]
     if find_chromium() is None:
         sys.stderr.write("  the rest needs Chromium: install the package chromium\n")
         return rows
-    finished, listed, running = (
-        (QUICK_FINISHED, QUICK_LISTED, QUICK_RUNNING) if quick else (FINISHED, LISTED, RUNNING)
-    )
+    finished, listed, running = (QUICK_FINISHED, QUICK_LISTED, QUICK_RUNNING) if quick else (FINISHED, LISTED, RUNNING)
     rounds, watched_s = (QUICK_ROUNDS, QUICK_WATCHED_S) if quick else (ROUNDS, WATCHED_S)
-    gateway = GatewayProcess
-    async with running_broker(folder / "broker") as broker, open_browser() as browser:
-        async with broker.connected(Role.ADMIN) as admin:
-            await fill(admin, finished)
-            async with (served := gateway(broker, folder / "gateway")).running():
-                rows += [row for page in USABLE for row in await _loading(browser, served, page, finished, rounds)]
-                rows += await _running(browser, served, broker, admin, running, watched_s)
-                await fill(admin, listed, start=finished)
-                rows += await _scrolling(browser, served, listed)
+    async with (
+        open_browser() as browser,
+        running_broker(folder / "broker") as broker,
+        broker.connected(Role.ADMIN) as admin,
+    ):
+        await fill(admin, finished)
+        gateway = GatewayProcess(broker, folder / "gateway")
+        async with gateway.running():
+            for page in USABLE:
+                _say(f"loading: {page}")
+                rows += await _loading(browser, gateway, page, finished, rounds)
+            _say("many that run")
+            rows += await _running(browser, gateway, broker, admin, running, watched_s)
+            _say("a long list")
+            await fill(admin, listed, start=finished)
+            rows += await _scrolling(browser, gateway, listed)
     return rows
 
 
@@ -216,3 +223,8 @@ async def _renderers_s(browser: Browser) -> float:
 def _row(case: str, value: float, unit: str, ceiling: float | None = None, **more: Any) -> Row:
     floor = {} if ceiling is None else {"floor": ceiling, "floor_of": "value", "floor_is_ceiling": True}
     return Row(bench="page", case=case, value=round(value, 1), unit=unit, **floor, **more)  # type: ignore[arg-type]
+
+
+def _say(what: str) -> None:
+    load, *_ = os.getloadavg()
+    sys.stderr.write(f"  {what} (load {load:.1f})\n")

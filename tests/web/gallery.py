@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import anyio
 from aiohttp import web
@@ -19,18 +20,20 @@ from tests.harness.web import Web, browsing
 NODES = 4
 TAGS = ("node-1:eu", "node-1:ssd", "node-2:eu", "node-2:archive", "node-3:us", "node-3:ssd", "node-4:us")
 MIB = 1 << 20
+RUNNING = 9
+"""Slow ones at once."""
 SLOW = {
-    "debian-13.2.0-amd64-netinst.iso": (784, 0.30),
-    "fedora-server-43-x86_64.iso": (310, 0.24),
-    "planet-261116.osm.pbf": (2400, 0.62),
-    "imagenet-1k-train-shard-0042.tar": (1180, 0.45),
-    "common-crawl-2026-47-segment-1733066.warc.gz": (960, 0.18),
-    "llm-weights-8b-q4_k_m.gguf": (640, 0.55),
-    "gnome-nightly-aarch64.img.xz": (260, 0.20),
-    "wikipedia-en-20261101-pages-articles.xml.bz2": (880, 0.34),
-    "postgres-base-backup-2026-11-23.tar.zst": (420, 0.28),
+    "debian-13.{n}.0-amd64-netinst.iso": (284, 0.16),
+    "fedora-server-4{n}-x86_64.iso": (190, 0.12),
+    "planet-2611{n:02}.osm.pbf": (620, 0.24),
+    "imagenet-1k-train-shard-{n:04}.tar": (310, 0.2),
+    "common-crawl-2026-47-segment-17330{n:02}.warc.gz": (240, 0.09),
+    "llm-weights-{n}b-q4_k_m.gguf": (340, 0.21),
+    "gnome-nightly-{n:02}-aarch64.img.xz": (160, 0.1),
+    "wikipedia-en-202611{n:02}-pages-articles.xml.bz2": (280, 0.15),
+    "postgres-base-backup-2026-11-{n:02}.tar.zst": (220, 0.13),
 }
-"""Mebibytes, and mebibytes a second of each connection."""
+"""Mebibytes, and mebibytes a second of each connection; by name, `n` for a number."""
 QUICK = (
     "SHA256SUMS",
     "release-notes.html",
@@ -60,7 +63,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     if host == BUSY:
         return web.Response(status=503, headers={"Retry-After": "240"})
-    mebibytes, rate = SLOW.get(name, (0, 0.0))
+    mebibytes, rate = SLOW.get(request.query.get("kind", ""), (0, 0.0))
     size = mebibytes * MIB or 4096 + sum(map(ord, name)) * 911
     asked_range = request.http_range
     start, stop = asked_range.start or 0, asked_range.stop or size
@@ -96,35 +99,59 @@ async def gallery(folder: Path) -> AsyncIterator[tuple[Up, Web]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
+    proxy = f"http://127.0.0.1:{port}"
     tags = [part for tag in TAGS for part in ("--node-tag", tag)]
-    settings = {"DOWNDRAFT_NODE_UPSTREAM_PROXY": f"http://127.0.0.1:{port}"}
     try:
-        with running_up(folder, "--nodes", str(NODES), "--slots", "4", *tags, gateway=True, **settings) as up:
+        with running_up(
+            folder, "--nodes", str(NODES), "--slots", "4", *tags, gateway=True, DOWNDRAFT_NODE_UPSTREAM_PROXY=proxy
+        ) as up:
             async with browsing(up) as client:
                 yield up, client
     finally:
         await runner.cleanup()
 
 
+HOSTS = ("releases.example.org", "mirror.example.org", "data.example.com")
+
+
+def slow(number: int) -> dict[str, Any]:
+    """The request of a download that takes minutes, each another one."""
+    kind = list(SLOW)[number % len(SLOW)]
+    name = kind.format(n=3 + number // len(SLOW))
+    address = f"/pub/{name}?{urlencode({'kind': kind})}"
+    more: dict[str, Any] = {"priority": 5, "tags": ["ssd"]} if number % 9 == 2 else {}
+    return {
+        "uris": [f"http://{HOSTS[number % 3]}{address}"],
+        "labels": {"project": ("mirror", "models")[number % 2]},
+        "name": name,
+        **more,
+    }
+
+
 def requests() -> list[dict[str, Any]]:
-    """What is asked of it, the slow ones first."""
-    hosts = ("releases.example.org", "mirror.example.org", "data.example.com")
-    slow = [
-        {"uris": [f"http://{hosts[number % 3]}/pub/{name}"], "labels": {"project": ("mirror", "models")[number % 2]}}
-        for number, name in enumerate(SLOW)
-    ]
-    slow[2] |= {"priority": 5, "tags": ["ssd"]}
-    slow[5] |= {"uris": [*slow[5]["uris"], "http://mirror.example.org/models/llm-weights-8b-q4_k_m.gguf"]}
-    quick = [{"uris": [f"http://{hosts[number % 3]}/pub/{name}"]} for number, name in enumerate(QUICK)]
-    failing = [
+    """What is asked of it at first, the slow ones first."""
+    quick = [{"uris": [f"http://{HOSTS[number % 3]}/pub/{name}"]} for number, name in enumerate(QUICK)]
+    failing: list[dict[str, Any]] = [
         {"uris": [f"http://{GONE}/2019/kernel-4.19.tar.gz"]},
         {"uris": [f"http://{GONE}/2019/changelog.txt"]},
         {"uris": [f"http://{BUSY}/api/export.csv"], "labels": {"team": "finance"}},
         {"uris": ["http://releases.example.org/pub/tampered.iso"], "checksum": "sha-256=" + "0" * 64},
     ]
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"uris": [f"http://mirror.example.org/{LONG}"], "labels": {f"label-{n}": f"value-{n}" for n in range(8)}},
         {"uris": ["http://data.example.com/archive/tape-0001.tar"], "tags": ["tape", "cold", "room=b12"]},
         {"uris": ["http://data.example.com/later/quarterly.zip"], "paused": True},
     ]
-    return [*slow, *quick, *failing, *odd]
+    return [*(slow(number) for number in range(RUNNING)), *quick, *failing, *odd]
+
+
+async def keep_busy(client: Web) -> None:
+    """As many run at any time; now and then a quick one. Until it is cancelled."""
+    begun = RUNNING
+    while True:
+        await anyio.sleep(7)
+        active = (await client.get("/api/v1/tasks/count", params={"state": "active"})).json["count"]
+        asked = [slow(begun + number) for number in range(RUNNING - active)]
+        begun += len(asked)
+        asked.append({"uris": [f"http://{HOSTS[begun % 3]}/nightly/{int(time.time())}/{QUICK[begun % len(QUICK)]}"]})
+        await client.ask("POST", "/api/v1/tasks", json=asked)

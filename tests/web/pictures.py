@@ -17,10 +17,12 @@ from tests.harness.browser import DESK, PHONE, open_browser, visiting
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
 from tests.harness.web import Web
-from tests.web.gallery import gallery, requests
+from tests.web.gallery import gallery, keep_busy, requests
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WARM_UP_S = 600.0
+LOOKED_AT_MS = 20_000
+"""A task's own graph begins when somebody looks."""
 View = Callable[[Page], Awaitable[None]]
 
 
@@ -193,7 +195,12 @@ async def kinds(client: Web) -> dict[str, str]:
     return found
 
 
-LOOKS = {"desk-light": (DESK, False), "desk-dark": (DESK, True), "phone-light": (PHONE, False), "phone-dark": (PHONE, True)}
+LOOKS = {
+    "desk-light": (DESK, False),
+    "desk-dark": (DESK, True),
+    "phone-light": (PHONE, False),
+    "phone-dark": (PHONE, True),
+}
 
 
 async def tour(browser: Browser, up: Up, client: Web, folder: Path, only: str) -> None:
@@ -230,17 +237,43 @@ async def shoot(tab: Any, route: str, view: View, file: Path) -> None:
         print(f"{file}: {wide} px too wide; {tab.own_problems}")
 
 
+LARGE = {"width": 1440, "height": 1010}
+SHOWN: dict[str, tuple[str, dict[str, int], bool]] = {
+    "overview-light": ("overview", LARGE, False),
+    "overview-dark": ("overview", LARGE, True),
+    "tasks": ("tasks?sort=-priority", LARGE, False),
+    "task": ("tasks/{active}", LARGE, True),
+    "phone": ("overview", PHONE, False),
+}
+"""The pictures of docs/images: route, size and whether in the dark."""
+
+
+async def shown(browser: Browser, up: Up, client: Web) -> None:
+    """Into docs/images."""
+    ids = await kinds(client)
+    gateway = up.info["gateway"]
+    IMAGES.mkdir(exist_ok=True)
+    for name, (route, size, dark) in SHOWN.items():
+        async with visiting(browser, gateway["url"], gateway["key"], size=size, dark=dark) as tab:
+            await tab.go(route.format(**ids))
+            await tab.page.wait_for_timeout(LOOKED_AT_MS)
+            await tab.page.screenshot(path=IMAGES / f"{name}.png")
+
+
 async def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--all", type=Path, help="every view into this folder")
-    words.add_argument("--only", default="", help="views whose name matches, as name@desk-light")
-    words.add_argument("--warm-up", type=float, default=WARM_UP_S)
+    words.add_argument("--all", type=Path, help="every view into this folder, and none into docs/images")
+    words.add_argument("--only", default="", help="with --all: views whose name matches, as name@desk-light")
+    words.add_argument("--warm-up", type=float, default=WARM_UP_S, help="seconds")
     asked = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="downdraft-pictures-") as folder:
         async with open_browser() as browser, gallery(Path(folder)) as (up, client):
             await submitted(client)
-            await anyio.sleep(asked.warm_up)
-            await tour(browser, up, client, asked.all, asked.only)
+            async with anyio.create_task_group() as group:
+                group.start_soon(keep_busy, client)
+                await anyio.sleep(asked.warm_up)
+                await (tour(browser, up, client, asked.all, asked.only) if asked.all else shown(browser, up, client))
+                group.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

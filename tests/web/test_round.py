@@ -1,7 +1,6 @@
 """The whole round of somebody who looks after a cluster, and what is dropped, typed and scrolled on the way."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
