@@ -102,8 +102,9 @@ class Visit:
 
     async def sound(self) -> None:
         """What stands there now can be read by all, and fits."""
-        assert await self.violations() == []
-        assert await self.overflow() <= 0
+        found, wide = await self.violations(), await self.overflow()
+        assert not found, "\n".join(found)
+        assert wide <= 0, f"{wide} px wider than the window"
 
     async def overflow(self) -> int:
         """How many pixels the page is wider than its window."""

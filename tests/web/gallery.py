@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import anyio
 from aiohttp import web
@@ -63,7 +62,8 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     if host == BUSY:
         return web.Response(status=503, headers={"Retry-After": "240"})
-    mebibytes, rate = SLOW.get(request.query.get("kind", ""), (0, 0.0))
+    kind = int(request.query.get("part", "-1"))
+    mebibytes, rate = list(SLOW.values())[kind] if kind >= 0 else (0, 0.0)
     size = mebibytes * MIB or 4096 + sum(map(ord, name)) * 911
     asked_range = request.http_range
     start, stop = asked_range.start or 0, asked_range.stop or size
@@ -103,7 +103,10 @@ async def gallery(folder: Path) -> AsyncIterator[tuple[Up, Web]]:
     tags = [part for tag in TAGS for part in ("--node-tag", tag)]
     try:
         with running_up(
-            folder, "--nodes", str(NODES), "--slots", "4", *tags, gateway=True, DOWNDRAFT_NODE_UPSTREAM_PROXY=proxy
+            folder,
+            *("--nodes", str(NODES), "--slots", "4", *tags),
+            gateway=True,
+            DOWNDRAFT_NODE_UPSTREAM_PROXY=proxy,
         ) as up:
             async with browsing(up) as client:
                 yield up, client
@@ -116,12 +119,11 @@ HOSTS = ("releases.example.org", "mirror.example.org", "data.example.com")
 
 def slow(number: int) -> dict[str, Any]:
     """The request of a download that takes minutes, each another one."""
-    kind = list(SLOW)[number % len(SLOW)]
-    name = kind.format(n=3 + number // len(SLOW))
-    address = f"/pub/{name}?{urlencode({'kind': kind})}"
+    kind = number % len(SLOW)
+    name = list(SLOW)[kind].format(n=3 + number // len(SLOW))
     more: dict[str, Any] = {"priority": 5, "tags": ["ssd"]} if number % 9 == 2 else {}
     return {
-        "uris": [f"http://{HOSTS[number % 3]}{address}"],
+        "uris": [f"http://{HOSTS[number % 3]}/pub/{name}?part={kind}"],
         "labels": {"project": ("mirror", "models")[number % 2]},
         "name": name,
         **more,

@@ -7,10 +7,12 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from schemas.apikey import Scope
+from tests.harness.broker import Broker
 from tests.harness.browser import DESK, PHONE, Visit, visiting
+from tests.harness.gateway import GatewayProcess
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
-from tests.harness.web import make_key
+from tests.harness.web import browsing, make_key
 from tests.integration.node.origin import Origin
 
 # A browser takes two cores for minutes.
@@ -152,6 +154,35 @@ async def test_a_failed_task_tells_why_and_what_happened(visit: Visit, origin: O
     await expect(
         page.get_by_role("heading", name=re.compile(r"download(s)? from 127.0.0.1:\d+ failed"))
     ).to_be_visible()
+
+
+async def test_a_long_reason_breaks_where_it_must(up: Up, browser: Browser, origin: Origin) -> None:
+    gateway = up.info["gateway"]
+    async with (
+        browsing(up) as web,
+        visiting(browser, gateway["url"], gateway["key"], size=PHONE, dark=True) as visit,
+    ):
+        asked = {"uris": [origin.url("file/small.bin?tampered")], "checksum": "sha-256=" + "0" * 64}
+        task = (await web.ask("POST", "/api/v1/tasks", json=asked)).json["task"]
+        await visit.go(f"tasks/{task}")
+        await expect(visit.page.get_by_text("It failed.")).to_be_visible()
+        await expect(visit.page.get_by_role("listitem").filter(has_text="00000000…").first).to_be_visible()
+        await visit.sound()
+
+
+async def test_without_a_leader_the_page_says_so_with_the_remedy(
+    browser: Browser, broker: Broker, tmp_path: Path
+) -> None:
+    process = GatewayProcess(broker, tmp_path / "gateway")
+    async with process.running(), visiting(browser, process.web.url, process.key) as visit:
+        remedy = visit.page.get_by_text("downdraft coordinator", exact=True)
+        await visit.go("overview")
+        await expect(visit.page.get_by_role("heading", name="No coordinator leads")).to_be_visible()
+        await expect(remedy).to_be_visible()
+        await visit.go("nodes")
+        await expect(visit.page.get_by_role("heading", level=1, name="Nodes")).to_be_visible()
+        await expect(remedy).to_be_visible()
+        await visit.sound()
 
 
 async def test_the_page_says_that_it_is_offline_while_the_gateway_is_away_and_fills_the_gap(
