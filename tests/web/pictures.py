@@ -259,7 +259,7 @@ def packed(png: bytes) -> bytes:
         return png
     whole = Image.open(BytesIO(png)).convert("RGB")
     small = BytesIO()
-    whole.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    whole.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
