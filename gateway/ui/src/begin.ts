@@ -2,13 +2,16 @@
 import { load } from "./pages";
 import { nodes, status } from "./store/cluster";
 import { route } from "./store/route";
+import { queryOf } from "./pages/tasks/filters";
 import { isSignedIn, recall } from "./store/session";
+import { beginEarly } from "./store/tasklist";
 
 export function begin(): void {
   if (!isSignedIn.peek()) return;
-  const { page, id } = route.peek();
+  const { page, id, query } = route.peek();
   recall().catch(() => {}); // whoever draws the page asks again, and tells
   void status.refresh();
   if (page === "overview" || page === "nodes") void nodes.refresh();
+  if (page === "tasks" && !id) beginEarly(query.toString(), queryOf(query));
   load(page, id)?.catch(() => {});
 }

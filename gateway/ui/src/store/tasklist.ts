@@ -12,7 +12,7 @@ import type { LiveEvent } from "./live";
 
 export const PAGE = 200;
 /** What comes first is less: it is there sooner, and while things happen it is read again every other second. */
-const FIRST = 80;
+const FIRST = 50;
 /** Pages whose rows are kept: what is farther from view is let go. */
 const KEPT = 15;
 
@@ -194,6 +194,21 @@ export class TaskList {
     this.changed = false;
     this.version.value += 1;
   }
+}
+
+let early: { asked: string; list: TaskList } | null = null;
+
+/** The first view is a list: it is asked for while what shows it is still to come. */
+export function beginEarly(asked: string, query: TaskQuery): void {
+  early = { asked, list: listOf(asked, query) };
+}
+
+/** The list of a query, under way; `asked`: the query as the address has it. */
+export function listOf(asked: string, query: TaskQuery): TaskList {
+  const begun = early?.asked === asked ? early.list : new TaskList(query);
+  if (begun !== early?.list) void begun.restart();
+  early = null;
+  return begun;
 }
 
 /** After these a task may stand elsewhere in a list, or in another one. */

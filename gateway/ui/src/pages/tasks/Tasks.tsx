@@ -11,7 +11,7 @@ import { VirtualRows } from "../../parts/VirtualRows";
 import { changes, listen, resync } from "../../store/live";
 import { ask, route } from "../../store/route";
 import { may } from "../../store/session";
-import { TaskList } from "../../store/tasklist";
+import { listOf, type TaskList } from "../../store/tasklist";
 import { BulkBar } from "./BulkBar";
 import { FilterBar } from "./FilterBar";
 import { isFiltered, queryOf } from "./filters";
@@ -29,7 +29,7 @@ export function Tasks(_: { id: string }) {
   const { query } = route.value;
   const asked = query.toString();
   // It is asked for at once: effects come after what is drawn meanwhile.
-  const list = useMemo(() => begun(new TaskList(queryOf(query))), [asked]);
+  const list = useMemo(() => listOf(asked, queryOf(query)), [asked]);
   const isNarrow = useSignal(NARROW.matches);
   const isAtTop = useRef(true);
   useEffect(() => {
@@ -89,11 +89,6 @@ export function Tasks(_: { id: string }) {
       {maySteer && <BulkBar known={list.length} isWhole={list.isWhole} />}
     </>
   );
-}
-
-function begun(list: TaskList): TaskList {
-  void list.restart();
-  return list;
 }
 
 /** Rows change as things happen; the list itself is read again while its top is in view, and told of otherwise. */
