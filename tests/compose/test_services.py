@@ -59,7 +59,7 @@ class Machine:
 
     def submit(self, *wares: Ware) -> dict[str, Ware]:
         """By task: what it is to bring."""
-        urls = [ware.url.replace("//origin:", "//127.0.0.1:") for ware in wares]
+        urls = [ware.url.replace("//origin:", "//machine:") for ware in wares]
         tasks = [line["task"] for line in self.cli(f"submit {' '.join(urls)}", "producer")]
         return dict(zip(tasks, wares, strict=True))
 
@@ -88,8 +88,8 @@ def machine(engine: Engine) -> Iterator[Machine]:
     run(engine.environment, command, (CHECKOUT / "tests/compose/services.Dockerfile").read_text())
     try:
         machine.start()
-        for command in commands():
-            machine.root(command)
+        for typed in commands():
+            machine.root(typed)
         machine.docker("exec", "--detach", machine.name, "/opt/downdraft/bin/python", "/src/tests/compose/origin.py")
         until(lambda: [node["node"] for node in machine.cli("nodes") if node["online"]], "the node is heard")
         yield machine
