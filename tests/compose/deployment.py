@@ -98,7 +98,7 @@ class Deployment:
         for file in files:
             self._command += ["--file", str(file)]
         for profile in profiles:
-            self._command += ["--profile", profile]
+            self.choose(profile)
         self._environment = engine.environment | {
             "DOWNDRAFT_IMAGE": IMAGE,
             **dict.fromkeys(("NATS_ADDRESS", "GATEWAY_ADDRESS", "GRAFANA_ADDRESS"), "127.0.0.1:0"),
@@ -108,6 +108,10 @@ class Deployment:
 
     def __repr__(self) -> str:
         return f"<Deployment {self.project}>"
+
+    def choose(self, profile: str) -> None:
+        """From now on each command means the services of a profile too, as COMPOSE_PROFILES in `.env` does."""
+        self._command += ["--profile", profile]
 
     def compose(self, *arguments: str, stdin: str | None = None) -> str:
         """What `docker compose <arguments>` prints. Raises ComposeFailed."""

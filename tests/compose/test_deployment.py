@@ -184,3 +184,25 @@ def test_a_broker_that_ran_alone_does_not_become_one_of_three_and_lose_what_it_h
     deployed.up()
     deployed.until_online(2)
     deployed.balance()
+
+
+def test_a_deployment_moves_from_one_broker_to_three_by_a_backup(deployed: Deployment) -> None:
+    """As docs/operations.md says; it is of three from here on."""
+    deployed.submit([Ware(40 + number, 4 << 20, 512 << 10) for number in range(12)])
+    until(lambda: sum(deployed.running().values()) > 0, "something runs")
+    deployed.compose("stop", "coordinator", "gateway", "node")
+    backup = str(deployed.folder / "backup")
+    saved = deployed.outside("backup", backup, role="admin")
+    assert saved.returncode == 0, saved.stderr
+    deployed.down()
+    deployed.docker("volume", "rm", f"{deployed.project}_streams")
+
+    deployed.choose("cluster")
+    deployed.up("nats", "nats-2", "nats-3")
+    restored = deployed.outside("restore", backup, "--replicas", "3", role="admin")
+    assert restored.returncode == 0, restored.stderr
+    deployed.up()
+
+    deployed.until_online(2)
+    deployed.balance()
+    assert [check for check in deployed.cli("doctor") if check["status"] == "problem"] == []
