@@ -56,7 +56,7 @@ class Machine:
 
     def cli(self, command: str, role: str = "operator", stdin: str = "") -> list[Any]:
         """The lines that `downdraft <command> --json` says."""
-        told = f"downdraft {command} --json --server nats://127.0.0.1:4222 --creds {KEYS}/{role}.creds"
+        told = f"cd /root; downdraft {command} --json --server nats://127.0.0.1:4222 --creds {KEYS}/{role}.creds"
         said = self.root(told, stdin)
         return [json.loads(line) for line in said.splitlines()]
 
