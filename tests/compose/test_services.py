@@ -154,7 +154,8 @@ def test_services_that_are_stopped_go_by_themselves_and_go_on_later(machine: Mac
     until(lambda: any(node["heartbeat"].get("running") for node in machine.cli("nodes")), "something runs")
 
     machine.root(f"systemctl stop {units()}")
-    assert machine.root(f"systemctl show --property Result --value {units()}").split() == ["success"] * len(SERVICES)
+    results = machine.root(f"systemctl show --property Result --value {units()}").split()
+    assert results == ["success"] * len(SERVICES), machine.root("journalctl --no-pager --output cat --lines 60")
     machine.root(f"systemctl start {units()}")
 
     machine.balance(asked)
