@@ -12,7 +12,7 @@ import anyio
 from msgspec import Struct
 from nats.aio.msg import Msg
 
-from broker.connection import Connection
+from broker.connection import REQUEST_TIMEOUT_S, Connection
 from broker.errors import STREAM_NOT_FOUND, ApiRefused, BrokerError, Unanswered
 from schemas import subjects as s
 
@@ -24,6 +24,9 @@ QUIET_AFTER_S = 30.0
 """A snapshot that brings nothing for so long has failed: the broker sends on as soon as a piece is acknowledged."""
 CHECK_WITHIN_S = 600.0
 """Before it answers, the broker reads a whole stream and compares checksums."""
+HEARD_OF_WITHIN_S = 10.0
+"""Servers of one cluster tell each other within milliseconds who listens for what; overloaded ones take longer."""
+AGAIN_AFTER_S = 0.1
 META, DATA = "backup.json", "stream.tar.s2"
 PART = ".part"
 
@@ -85,10 +88,10 @@ async def bring_back(connection: Connection, stream: str, folder: Path, replicas
     with data.open("rb") as file:
         while piece := file.read(CHUNK_BYTES):
             size += len(piece)
-            answer = await connection.request(told["deliver_subject"], piece)
+            answer = await hand_over(connection, told["deliver_subject"], piece)
             if answer.data:
                 _raise_for(stream, json.loads(answer.data))
-    answer = await connection.request(told["deliver_subject"], timeout_s=CHECK_WITHIN_S)
+    answer = await hand_over(connection, told["deliver_subject"], timeout_s=CHECK_WITHIN_S)
     ended: dict[str, Any] = json.loads(answer.data)
     _raise_for(stream, ended)
     found, wanted = int(ended["state"]["messages"]), int(said["state"]["messages"])
@@ -96,6 +99,24 @@ async def bring_back(connection: Connection, stream: str, folder: Path, replicas
     if found != wanted and not expires:
         raise BackupFailed(f"{stream}: {wanted} messages were saved, and {found} came back")
     return Saved(stream, found, size)
+
+
+async def hand_over(
+    connection: Connection, subject: str, piece: bytes = b"", timeout_s: float = REQUEST_TIMEOUT_S
+) -> Msg:
+    """Have a piece taken, the empty one last. Raises Unanswered.
+
+    Of three servers another may be the one that takes it, and the one that is asked hears of that only a moment after
+    it has promised so: what nobody was there to take is handed over again.
+    """
+    begun = anyio.current_time()
+    while True:
+        try:
+            return await connection.request(subject, piece, timeout_s=timeout_s)
+        except Unanswered as error:
+            if "no responders" not in str(error) or anyio.current_time() > begun + HEARD_OF_WITHIN_S:
+                raise
+        await anyio.sleep(AGAIN_AFTER_S)
 
 
 def _read(meta: Path) -> dict[str, Any]:

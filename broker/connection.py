@@ -297,8 +297,9 @@ async def connect(
         raise _only_error(group) from group.__cause__
     finally:
         # Not drain(): it can hang for 30 s when pull requests are open. A broker that is away is no trouble here,
-        # nor is a client that never began, which closing asserts.
-        quietly = suppress(OSError, nats.errors.Error, AssertionError)
+        # nor is a client that never began, which closing asserts. Python 3.12 raises TypeError where something is left
+        # to be written to a socket that the broker closed.
+        quietly = suppress(OSError, nats.errors.Error, AssertionError, TypeError)
         with anyio.CancelScope(shield=True), anyio.move_on_after(2), quietly:
             await client.close()
 

@@ -27,6 +27,9 @@ PATH_CHARS_MAX = 200
 SWITCHED = 101
 GONE = 499
 """The status in the log of a request whose client left before it was answered."""
+HEALTH = frozenset(("/healthz", "/readyz"))
+"""Asked every few seconds by whatever watches this process."""
+OK = 200
 
 
 class Observed:
@@ -87,7 +90,8 @@ def _tell(scope: Scope, status: int, sent: int, seconds: float) -> None:
     """Without the query: keys may stand in it. The log's own format keeps line ends in a path from making lines."""
     caller: Any = scope.get("user")
     client: Any = scope.get("client")
-    log.info(
+    is_news = status != OK or _template(scope) not in HEALTH
+    (log.info if is_news else log.debug)(
         "request",
         method=_method(scope),
         path=str(scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"])[:PATH_CHARS_MAX],

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -22,6 +23,26 @@ FOUND_FILES = "find /downloads -type f -not -path '*/.downdraft/*' -exec sha256s
 
 class ComposeFailed(Exception):
     """A `docker compose` command, or what it ran, exited with an error."""
+
+
+class Container(NamedTuple):
+    """What `docker inspect` tells of one."""
+
+    told: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.told["Name"])
+
+    @property
+    def service(self) -> str:
+        return str(self.told["Config"]["Labels"]["com.docker.compose.service"])
+
+    def found_well(self, since: datetime) -> int:
+        """How many of the latest health checks began after that; none of them failed. The engine keeps five."""
+        checks = [one for one in self.told["State"]["Health"]["Log"] if datetime.fromisoformat(one["Start"]) > since]
+        assert not any(one["ExitCode"] for one in checks), checks
+        return len(checks)
 
 
 class Ware(NamedTuple):
@@ -54,6 +75,14 @@ def until(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S) -
     raise AssertionError(f"not within {within_s:g} s: {what}; last was {last!r}")
 
 
+def run(environment: dict[str, str], command: list[str], stdin: str | None = None) -> str:
+    """What a command prints. Raises ComposeFailed."""
+    ended = subprocess.run(command, env=environment, input=stdin or "", capture_output=True, text=True, timeout=600)
+    if ended.returncode != 0:
+        raise ComposeFailed(f"{' '.join(command[-6:])}: {ended.stdout[-2000:]}{ended.stderr[-4000:]}")
+    return ended.stdout
+
+
 class Deployment:
     """A project of its own name, with ports of its own."""
 
@@ -69,7 +98,7 @@ class Deployment:
         for file in files:
             self._command += ["--file", str(file)]
         for profile in profiles:
-            self._command += ["--profile", profile]
+            self.choose(profile)
         self._environment = engine.environment | {
             "DOWNDRAFT_IMAGE": IMAGE,
             **dict.fromkeys(("NATS_ADDRESS", "GATEWAY_ADDRESS", "GRAFANA_ADDRESS"), "127.0.0.1:0"),
@@ -80,21 +109,17 @@ class Deployment:
     def __repr__(self) -> str:
         return f"<Deployment {self.project}>"
 
+    def choose(self, profile: str) -> None:
+        """From now on each command means the services of a profile too, as COMPOSE_PROFILES in `.env` does."""
+        self._command += ["--profile", profile]
+
     def compose(self, *arguments: str, stdin: str | None = None) -> str:
         """What `docker compose <arguments>` prints. Raises ComposeFailed."""
-        return self._run([*self._command, *arguments], stdin)
+        return run(self._environment, [*self._command, *arguments], stdin)
 
     def docker(self, *arguments: str) -> str:
         """What `docker <arguments>` prints. Raises ComposeFailed."""
-        return self._run(["docker", *arguments])
-
-    def _run(self, command: list[str], stdin: str | None = None) -> str:
-        ended = subprocess.run(
-            command, env=self._environment, input=stdin or "", capture_output=True, text=True, timeout=600
-        )
-        if ended.returncode != 0:
-            raise ComposeFailed(f"{' '.join(command[-6:])}: {ended.stdout[-2000:]}{ended.stderr[-4000:]}")
-        return ended.stdout
+        return run(self._environment, ["docker", *arguments])
 
     def up(self, *arguments: str) -> None:
         """Bring it up, and wait until all of it gets on."""
@@ -138,6 +163,10 @@ class Deployment:
 
     def containers(self, service: str) -> list[str]:
         return sorted(self.compose("ps", "--all", "--quiet", service).split())
+
+    def inspect(self) -> list[Container]:
+        """All containers of the project, those that have ended too."""
+        return [Container(told) for told in json.loads(self.docker("inspect", *self.compose("ps", "-aq").split()))]
 
     def crash(self, container: str) -> None:
         """Kill everything in it as the kernel would, so that its restart policy acts; `docker kill` counts as told."""

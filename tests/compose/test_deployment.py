@@ -1,6 +1,8 @@
 """compose.yaml as a stranger would run it: real containers, real files, nothing left behind."""
 
 import json
+import re
+from datetime import UTC, datetime
 
 import anyio
 import nats
@@ -18,6 +20,10 @@ OWN_KEYS = {
     "cli": ["operator.creds"],
 }
 KEPT_AT = {"nats": "/etc/downdraft/keys"}
+SECRET = re.compile(r"\bSU[A-Z2-7]{56}\b|\bdd_\w+")
+"""A user's seed, or an API key."""
+TIMES = 3
+RUN_ONCE = ("keys",)
 SERVICES = ("nats", "coordinator", "node", "gateway", "cli")
 ODD = 10**6
 
@@ -94,15 +100,57 @@ def test_a_process_is_contained_and_sees_no_secret_but_its_own(deployed: Deploym
     )
     mounts = [line.split() for line in deployed.inside(service, "cat", "/proc/1/mounts").splitlines()]
     root = next(options for _, where, _, options, *_ in mounts if where == "/")
-    limit = deployed.docker("inspect", "--format", "{{.HostConfig.Memory}}", deployed.containers(service)[0])
     own = OWN_KEYS.get(service) or [f"node-node-{number}.creds" for number in range(1, 33)]
 
     assert deployed.inside(service, "id", "-u").strip() == "10001"
     assert {status["CapEff"].strip(), status["CapBnd"].strip()} == {"0" * 16}
     assert status["NoNewPrivs"].strip() == "1"
     assert "ro" in root.split(",")
-    assert int(limit) > 0
     assert sorted(deployed.inside(service, "ls", "-A", KEPT_AT.get(service, "/run/keys")).split()) == sorted(own)
+
+
+def test_the_engine_bounds_every_container_and_starts_it_again_but_those_that_run_once(deployed: Deployment) -> None:
+    containers = deployed.inspect()
+
+    assert {one.service for one in containers} == {*SERVICES, *RUN_ONCE, "origin"}
+    for one in containers:
+        if one.service == "origin":
+            continue  # the tests' own
+        host = one.told["HostConfig"]
+        assert (host["ReadonlyRootfs"], host["Privileged"], host["CapDrop"]) == (True, False, ["ALL"]), one.service
+        assert not host["CapAdd"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert one.told["Config"]["User"] == "downdraft"
+        assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+        assert {"/tmp"} == host["Tmpfs"].keys()
+        assert host["RestartPolicy"]["Name"] == ("no" if one.service in RUN_ONCE else "unless-stopped")
+        if one.service not in RUN_ONCE:
+            assert host["Memory"] > 0, one.service
+            assert host["PidsLimit"] > 0
+
+
+def test_no_secret_stands_where_docker_inspect_tells_it(deployed: Deployment) -> None:
+    secrets = set(SECRET.findall(deployed.secret("*")))
+    assert len(secrets) > len(SERVICES)
+
+    told = json.dumps([one.told for one in deployed.inspect()])
+
+    assert [secret for secret in secrets if secret in told] == []
+
+
+def test_a_cluster_that_is_well_and_idle_writes_nothing(deployed: Deployment) -> None:
+    deployed.balance()
+    began = datetime.now(UTC)
+
+    watched = [one.name for one in deployed.inspect() if "Healthcheck" in one.told["Config"]]
+    assert len(watched) == 6  # the broker, two coordinators, two nodes, the gateway
+
+    def all_checked() -> bool:
+        return all(one.found_well(began) >= TIMES for one in deployed.inspect() if one.name in watched)
+
+    until(all_checked, f"each was found well {TIMES} times")
+
+    assert deployed.compose("logs", "--no-log-prefix", "--since", began.isoformat()) == ""
 
 
 def test_a_node_that_is_stopped_goes_by_itself_and_comes_back(deployed: Deployment) -> None:
@@ -136,3 +184,25 @@ def test_a_broker_that_ran_alone_does_not_become_one_of_three_and_lose_what_it_h
     deployed.up()
     deployed.until_online(2)
     deployed.balance()
+
+
+def test_a_deployment_moves_from_one_broker_to_three_by_a_backup(deployed: Deployment) -> None:
+    """As docs/operations.md says; it is of three from here on."""
+    deployed.submit([Ware(40 + number, 4 << 20, 512 << 10) for number in range(12)])
+    until(lambda: sum(deployed.running().values()) > 0, "something runs")
+    deployed.compose("stop", "coordinator", "gateway", "node")
+    backup = str(deployed.folder / "backup")
+    saved = deployed.outside("backup", backup, role="admin")
+    assert saved.returncode == 0, saved.stderr
+    deployed.down()
+    deployed.docker("volume", "rm", f"{deployed.project}_streams")
+
+    deployed.choose("cluster")
+    deployed.up("nats", "nats-2", "nats-3")
+    restored = deployed.outside("restore", backup, "--replicas", "3", role="admin")
+    assert restored.returncode == 0, restored.stderr
+    deployed.up()
+
+    deployed.until_online(2)
+    deployed.balance()
+    assert [check for check in deployed.cli("doctor") if check["status"] == "problem"] == []

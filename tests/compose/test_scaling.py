@@ -1,5 +1,7 @@
 """Nodes come and go by `--scale` while they work."""
 
+from itertools import count
+
 import pytest
 
 from tests.compose.deployment import Deployment, Ware, until
@@ -7,6 +9,8 @@ from tests.compose.deployment import Deployment, Ware, until
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 
 SLOW = 256 << 10
+QUEUED = 60
+"""More than three more nodes take at once."""
 ALL_FIVE = {f"node-{number}" for number in range(1, 6)}
 
 
@@ -15,12 +19,20 @@ def scale(deployed: Deployment, nodes: int) -> None:
 
 
 def test_nodes_come_and_go_while_they_work_and_nothing_is_lost(deployed: Deployment) -> None:
-    deployed.submit([Ware(number, 2 << 20, SLOW) for number in range(90)])
-    until(lambda: len(deployed.running()) == 2 and all(deployed.running().values()), "both nodes work")
+    seeds = count()
+
+    def work(nodes: int) -> bool:
+        """Whether so many all have some; there is always more to do, however long containers take to start."""
+        if deployed.cli("stats")["states"].get("queued", 0) < QUEUED:
+            deployed.submit([Ware(next(seeds), 2 << 20, SLOW) for _ in range(QUEUED)])
+        running = deployed.running()
+        return len(running) == nodes and all(running.values())
+
+    until(lambda: work(2), "both nodes work")
 
     scale(deployed, 5)
     assert deployed.until_online(5) == ALL_FIVE
-    until(lambda: len(now := deployed.running()) == 5 and all(now.values()), "all five work")
+    until(lambda: work(5), "all five work")
 
     scale(deployed, 1)
     last = deployed.until_online(1)

@@ -79,6 +79,15 @@ async def test_each_request_is_a_line_of_the_log(up: Up, web: Web) -> None:
     }
 
 
+async def test_a_health_check_that_finds_nothing_wrong_leaves_no_line_in_the_log(up: Up, web: Web) -> None:
+    assert [(await web.get(path)).status for path in ("/healthz", "/readyz")] == [200, 200]
+    assert (await web.get("/after/these")).status == 404
+
+    await eventually(lambda: "/after/these" in up.log("gateway"))
+    checked = [line for line in up.log("gateway").splitlines() if "/healthz" in line or "/readyz" in line]
+    assert [line for line in checked if json.loads(line)["status"] == 200] == []
+
+
 async def test_a_key_that_asks_too_much_is_told_when_to_ask_again(up: Up, stranger: Web) -> None:
     hasty, other = await make_key(up, "hasty", Scope.READ), await make_key(up, "other", Scope.READ)
 
@@ -165,7 +174,7 @@ async def test_head_is_answered_as_get_without_the_body(up: Up, web: Web, strang
     assert (await stranger.ask("HEAD", "/metrics")).status == 401
     with anyio.fail_after(10):
         assert (await web.ask("HEAD", "/api/v1/events")).status == 200, "a stream that has no end"
-    await eventually(lambda: '"method": "HEAD", "path": "/healthz", "status": 200' in up.log("gateway"))
+    await eventually(lambda: '"method": "HEAD", "path": "/docs", "status": 200' in up.log("gateway"))
 
 
 async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(up: Up, web: Web) -> None:

@@ -1,5 +1,6 @@
 """The files to deploy with: each is read by what it is for, as far as that is on this machine."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ EXPOSED_AT_MOST = 15
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "compose.yaml").read_text())
 ONCE = {"keys", "clustering", "metrics-key"}
 IDLE = {"cli"}
+GRID_COLUMNS = 24
 
 
 @pytest.mark.parametrize("file", sorted((DEPLOY / "settings").glob("*.toml")), ids=lambda file: file.stem)
@@ -82,6 +84,30 @@ def test_prometheus_takes_its_files() -> None:
     if shutil.which("promtool"):
         assert "SUCCESS" in run("promtool", "check", "config", "--syntax-only", str(folder / "prometheus.yml"))
         assert "SUCCESS" in run("promtool", "check", "rules", str(folder / "alerts.yml"))
+
+
+def test_grafana_is_given_the_dashboard_and_the_source_that_its_panels_name() -> None:
+    folder = DEPLOY / "observability"
+    [source] = yaml.safe_load((folder / "grafana-source.yaml").read_text())["datasources"]
+    [provider] = yaml.safe_load((folder / "grafana-dashboards.yaml").read_text())["providers"]
+    panels = json.loads((folder / "dashboard.json").read_text())["panels"]
+    grafana = COMPOSE["services"]["grafana"]
+    mounted = {inside: outside for outside, inside, *_ in (volume.split(":") for volume in grafana["volumes"])}
+    home = f"{provider['options']['path']}/dashboard.json"
+
+    assert mounted[home] == "./docs/deploy/observability/dashboard.json"
+    assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == home
+    assert source["url"] == "http://prometheus:9090"
+    assert {panel["datasource"]["uid"] for panel in panels if panel["type"] != "row"} == {source["uid"]}
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [cell for panel in panels for cell in cells_of(**panel["gridPos"])]
+    assert len(set(cells)) == len(cells), "panels lie over each other"
+    assert max(x for x, _ in cells) < GRID_COLUMNS
+
+
+def cells_of(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:
+    """What a panel takes of Grafana's grid."""
+    return [(column, line) for column in range(x, x + w) for line in range(y, y + h)]
 
 
 @pytest.mark.parametrize("service", sorted(COMPOSE["services"]))

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
+from nats.aio.msg import Msg
 
 from broker import backup
 from broker.backup import BackupFailed
 from broker.embedded import KEYS
+from broker.errors import Unanswered
 from broker.roles import Role
 from tests.harness.broker import Broker, running_broker
 from tests.harness.leader import coordinator
@@ -108,6 +111,24 @@ async def test_a_damaged_backup_is_refused_and_leaves_no_stream(broker: Broker, 
             await restore(other, tmp_path / "saved")
         async with other.connected(Role.ADMIN) as admin:
             assert await backup.existing(admin) == []
+
+
+async def test_a_piece_that_nobody_is_there_to_take_yet_is_handed_over_again(broker: Broker) -> None:
+    taken: list[bytes] = []
+
+    async def take(msg: Msg) -> None:
+        taken.append(msg.data)
+        await msg.respond(b"")
+
+    async with broker.connected(Role.ADMIN) as admin, broker.connected(Role.ADMIN) as other:
+        with pytest.raises(Unanswered, match="no responders"):
+            await admin.request("pieces", b"one")
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(backup.hand_over, admin, "pieces", b"one")
+                await anyio.wait_all_tasks_blocked()
+                await other.client.subscribe("pieces", cb=take)
+    assert taken == [b"one"]
 
 
 async def _state(broker: Broker, stream: str) -> dict[str, object]:

@@ -72,3 +72,16 @@ async def test_who_stops_waiting_for_a_flush_does_not_end_the_connection(broker:
                 await anyio.lowlevel.checkpoint()
                 tasks.cancel_scope.cancel()
         assert (await connection.api("INFO"))["limits"]
+
+
+async def test_what_is_left_to_be_written_when_the_broker_goes_is_no_error_of_closing(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.12 says it so, where a socket closes between two writes."""
+
+    def socket_is_gone(*_: object) -> None:
+        raise TypeError("'NoneType' object is not callable")
+
+    async with broker.connected(Role.ADMIN) as connection:
+        monkeypatch.setattr(connection.client._transport, "writelines", socket_is_gone)
+        await connection.client.publish("left", b"behind")
