@@ -10,7 +10,7 @@ from schemas.errors import SettingInvalid
 
 log = structlog.get_logger()
 
-VERSION = 3
+VERSION = 4
 """Raise it with every change of the tables or of what is in them: older databases are then made anew."""
 APPLICATION = 0x444F574E
 """Says that a file is ours ("DOWN")."""

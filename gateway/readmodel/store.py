@@ -24,6 +24,7 @@ RECENT_MAX = 20_000
 TRIM_BEYOND = 1000
 """So many too many, and the oldest go."""
 
+_DISMISSALS_FROM = "dismissals_from"
 PUT_OFF_BEYOND = 50_000
 """For fewer changes than that the orders stay, and sorted listings with them."""
 
@@ -101,6 +102,19 @@ class Store:
     def make_orders(self) -> None:
         """What was put off, in some seconds."""
         make_orders(self.database)
+
+    def begin_history(self) -> int:
+        """The log is read in bulk, outcomes first: from which sequence what was dismissed is to be read after them.
+
+        Where that broke off before, it is where it began then.
+        """
+        since = self.fact(_DISMISSALS_FROM) or str(self.log_read_to)
+        self.note(_DISMISSALS_FROM, since)
+        return int(since)
+
+    def end_history(self) -> None:
+        """All of it was read."""
+        self.note(_DISMISSALS_FROM, "")
 
     def apply(self, changes: Sequence[Change]) -> None:
         """All of them, in order."""
@@ -286,6 +300,7 @@ class Store:
             self.database.execute("DELETE FROM dismissed")
             self.log_read_to = 0
             self.note("log_read_to", "0")
+            self.note(_DISMISSALS_FROM, "")
 
         self._at_once(work)
         self._recent.clear()
