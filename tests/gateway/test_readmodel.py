@@ -14,7 +14,7 @@ from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import ID_BYTES, SECRET_BYTES, ApiKey, Scope, digest_of, make_secret
-from schemas.event import Completed, Event, Failed, Queued
+from schemas.event import Completed, Dismissed, Event, Failed, Queued
 from schemas.heartbeat import Heartbeat, Held, Progress
 from schemas.lifecycle import State
 from schemas.request import Request
@@ -199,6 +199,21 @@ async def test_a_gateway_that_comes_back_goes_on_with_its_file(beside: Beside) -
     (opened,) = [line for line in beside.second.said if line["event"] == "read model opened"]
     assert opened["tasks"] == len(before)
     assert await listed(beside.second.web) == [late, *before]
+
+
+async def test_what_was_dismissed_while_a_gateway_was_away_is_gone_once_it_is_back(beside: Beside) -> None:
+    before = await listed(beside.second.web)
+    await beside.second.kill()
+    for gone in before[:2]:  # a later event of another kind lies between them and after
+        await write_event(beside.admin, Dismissed(task=gone, owner="ann", time=datetime.now(UTC)))
+        await write_event(beside.admin, Queued(task=a_task(7000), owner="ann", time=datetime.now(UTC)))
+    await beside.second.start()
+    assert await listed(beside.second.web) == before[2:]
+    assert await eventually(lambda: _shows(beside.first.web, before[2:]))
+
+
+async def _shows(web: Web, tasks: list[str]) -> bool:
+    return await listed(web) == tasks
 
 
 async def test_a_broken_file_is_made_anew_from_the_streams(beside: Beside) -> None:

@@ -397,3 +397,19 @@ def test_a_file_whose_orders_were_never_made_gets_them_when_it_is_opened(tmp_pat
     again = Store(file, 100, lambda *_: False)
     assert orders(again) == {*ORDERS}
     again.close()
+
+
+def test_where_a_reading_broke_off_dismissals_are_read_from_where_it_began(tmp_path: Path) -> None:
+    file = str(tmp_path / "model.db")
+    stopped = Store(file, 100, lambda *_: False)
+    stopped.apply([completed(1, 10)])
+    assert stopped.begin_history() == 10
+    stopped.apply([completed(2, 20)])
+    stopped.close()
+    again = Store(file, 100, lambda *_: False)
+    assert (again.log_read_to, again.begin_history()) == (20, 10)
+    again.end_history()
+    assert again.begin_history() == 20
+    again.forget_ended()
+    assert again.begin_history() == 0
+    again.close()
