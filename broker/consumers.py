@@ -8,14 +8,14 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from broker.connection import ASK_AGAIN_S, Connection
+from broker.connection import Connection
 from broker.errors import CONSUMER_NOT_FOUND, ApiRefused, BrokerError, Unanswered
 
 log = structlog.get_logger()
 
-COUNTED_WITHIN_S = 60.0
-"""The server counts what a new consumer has before it: two million messages of as many subjects took it more than five
-seconds on a crowded machine."""
+COUNTED_TRIES = 12
+"""Of five seconds each: the server counts what a new consumer has before it, which took it longer than that for two
+million messages on a crowded machine."""
 COUNTED_AGAIN_S = 5.0
 """The server finds what it has made meanwhile; and where it died, nobody waits a minute for it."""
 EPHEMERAL_FOR_S = 30
@@ -39,13 +39,15 @@ async def create(
     elif filters:
         config["filter_subjects"] = list(filters)
     body = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
-    patient_until = anyio.current_time() + (COUNTED_WITHIN_S if is_large else 0.0)
-    while True:
+    if not is_large:
+        return await connection.api(subject, body)
+    for _ in range(COUNTED_TRIES - 1):
         try:
-            return await connection.api(subject, body, again_s=COUNTED_AGAIN_S if is_large else ASK_AGAIN_S)
-        except Unanswered:  # a server that counts keeps its connections
-            if not connection.is_connected or anyio.current_time() >= patient_until:
+            return await connection.api(subject, body, again_s=COUNTED_AGAIN_S)
+        except Unanswered:
+            if not connection.is_connected:  # a server that counts keeps its connections
                 raise
+    return await connection.api(subject, body, again_s=COUNTED_AGAIN_S)
 
 
 async def delete(connection: Connection, stream: str, name: str) -> None:

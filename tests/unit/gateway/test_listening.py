@@ -41,10 +41,11 @@ class Serving:
     async def at(self, host: str) -> bool:
         """Whether somebody answers there."""
         try:
-            async with await anyio.connect_tcp(host, self.port) as stream:
-                await stream.send(b"GET / HTTP/1.0\r\n\r\n")
-                return (await stream.receive()).startswith(b"HTTP/1.1 204 ")
-        except (OSError, anyio.EndOfStream):
+            with anyio.fail_after(1):
+                async with await anyio.connect_tcp(host, self.port) as stream:
+                    await stream.send(b"GET / HTTP/1.0\r\n\r\n")
+                    return (await stream.receive()).startswith(b"HTTP/1.1 204 ")
+        except (OSError, anyio.EndOfStream):  # TimeoutError is an OSError
             return False
 
     async def at_near(self) -> bool:

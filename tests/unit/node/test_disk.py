@@ -138,10 +138,10 @@ async def test_a_state_folder_in_trouble_closes_the_node_and_lets_run_what_runs(
 
 async def test_a_disk_that_hangs_blocks_nobody_and_is_said(downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe that nobody reads stands in for a server that does not answer: opening it waits for ever."""
-    monkeypatch.setattr(disk_module, "LOOK_WITHIN_S", 0.05)
-    monkeypatch.setattr(disk_module, "SILENT_AFTER_S", 0.4)
     disk = a_disk(downloads)
     await disk.look()
+    monkeypatch.setattr(disk_module, "LOOK_WITHIN_S", 0.05)
+    monkeypatch.setattr(disk_module, "SILENT_AFTER_S", 0.4)
     pipe = downloads / STAGING_NAME / f"{PROBE_NAME}.new"
     os.mkfifo(pipe)
     with anyio.fail_after(1):

@@ -36,7 +36,7 @@ KEYS = {
     "payload_meta",
 }
 """The bucket is the cluster's own affair, and how an object store is laid out that of NATS."""
-READERS = {"owner_of", "key_of", "key_of_news", "parse_task", "parse_event", "task_in"}
+READERS = {"owner_of", "key_of", "key_of_news", "parse_task", "parse_event", "task_in", "task_of_event"}
 
 
 def references(node: Any) -> Iterator[str]:
