@@ -94,7 +94,12 @@ async def _serve_at(app: ASGIApp, host: str, port: int, until: Until) -> int:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(end)
             log.info("gateway ready", url=f"http://{host}:{port}")
-            await server.serve([listener])
+            try:
+                await server.serve([listener])
+            finally:
+                # Where it is cancelled it leaves them open, and the loop would take the next socket for this one.
+                for opened in getattr(server, "servers", ()):
+                    opened.close()
             tasks.cancel_scope.cancel()
     return port
 
