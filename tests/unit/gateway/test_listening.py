@@ -120,3 +120,10 @@ def test_the_body_of_an_answer_does_not_wait_for_the_client_to_acknowledge_its_h
         open_socket.accept()[0] as accepted,
     ):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_one_that_was_cancelled_leaves_nothing_to_the_next() -> None:
+    """A loop knows sockets by their numbers, which are given out again."""
+    for _ in range(3):
+        async with serving(key=True) as one:
+            assert await one.at_near()
