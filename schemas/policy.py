@@ -213,10 +213,10 @@ _MUST_BE = {
 
 def _field(where: str) -> str:
     """A path with NAME for the name of an owner or origin, which may have dots of its own, and N for a number."""
-    section, _, rest = where.partition(".")
+    section, dot, rest = where.partition(".")
     if section == "bandwidth":
         return "bandwidth.N" if rest else section
-    if section not in NAMED or not rest:
+    if section not in NAMED or not dot:  # a name may be empty, where nothing else is
         return where
     field = rest.rpartition(".")[2]
     return f"{section}.NAME.{field}" if f"{section}.NAME.{field}" in _MUST_BE else f"{section}.NAME"

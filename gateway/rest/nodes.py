@@ -14,7 +14,7 @@ from schemas.apikey import Scope
 from schemas.control import NodeChange, NodeOrder, NodesReply, NodeView, Ordered, Steer, UnheardNode
 from schemas.errors import RequestInvalid
 from schemas.ids import is_node_id
-from schemas.nodes import REASON_CHARS_MAX, TAGS_MAX, Slots
+from schemas.nodes import REASON_CHARS_MAX, SPEED_LIMIT_MIN, TAGS_MAX, Slots
 from schemas.settings import NodeTag
 
 Tags = Annotated[tuple[NodeTag, ...], Meta(max_length=TAGS_MAX)]
@@ -94,6 +94,8 @@ def asked_of(change: NodePatch, has_now: tuple[str, ...]) -> NodeChange:
     add, remove = change.add_tags, change.remove_tags
     if change.tags is not UNSET and (add or remove):
         raise RequestInvalid("tags", "is all of them: leave out add_tags and remove_tags")
+    if both := set(add) & set(remove):
+        raise RequestInvalid("remove_tags", f"can't be added as well: {', '.join(sorted(both))}")
     if isinstance(change.tags, tuple):
         add = tuple(tag for tag in change.tags if tag not in has_now)
         remove = tuple(tag for tag in has_now if tag not in (change.tags or ()))
@@ -117,7 +119,10 @@ def asked_of(change: NodePatch, has_now: tuple[str, ...]) -> NodeChange:
 def _limit(field: str, asked: Amount | UnsetType | None) -> int | None:
     if asked is UNSET:
         return None
-    return bytes_of(field, 0 if asked is None else asked)
+    limit = bytes_of(field, 0 if asked is None else asked)
+    if limit and limit < SPEED_LIMIT_MIN:
+        raise RequestInvalid(field, f"is at least {SPEED_LIMIT_MIN} bytes a second, or null for none")
+    return limit
 
 
 async def _tags_of(request: Asked, node: str) -> tuple[str, ...]:

@@ -295,6 +295,8 @@ async def test_a_node_is_closed_opened_and_configured(admin: Http) -> None:
         ("POST", "/nodes/Not.A.Node/drain", None, 404),
         ("PATCH", "/nodes/node-1", {}, 422),
         ("PATCH", "/nodes/node-1", {"slots": 0}, 400),
+        ("PATCH", "/nodes/node-1", {"add_tags": ["a", "b"], "remove_tags": ["b"]}, 422),
+        ("PATCH", "/nodes/node-1", {"download_limit": 1000}, 422),
         ("PATCH", "/nodes/node-1", {"tags": ["a"], "add_tags": ["b"]}, 422),
         ("PATCH", "/nodes/node-1", {"upload_limit": 10**17}, 422),
     ],

@@ -42,6 +42,10 @@ WRONG: list[tuple[Any, str]] = [
         "origins.*.example.org.running: must be a whole number from 1 to 100000; leave it out for no limit",
     ),
     (
+        {"origins": {"": 0.5}},
+        "origins.: must be an object with its fields, such as running",
+    ),
+    (
         {"origins": {"example.org": {"bytes_per_s": [1]}}},
         "origins.example.org.bytes_per_s: must be bytes a second, such as 20M; leave it out for no limit",
     ),
