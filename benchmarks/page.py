@@ -7,6 +7,7 @@ write them. CPU is that of the tab's own thread, or process: a busy machine chan
 import os
 import re
 import sys
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -196,7 +197,7 @@ async def _scrolling(browser: Browser, gateway: GatewayProcess, tasks: int, fram
     ]
 
 
-def _tab(browser: Browser, gateway: GatewayProcess) -> Any:
+def _tab(browser: Browser, gateway: GatewayProcess) -> AbstractAsyncContextManager[Visit]:
     return visiting(browser, gateway.web.url, gateway.key)
 
 

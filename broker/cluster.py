@@ -20,12 +20,13 @@ from broker.roles import Role
 from schemas import codec
 from schemas import subjects as s
 from schemas.checking import decode_request
-from schemas.control import ErrorReply, NodeOrder, OrderReply, ShowAnswer, ShowQuery, ShowReply, Steer, SteerReply
+from schemas.control import ErrorReply, ShowAnswer, ShowQuery, ShowReply, Steer, SteerReply
 from schemas.errors import DowndraftError
 from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Progress
 from schemas.ids import ADMIN_CALLER, DEFAULT_OWNER, TaskId, is_owner, rejected_task_id, source_of, task_id
+from schemas.orders import NodeOrder, OrderReply
 from schemas.request import REQUEST_BYTES_MAX, Request
 
 log = structlog.get_logger()

@@ -15,15 +15,16 @@ from coordinator.decisions import ALL_NODES, NOTHING, wishes_of
 from coordinator.term import Term
 from schemas import codec
 from schemas import subjects as s
-from schemas.control import NODES_MAX, ErrorReply, NodeChange, NodeOrder, Ordered, OrderReply
+from schemas.control import ErrorReply
+from schemas.errors import RequestInvalid
 from schemas.ids import ADMIN_CALLER
-from schemas.nodes import SPEED_LIMIT_MIN, TAGS_MAX, NodeWishes
+from schemas.nodes import TAGS_MAX, NodeWishes
+from schemas.orders import NODES_MAX, NodeChange, NodeOrder, Ordered, OrderReply
 from schemas.sizes import format_size
 
 T = TypeVar("T", bound=NodeOrder)
 
 IN_FLIGHT = 16
-NO_LIMIT = 0
 TRIES = 5
 """Each is another operator's order that came in between."""
 
@@ -68,8 +69,12 @@ class Ordering:
         return await self._all(asked, lambda _node: partial(drained, now=asked.now, reason=asked.reason))
 
     async def configure(self, asked: NodeChange) -> OrderReply | ErrorReply:
-        if trouble := misfit(asked):
-            return ErrorReply(trouble)
+        try:
+            asked.check()
+        except RequestInvalid as error:
+            return ErrorReply(str(error))
+        if asked.is_empty:
+            return ErrorReply("nothing to set: name slots, tags, limits, or whether it is paused")
         return await self._all(asked, lambda node: partial(configured, asked=asked, own_tags=self._own_tags(node)))
 
     def _pardon(self, node: str) -> None:
@@ -169,20 +174,6 @@ def uncordoned(wishes: NodeWishes) -> NodeWishes:
 
 def drained(wishes: NodeWishes, *, now: bool, reason: str) -> NodeWishes:
     return replace(wishes, cordoned=False, draining=True, now=now, reason=reason or wishes.reason)
-
-
-def misfit(asked: NodeChange) -> str:
-    """Why a change can't be meant so; empty where it can."""
-    if asked.slots is not None and asked.own_slots:
-        return "slots and own_slots exclude each other"
-    if both := set(asked.add_tags) & set(asked.remove_tags):
-        return f"a tag can't be both added and removed: {', '.join(sorted(both))}"
-    for limit in (asked.download_limit, asked.upload_limit):
-        if limit is not None and limit != NO_LIMIT and limit < SPEED_LIMIT_MIN:
-            return f"a limit is at least {SPEED_LIMIT_MIN} bytes a second, or {NO_LIMIT} for none"
-    if asked == NodeChange(**{field: getattr(asked, field) for field in NodeOrder.__struct_fields__}):
-        return "nothing to set: name slots, tags, limits, or whether it is paused"
-    return ""
 
 
 def configured(wishes: NodeWishes, asked: NodeChange, own_tags: tuple[str, ...] | None) -> NodeWishes | str:

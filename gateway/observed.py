@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -29,7 +30,6 @@ GONE = 499
 """The status in the log of a request whose client left before it was answered."""
 HEALTH = frozenset(("/healthz", "/readyz"))
 """Asked every few seconds by whatever watches this process."""
-OK = 200
 
 
 class Observed:
@@ -90,7 +90,7 @@ def _tell(scope: Scope, status: int, sent: int, seconds: float) -> None:
     """Without the query: keys may stand in it. The log's own format keeps line ends in a path from making lines."""
     caller: Any = scope.get("user")
     client: Any = scope.get("client")
-    is_news = status != OK or _template(scope) not in HEALTH
+    is_news = status != HTTPStatus.OK or _template(scope) not in HEALTH
     (log.info if is_news else log.debug)(
         "request",
         method=_method(scope),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from schemas import __version__, control, event, transfer
+from schemas import __version__, control, event, orders, transfer
 from schemas.heartbeat import Heartbeat, Progress
 from schemas.nodes import NodeShare, NodeWishes
 from schemas.options import ALLOWED
@@ -33,7 +33,7 @@ class Verb(NamedTuple):
 
 
 _STEERS: tuple[type, type] = (control.Steer, control.SteerReply)
-_ORDERS: tuple[type, type] = (control.NodeOrder, control.OrderReply)
+_ORDERS: tuple[type, type] = (orders.NodeOrder, orders.OrderReply)
 CONTROL: dict[str, Verb] = {
     "cancel": Verb(control.Cancel, control.SteerReply, "Cancel tasks, running or queued."),
     "pause": Verb(*_STEERS, "Pause tasks; what is downloaded so far is kept."),
@@ -59,7 +59,7 @@ CONTROL: dict[str, Verb] = {
         *_ORDERS, "Cordon nodes and take back what has not begun; with `now` what runs, too. As `admin` only."
     ),
     "configure": Verb(
-        control.NodeChange, control.OrderReply, "Set nodes' slots, tags and limits, or pause them. As `admin` only."
+        orders.NodeChange, orders.OrderReply, "Set nodes' slots, tags and limits, or pause them. As `admin` only."
     ),
 }
 FILES: dict[str, Verb] = {

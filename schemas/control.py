@@ -13,9 +13,8 @@ from schemas.event import AnyEvent, decode_event
 from schemas.filter import TaskFilter
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import Desired, State
-from schemas.nodes import REASON_CHARS_MAX, NodeWishes, Slots
+from schemas.nodes import NodeWishes
 from schemas.options import ALLOWED, SPEED_MAX, Value
-from schemas.settings import NodeId, NodeTag
 from schemas.view import TaskView as TaskView
 
 VERBS = (
@@ -23,13 +22,10 @@ VERBS = (
     *("list", "show", "explain", "nodes", "stats", "policy", "policy-set"),
     *("cordon", "uncordon", "drain", "configure"),
 )
-Limit = Annotated[int, Meta(le=SPEED_MAX)]
 LIST_PAGE_MAX = 500
 """Tasks in one answer; one with long addresses holds fewer, to stay below the broker's message limit."""
 IDS_MAX = 1000
 """Tasks of one ask: few enough to be steered before the caller loses patience."""
-NODES_MAX = 500
-"""Nodes of one ask: each is a write to the bucket."""
 REFUSED_LATELY_S = 60.0
 """A refusal is news for so long: whoever leads tries again every few seconds."""
 RECENT_S = 600
@@ -259,57 +255,6 @@ class UnheardNode(Struct, frozen=True, kw_only=True):
 class NodesReply(Struct, frozen=True):
     nodes: tuple[NodeView, ...]
     unheard: tuple[UnheardNode, ...] = ()
-
-
-class NodeOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """cordon, uncordon and drain: nothing new goes to a node; what it holds goes on, or is given back (drain)."""
-
-    nodes: Annotated[tuple[NodeId, ...], Meta(max_length=NODES_MAX)] = ()
-    with_tag: NodeTag | None = None
-    """All nodes that were heard and have this tag, beside those named."""
-    reason: Annotated[str, Meta(max_length=REASON_CHARS_MAX)] = ""
-    """Why, for people: of cordon and drain."""
-    now: bool = False
-    """drain: what runs is given back too, and goes on elsewhere."""
-    force: bool = False
-    """Nodes that were never heard are meant all the same: they are to come yet."""
-    deadline: datetime | None = None
-    """Not carried out after this moment."""
-
-
-class NodeChange(NodeOrder, frozen=True, omit_defaults=True, kw_only=True):
-    """configure: slots, tags, limits and pauses at run time. What is left out stays as it is."""
-
-    slots: Slots | None = None
-    own_slots: bool = False
-    """Back to the node's own setting."""
-    add_tags: tuple[NodeTag, ...] = ()
-    remove_tags: tuple[NodeTag, ...] = ()
-    own_tags: bool = False
-    """Back to the node's own setting, before any is added or removed."""
-    download_limit: Limit | None = None
-    """Bytes a second over all its downloads; 0: no limit any more."""
-    upload_limit: Limit | None = None
-    """Bytes a second that its torrents may send; 0: no limit any more."""
-    paused: bool | None = None
-    """Stop what runs and let it go on later, there; or go on."""
-
-
-class Ordered(Struct, frozen=True):
-    """What became of the order for one node."""
-
-    node: str
-    ok: bool
-    said: str
-    """A sentence for people."""
-    again: bool = False
-    """As in `Steered`."""
-    is_unknown: bool = False
-    """No such node was heard, and nothing is decided about one."""
-
-
-class OrderReply(Struct, frozen=True):
-    results: tuple[Ordered, ...]
 
 
 class StoreUse(Struct, frozen=True):

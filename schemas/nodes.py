@@ -14,6 +14,8 @@ TAGS_MAX = 256
 """They go into every heartbeat."""
 SPEED_LIMIT_MIN = 1024
 """Bytes a second: below, a connection's first bytes alone would take a minute."""
+NO_LIMIT = 0
+"""As a limit that is asked for: none any more."""
 ALONE_AFTER_S = 60.0
 """A node that has been without the broker for so long counts as lost: what it had of a limit goes to others."""
 

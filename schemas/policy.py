@@ -180,7 +180,7 @@ def _put_into_words(body: bytes, error: msgspec.ValidationError) -> PolicyInvali
     if " of length " in what:
         return PolicyInvalid(where, f"is too long: {what.rpartition(' ')[2]} are the most")
     where = re.sub(r"^bandwidth\[(\d+)\]", lambda found: f"bandwidth.{int(found[1]) + 1}", where)
-    return PolicyInvalid(where, f"must be {_MUST_BE[_field(where)]}")
+    return PolicyInvalid(where, f"must be {_MUST_BE[_form(where)]}")
 
 
 NAMED = ("owners", "origins", "options")
@@ -211,15 +211,15 @@ _MUST_BE = {
 """What may stand in each field."""
 
 
-def _field(where: str) -> str:
+def _form(where: str) -> str:
     """A path with NAME for the name of an owner or origin, which may have dots of its own, and N for a number."""
     section, dot, rest = where.partition(".")
     if section == "bandwidth":
         return "bandwidth.N" if rest else section
     if section not in NAMED or not dot:  # a name may be empty, where nothing else is
         return where
-    field = rest.rpartition(".")[2]
-    return f"{section}.NAME.{field}" if f"{section}.NAME.{field}" in _MUST_BE else f"{section}.NAME"
+    last = rest.rpartition(".")[2]
+    return f"{section}.NAME.{last}" if f"{section}.NAME.{last}" in _MUST_BE else f"{section}.NAME"
 
 
 def _with_entry(body: bytes, where: str) -> str:

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from broker.cluster import Client, Refused
-from schemas.control import NodeOrder, NodesReply, NodeStanding, Ordered, Steer
+from schemas.control import NodesReply, NodeStanding, Steer
+from schemas.orders import NodeOrder, Ordered
 from tools.looking import print_json
 
 LOOK_EVERY_S = 0.5

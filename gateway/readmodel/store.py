@@ -95,8 +95,11 @@ class Store:
         self.database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def put_off_orders(self, coming: int) -> None:
-        """So many changes come: if they are most of what will be here, its orders are made after them."""
-        if coming > max(PUT_OFF_BEYOND, self.counts.total()):
+        """So many changes come: if they are most of what will be here, its orders are made after them.
+
+        Rows that are looked over again are not: as many are here already.
+        """
+        if coming > max(PUT_OFF_BEYOND, 2 * self.counts.total()):
             drop_orders(self.database)
 
     def make_orders(self) -> None:

@@ -9,9 +9,10 @@ from broker.cluster import Client
 from gateway.callers import Caller
 from gateway.problems import ProblemError
 from gateway.service import Gateway
-from schemas.control import Ordered, Steered
+from schemas.control import Steered
 from schemas.errors import RequestInvalid
 from schemas.ids import TASK_ID, is_owner
+from schemas.orders import Ordered
 from schemas.sizes import parse_size
 from schemas.view import TaskView
 

@@ -11,10 +11,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.problems import ProblemError
 from gateway.rest.asking import Amount, Asked, bytes_of, client_of, gateway_of, settled
 from schemas.apikey import Scope
-from schemas.control import NodeChange, NodeOrder, NodesReply, NodeView, Ordered, Steer, UnheardNode
+from schemas.control import NodesReply, NodeView, Steer, UnheardNode
 from schemas.errors import RequestInvalid
 from schemas.ids import is_node_id
-from schemas.nodes import REASON_CHARS_MAX, SPEED_LIMIT_MIN, TAGS_MAX, Slots
+from schemas.nodes import NO_LIMIT, REASON_CHARS_MAX, TAGS_MAX, Slots
+from schemas.orders import NodeChange, NodeOrder, Ordered
 from schemas.settings import NodeTag
 
 Tags = Annotated[tuple[NodeTag, ...], Meta(max_length=TAGS_MAX)]
@@ -86,7 +87,9 @@ async def change_node(request: Asked, node: FromPath[str], data: JSONBody[NodePa
             "say what to set: slots, tags, add_tags, remove_tags, download_limit, upload_limit or paused",
         )
     has_now = await _tags_of(request, node) if isinstance(data.tags, tuple) else ()
-    return await _order(request, node, "configure", asked_of(data, has_now))
+    if (order := asked_of(data, has_now)).is_empty:
+        return Ordered(node, True, f"tags {','.join(has_now) or 'none'} already")
+    return await _order(request, node, "configure", order)
 
 
 def asked_of(change: NodePatch, has_now: tuple[str, ...]) -> NodeChange:
@@ -94,8 +97,6 @@ def asked_of(change: NodePatch, has_now: tuple[str, ...]) -> NodeChange:
     add, remove = change.add_tags, change.remove_tags
     if change.tags is not UNSET and (add or remove):
         raise RequestInvalid("tags", "is all of them: leave out add_tags and remove_tags")
-    if both := set(add) & set(remove):
-        raise RequestInvalid("remove_tags", f"can't be added as well: {', '.join(sorted(both))}")
     if isinstance(change.tags, tuple):
         add = tuple(tag for tag in change.tags if tag not in has_now)
         remove = tuple(tag for tag in has_now if tag not in (change.tags or ()))
@@ -110,19 +111,18 @@ def asked_of(change: NodePatch, has_now: tuple[str, ...]) -> NodeChange:
         "paused": change.paused,
     }
     try:
-        return msgspec.convert(asked, NodeChange)
+        order = msgspec.convert(asked, NodeChange)
     except msgspec.ValidationError as error:
         field = str(error).rpartition("$.")[2].rstrip("`")
         raise RequestInvalid(field, "is more than a node can keep to") from error
+    order.check()
+    return order
 
 
 def _limit(field: str, asked: Amount | UnsetType | None) -> int | None:
     if asked is UNSET:
         return None
-    limit = bytes_of(field, 0 if asked is None else asked)
-    if limit and limit < SPEED_LIMIT_MIN:
-        raise RequestInvalid(field, f"is at least {SPEED_LIMIT_MIN} bytes a second, or null for none")
-    return limit
+    return bytes_of(field, NO_LIMIT if asked is None else asked)
 
 
 async def _tags_of(request: Asked, node: str) -> tuple[str, ...]:

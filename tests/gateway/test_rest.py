@@ -136,7 +136,11 @@ async def test_what_no_coordinator_has_claimed_is_shown_and_can_be_steered_later
     async def is_paused() -> bool:
         return (await admin("POST", f"/api/v1/tasks/{task}/pause")).status == 200
 
+    async def has_heard_the_node() -> bool:
+        return (await admin("GET", "/api/v1/nodes/node-1")).status == 200
+
     await eventually(is_paused, within_s=30)
+    await eventually(has_heard_the_node, within_s=30, what="who leads now has heard the node")
 
 
 async def test_what_the_coordinator_rejects_is_found_under_the_id_of_its_request(admin: Http, up: Up) -> None:
@@ -281,6 +285,8 @@ async def test_a_node_is_closed_opened_and_configured(admin: Http) -> None:
     wishes = (await admin("GET", "/api/v1/nodes/node-1")).body["wishes"]
     assert (wishes["slots"], wishes["tags"], wishes["download_limit"]) == (3, ["eu", "ssd"], 20 << 20)
     assert (await admin("PATCH", "/api/v1/nodes/node-1", {"tags": ["ssd"]})).status == 200
+    again = await admin("PATCH", "/api/v1/nodes/node-1", {"tags": ["ssd"]})
+    assert (again.status, again.body["said"]) == (200, "tags ssd already")
     assert (await admin("GET", "/api/v1/nodes/node-1")).body["wishes"]["tags"] == ["ssd"]
     own = {"slots": None, "tags": None, "download_limit": None}
     assert (await admin("PATCH", "/api/v1/nodes/node-1", own)).status == 200

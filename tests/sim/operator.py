@@ -9,7 +9,7 @@ from broker.connection import Connection
 from broker.errors import BrokerError
 from schemas import codec
 from schemas import subjects as s
-from schemas.control import NodeChange, NodeOrder, OrderReply
+from schemas.orders import NodeChange, NodeOrder, OrderReply
 from tests.sim.config import Config
 
 VERBS = ("cordon", "cordon", "uncordon", "uncordon", "drain", "drain now", "slots", "tags")

@@ -106,20 +106,12 @@ async def opened_event(page: Page) -> None:
     await page.get_by_role("table", name="Events").get_by_role("row").nth(1).get_by_role("button").click()
 
 
-async def new_webhook(page: Page) -> None:
-    await pressing("New webhook")(page)
-
-
 async def made_webhook(page: Page) -> None:
     await pressing("New webhook")(page)
     dialog = page.get_by_role("dialog")
     await dialog.get_by_label("Address").fill("https://hooks.example.invalid/downloads")
     await dialog.get_by_role("button", name="Make the webhook").click()
     await expect(page.get_by_role("dialog", name=re.compile("secret"))).to_be_visible()
-
-
-async def new_key(page: Page) -> None:
-    await pressing("New key")(page)
 
 
 async def made_key(page: Page) -> None:
@@ -163,11 +155,11 @@ def views(ids: dict[str, str]) -> dict[str, tuple[str, View]]:
         "policy-filled": ("policy", policy_filled),
         "policy-refused": ("policy", policy_refused),
         "webhooks-none": ("webhooks", nothing),
-        "webhook-new": ("webhooks", new_webhook),
+        "webhook-new": ("webhooks", pressing("New webhook")),
         "webhook-made": ("webhooks", made_webhook),
         "webhooks": ("webhooks", nothing),
         "keys": ("keys", nothing),
-        "key-new": ("keys", new_key),
+        "key-new": ("keys", pressing("New key")),
         "key-made": ("keys", made_key),
         "key-revoke": ("keys", revoking),
         "nowhere": ("nowhere", nothing),

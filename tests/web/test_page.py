@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from schemas.apikey import Scope
 from tests.harness.broker import Broker
@@ -14,6 +14,7 @@ from tests.harness.processes import Up
 from tests.harness.waiting import eventually
 from tests.harness.web import browsing, make_key
 from tests.integration.node.origin import Origin
+from tests.web.adding import add
 
 # A browser takes two cores for minutes.
 pytestmark = pytest.mark.slow
@@ -30,18 +31,6 @@ PAGES = {
     "keys": "API keys",
 }
 """Routes, with what stands above each."""
-
-
-async def add(page: Page, *addresses: str, limit: str = "") -> None:
-    """As somebody adds downloads."""
-    await page.get_by_role("button", name="Add downloads").first.click()
-    dialog = page.get_by_role("dialog", name="Add downloads")
-    await dialog.get_by_label("Addresses").fill("\n".join(addresses))
-    if limit:
-        await dialog.get_by_text("More:").click()
-        await dialog.get_by_label("Speed limit").fill(limit)
-    await dialog.get_by_role("button", name=re.compile(r"^Add (download|\d+ downloads)$")).click()
-    await expect(dialog).not_to_be_visible()
 
 
 async def open_task(visit: Visit, name: str) -> None:

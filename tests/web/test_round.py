@@ -10,22 +10,12 @@ from tests.harness.metalinks import Entry, meta4
 from tests.harness.processes import Up
 from tests.harness.tracker import make
 from tests.integration.node.origin import Origin
+from tests.web.adding import add
 
 # A browser takes two cores for minutes.
 pytestmark = pytest.mark.slow
 
 NODE = "node-2"
-
-
-async def add(page: Page, *addresses: str, limit: str = "") -> None:
-    await page.get_by_role("button", name="Add downloads").first.click()
-    dialog = page.get_by_role("dialog", name="Add downloads")
-    await dialog.get_by_label("Addresses").fill("\n".join(addresses))
-    if limit:
-        await dialog.get_by_text("More:").click()
-        await dialog.get_by_label("Speed limit").fill(limit)
-    await dialog.get_by_role("button", name=re.compile(r"^Add (download|\d+ downloads)$")).click()
-    await expect(dialog).not_to_be_visible()
 
 
 @pytest.mark.timeout(300)

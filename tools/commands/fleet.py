@@ -8,7 +8,7 @@ from tools.commands import completing
 from tools.commands.common import Creds, Json, Server, rate_of, with_client
 
 if TYPE_CHECKING:
-    from schemas.control import NodeOrder
+    from schemas.orders import NodeOrder
 
 SomeNodes = Annotated[
     list[str] | None,
@@ -194,7 +194,7 @@ def _asked(wanted: dict[str, Any], *, changes: bool = False) -> "NodeOrder":
 
     from schemas import codec
     from schemas.checking import TAG_FORM
-    from schemas.control import NodeChange, NodeOrder
+    from schemas.orders import NodeChange, NodeOrder
 
     if not wanted["nodes"] and not wanted["with_tag"]:
         raise typer.BadParameter("name nodes, or all with a tag by --with-tag", param_hint="NODE")

@@ -15,9 +15,10 @@ from broker.roles import Role
 from coordinator import aside, ordering
 from coordinator.term import Term
 from schemas import subjects as s
-from schemas.control import NodeChange, NodeOrder, NodesReply, NodeStanding, NodeView, Ordered, OrderReply, Steer
+from schemas.control import NodesReply, NodeStanding, NodeView, Steer
 from schemas.lifecycle import Desired
 from schemas.nodes import NodeWishes
+from schemas.orders import NodeChange, NodeOrder, Ordered, OrderReply
 from schemas.task import FailureClass
 from tests.harness.broker import QUICK, STEADY, Broker
 from tests.harness.leader import RunningCoordinator, coordinator

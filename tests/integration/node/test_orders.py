@@ -16,10 +16,11 @@ from coordinator import moves
 from node import allotment, clearing
 from schemas import codec
 from schemas import subjects as s
-from schemas.control import NodeChange, NodeOrder, NodesReply, NodeStanding, NodeView, OrderReply, Steer
+from schemas.control import NodesReply, NodeStanding, NodeView, Steer
 from schemas.event import Completed
 from schemas.heartbeat import Heartbeat
 from schemas.nodes import NodeWishes
+from schemas.orders import NodeChange, NodeOrder, OrderReply
 from schemas.transfer import READ, ReadQuery
 from tests.examples import TASK, a_request, a_row
 from tests.harness.broker import STEADY, Broker

@@ -4,8 +4,8 @@ from functools import partial
 
 from broker.cluster import open_client
 from broker.roles import Role
-from schemas.control import NodeChange, OrderReply
 from schemas.lifecycle import Desired
+from schemas.orders import NodeChange, OrderReply
 from schemas.task import SLOT_FREE
 from tests.harness.broker import STEADY, Broker
 from tests.harness.leader import coordinator

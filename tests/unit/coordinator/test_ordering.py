@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from coordinator.draining import is_asked_back
-from coordinator.ordering import configured, cordoned, drained, misfit, told, uncordoned
+from coordinator.ordering import configured, cordoned, drained, told, uncordoned
 from coordinator.views import standing_of, state_of
-from schemas.control import NodeChange, NodeStanding
+from schemas.control import NodeStanding
 from schemas.heartbeat import Held
 from schemas.lifecycle import Desired, State
 from schemas.nodes import TAGS_MAX, NodeWishes
+from schemas.orders import NodeChange
 from tests.examples import TASK, a_heartbeat, a_stored, an_assigned_row
 
 SET = NodeWishes(slots=3, tags=("ssd",))
@@ -64,18 +65,6 @@ def test_tags_of_a_node_that_was_never_heard_can_not_be_changed_by_parts() -> No
 def test_more_tags_than_a_heartbeat_should_carry_are_refused() -> None:
     many = tuple(f"t{number}" for number in range(TAGS_MAX + 1))
     assert str(TAGS_MAX) in str(change(NodeWishes(), add_tags=many))
-
-
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        ({}, "nothing to set"),
-        ({"slots": 2, "own_slots": True}, "exclude each other"),
-        ({"add_tags": ("a",), "remove_tags": ("a",)}, "both added and removed: a"),
-    ],
-)
-def test_a_change_that_makes_no_sense_is_refused(asked: dict[str, Any], says: str) -> None:
-    assert says in misfit(NodeChange(**asked))
 
 
 def test_wishes_are_told_in_words() -> None:

@@ -1,107 +1,26 @@
 """The read model's store and its pages, over a real SQLite database."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Runs, Seen, number_of, task_of
+from gateway.readmodel.changes import Dismissal, Ended, RowCame, Runs, Seen, number_of, task_of
 from gateway.readmodel.cursors import CursorInvalid, Sort
 from gateway.readmodel.lines import Part, in_line, known, latest_results
 from gateway.readmodel.paging import STRETCH, Listing
-from gateway.readmodel.schema import ORDERS
-from gateway.readmodel.store import PUT_OFF_BEYOND, RECENT_MAX, TRIM_BEYOND, Store
+from gateway.readmodel.store import RECENT_MAX, TRIM_BEYOND, Store
 from schemas import codec
-from schemas.errors import SettingInvalid
-from schemas.event import Cancelled, Completed, Failed
+from schemas.event import Cancelled
 from schemas.filter import Standing, TaskFilter
-from schemas.lifecycle import Desired, State
-from schemas.request import Request
-from schemas.task import StoredRow, TaskRow
+from schemas.lifecycle import State
 from schemas.view import TaskView
-
-BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-def name_of(index: int) -> str:
-    return f"{index * 0x9E3779B97F4A7C15 % (1 << 64):016x}"
-
-
-def request(index: int) -> Request:
-    return Request(
-        uris=(f"https://host{index % 3}.example.org/Files/file-{index}.iso",),
-        tags=("gpu", f"t{index % 7}"),
-        labels={"job": f"j{index % 5}"},
-        priority=index % 3,
-    )
-
-
-def row(index: int, sequence: int = 0, **more: object) -> RowCame:
-    given = {
-        "task": name_of(index),
-        "owner": f"o{index % 2}",
-        "source": "s",
-        "request": request(index),
-        "state": State.QUEUED,
-        "place": "queued",
-        "submitted": BEGIN + timedelta(seconds=index),
-    } | more
-    return RowCame(StoredRow(sequence or index + 1, TaskRow(**given), BEGIN.timestamp()))  # type: ignore[arg-type]
-
-
-def completed(index: int, sequence: int = 0, *, after_s: float | None = None) -> Ended:
-    asked = request(index)
-    event = Completed(
-        task=name_of(index),
-        owner=f"o{index % 2}",
-        time=BEGIN + timedelta(seconds=index if after_s is None else after_s),
-        name=f"file-{index}.iso",
-        labels=asked.labels,
-        request=asked,
-        node=f"n{index % 4}",
-        path=f"file-{index}.iso",
-        bytes=index * 10,
-        digest="",
-        seconds=1.0,
-    )
-    return Ended(codec.encode(event), sequence or index + 1)
-
-
-def failed(index: int) -> Ended:
-    event = Failed(task=name_of(index), owner="o0", time=BEGIN, reason="Der Server SCHLIEẞT: Straße gesperrt")
-    return Ended(codec.encode(event), index + 1)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    made = Store("", 100_000, lambda task, node, attempt: False)
-    yield made
-    made.close()
-
-
-def pages(store: Store, where: TaskFilter, sort: Sort = Sort.NEWEST, limit: int = 7) -> list[str]:
-    """Every task that a listing shows, page after page."""
-    found: list[str] = []
-    after = ""
-    while True:
-        page = Listing(store, where, sort, after).page(limit)
-        found += [view.task for view in page.tasks]
-        if not (after := page.after):
-            return found
+from tests.unit.gateway.changes import BEGIN, completed, failed, mixed, name_of, pages, row
 
 
 def count(store: Store, where: TaskFilter) -> int:
     return sum(Listing(store, where, Sort.NEWEST).count())
-
-
-def mixed() -> list[Change]:
-    changes: list[Change] = [row(index) for index in range(60)]
-    changes += [row(index, 100 + index, state=State.ASSIGNED, place=f"n{index % 4}") for index in range(10)]
-    changes += [row(index, 100 + index, desired=Desired.PAUSE) for index in range(10, 15)]
-    return changes + [completed(index, after_s=1000 + index) for index in range(30, 60)]
 
 
 def test_an_id_is_a_number_and_back() -> None:
@@ -318,98 +237,3 @@ def test_a_cursor_of_another_order_is_refused(store: Store) -> None:
     after = Listing(store, TaskFilter(), Sort.NAME).page(1).after
     with pytest.raises(CursorInvalid, match="same order"):
         Listing(store, TaskFilter(), Sort.NEWEST, after)
-
-
-def open_store(path: Path) -> Store:
-    return Store(str(path), 1000, lambda task, node, attempt: False)
-
-
-def test_a_file_is_found_again_with_what_was_read(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "model")
-    store.apply([row(1), completed(2, 77)])
-    store.close()
-    again = open_store(tmp_path / "model")
-    assert (again.log_read_to, again.counts) == (77, {("o1", State.QUEUED): 1, ("o0", State.COMPLETED): 1})
-
-
-def _older(path: Path) -> None:
-    store = open_store(path)
-    store.database.execute("PRAGMA user_version = 0")
-    store.close()
-
-
-def _damaged(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(8192)
-        file.write(b"\xff" * 60_000)
-
-
-@pytest.mark.parametrize("spoil", [_older, _damaged])
-def test_a_file_of_another_version_or_damaged_is_made_anew(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
-    store = open_store(tmp_path / "model")
-    store.apply([completed(index) for index in range(200)])
-    store.close()
-    spoil(tmp_path / "model")
-    again = open_store(tmp_path / "model")
-    assert (again.log_read_to, again.counts.total()) == (0, 0)
-
-
-def test_a_file_that_is_no_read_model_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "letter").write_text("Dear Sir")
-    with pytest.raises(SettingInvalid, match="no read model"):
-        open_store(tmp_path / "letter")
-    assert (tmp_path / "letter").read_text() == "Dear Sir"
-
-
-def test_two_gateways_do_not_share_a_file(tmp_path: Path) -> None:
-    first = open_store(tmp_path / "model")
-    with pytest.raises(SettingInvalid, match="a file of its own"):
-        open_store(tmp_path / "model")
-    first.close()
-
-
-def orders(store: Store) -> set[str]:
-    """Indexes of sorted listings that are there."""
-    return {str(name) for (name,) in store.database.execute("SELECT name FROM sqlite_master")} & {*ORDERS}
-
-
-@pytest.mark.parametrize("sort", Sort)
-def test_listings_are_sorted_while_orders_are_put_off_and_after(store: Store, sort: Sort) -> None:
-    store.put_off_orders(PUT_OFF_BEYOND + 1)
-    assert not orders(store)
-    store.apply(mixed())
-    before = pages(store, TaskFilter(), sort)
-    store.make_orders()
-    assert orders(store) == {*ORDERS}
-    assert pages(store, TaskFilter(), sort) == before
-
-
-def test_few_changes_put_no_order_off(store: Store) -> None:
-    store.put_off_orders(PUT_OFF_BEYOND)
-    assert orders(store) == {*ORDERS}
-
-
-def test_a_file_whose_orders_were_never_made_gets_them_when_it_is_opened(tmp_path: Path) -> None:
-    file = str(tmp_path / "model.db")
-    stopped = Store(file, 100, lambda *_: False)
-    stopped.put_off_orders(PUT_OFF_BEYOND + 1)
-    stopped.close()
-    again = Store(file, 100, lambda *_: False)
-    assert orders(again) == {*ORDERS}
-    again.close()
-
-
-def test_where_a_reading_broke_off_dismissals_are_read_from_where_it_began(tmp_path: Path) -> None:
-    file = str(tmp_path / "model.db")
-    stopped = Store(file, 100, lambda *_: False)
-    stopped.apply([completed(1, 10)])
-    assert stopped.begin_history() == 10
-    stopped.apply([completed(2, 20)])
-    stopped.close()
-    again = Store(file, 100, lambda *_: False)
-    assert (again.log_read_to, again.begin_history()) == (20, 10)
-    again.end_history()
-    assert again.begin_history() == 20
-    again.forget_ended()
-    assert again.begin_history() == 0
-    again.close()

@@ -10,8 +10,9 @@ from gateway.rest.actions import Action
 from gateway.rest.nodes import NodePatch, asked_of
 from gateway.rest.steering import TaskChange
 from schemas import codec
-from schemas.control import Cancel, NodeChange, Prioritise, SetLimits
+from schemas.control import Cancel, Prioritise, SetLimits
 from schemas.errors import RequestInvalid
+from schemas.orders import NodeChange
 from schemas.payload import Kind
 from schemas.repeats import repeatable_id
 from schemas.request import Request
