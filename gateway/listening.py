@@ -23,6 +23,9 @@ NEAR = (LOOPBACK, "::1", "localhost")
 BACKLOG = 1024
 GRACE_S = 5
 """Requests under way are let finish for so long."""
+KEPT_S = 75
+"""A connection without a request stays open for so long: longer than clients and proxies keep theirs (15 to 60 s as
+they come). If the gateway closed first, a request might be on its way already, and be lost."""
 
 Until = Callable[[], Awaitable[object]]
 
@@ -81,6 +84,7 @@ async def _serve_at(app: ASGIApp, host: str, port: int, until: Until) -> int:
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=GRACE_S,
+                timeout_keep_alive=KEPT_S,
                 ws_max_size=BODY_BYTES_MAX,  # a message is to a socket what a body is to a request
                 server_header=False,
             )

@@ -127,3 +127,12 @@ async def test_one_that_was_cancelled_leaves_nothing_to_the_next() -> None:
     for _ in range(3):
         async with serving(key=True) as one:
             assert await one.at_near()
+
+
+async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.listening.KEPT_S", 1)
+    async with serving(key=True) as one, await anyio.connect_tcp(NEAR, one.port) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await stream.receive()).startswith(b"HTTP/1.1 204 ")
+        with anyio.fail_after(4), pytest.raises(anyio.EndOfStream):  # by itself uvicorn waits for 5 s
+            await stream.receive()
