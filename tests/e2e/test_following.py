@@ -17,7 +17,9 @@ from tests.integration.node.origin import Origin
 async def submit(cluster: Up, url: str, *arguments: str) -> str:
     """Submit and wait; the task."""
     done = await cluster.arun("submit", url, "--wait", "--json", *arguments)
-    return str(json.loads(done.stdout)["task"])
+    told = json.loads(done.stdout)
+    assert told["finished"], done.stdout + done.stderr
+    return str(told["task"])
 
 
 def a_hook(folder: Path, code: str) -> str:
@@ -30,10 +32,17 @@ def a_hook(folder: Path, code: str) -> str:
 async def test_since_prints_what_is_stored_and_ends(cluster: Up, origin: Origin) -> None:
     origin.files["f"] = b"hello"
     task = await submit(cluster, origin.url("file/f"))
-    done = await cluster.arun("events", task, "--since", "10m", "--json")
-    assert done.returncode == 0, done.stderr
-    kinds = [json.loads(line)["type"] for line in done.stdout.splitlines()]
-    assert (kinds[0], kinds[-1]) == ("queued", "finished.completed")
+    printed: list[str] = []
+
+    async def is_stored() -> bool:
+        """Who waits hears an event as it is published, which is a moment before the broker has stored it."""
+        done = await cluster.arun("events", task, "--since", "10m", "--json")
+        assert done.returncode == 0, done.stderr
+        printed[:] = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+        return len(printed) >= 4
+
+    await eventually(is_stored, within_s=30)
+    assert printed == ["queued", "assigned", "started", "finished.completed"]
 
 
 async def test_types_and_count_narrow_it(cluster: Up, origin: Origin) -> None:
