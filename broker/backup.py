@@ -42,6 +42,8 @@ class Saved(Struct, frozen=True):
     messages: int
     bytes: int
     """Of the file."""
+    was_there: bool = False
+    """An earlier try had brought it back."""
 
 
 async def save(connection: Connection, stream: str, folder: Path) -> Saved | None:
@@ -172,15 +174,26 @@ class _Pieces:
         return self._size
 
 
-async def existing(connection: Connection) -> list[str]:
-    """Which of the streams there are. Raises ApiRefused, Unanswered."""
-    found = []
+async def existing(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The streams that there are, with their states. Raises ApiRefused, Unanswered."""
+    found = {}
     for stream in IN_ORDER:
         try:
-            await connection.api(f"STREAM.INFO.{stream}")
+            info = await connection.api(f"STREAM.INFO.{stream}")
         except ApiRefused as error:
             if error.code != STREAM_NOT_FOUND:
                 raise
         else:
-            found.append(stream)
+            found[stream] = info["state"]
     return found
+
+
+def brought_back(stream: str, state: dict[str, Any], folder: Path) -> Saved | None:
+    """What an earlier try has done, where nothing was written to a stream since; None where it is another one.
+
+    The broker makes a stream when it has all of it. Raises BackupFailed.
+    """
+    meta, data = folder / stream / META, folder / stream / DATA
+    if not meta.exists() or _read(meta)["state"]["last_seq"] != state["last_seq"]:
+        return None
+    return Saved(stream, state["messages"], data.stat().st_size, was_there=True)

@@ -23,16 +23,25 @@ async def save_all(url: str, creds: str, folder: Path, *, as_json: bool) -> None
 
 
 async def restore_all(url: str, creds: str, folder: Path, replicas: int | None, *, as_json: bool) -> None:
-    """Bring every stream of `folder` back to a broker that has none. Raises BackupFailed."""
+    """Bring every stream of `folder` back to a broker that has none, or those that an earlier try brought back.
+
+    Raises BackupFailed.
+    """
     if not any((folder / stream / backup.META).exists() for stream in backup.IN_ORDER):
         raise BackupFailed(f"there is no backup in {str(folder)!r}")
     async with connect(url, creds, name="restore") as connection:
-        if found := await backup.existing(connection):
+        states = await backup.existing(connection)
+        there = {stream: backup.brought_back(stream, state, folder) for stream, state in states.items()}
+        if others := [stream for stream, found in there.items() if found is None]:
             raise BackupFailed(
-                f"this broker has streams already ({', '.join(found)}): restore to one that is empty, and before any "
+                f"this broker has streams already ({', '.join(others)}): restore to one that is empty, and before any "
                 "coordinator starts, which makes them"
             )
-        await _each(lambda stream: backup.bring_back(connection, stream, folder, replicas), as_json=as_json)
+
+        async def bring_back(stream: str) -> Saved | None:
+            return there.get(stream) or await backup.bring_back(connection, stream, folder, replicas)
+
+        await _each(bring_back, as_json=as_json)
 
 
 async def _each(work: Callable[[str], Awaitable[Saved | None]], *, as_json: bool) -> list[Saved]:
@@ -45,5 +54,6 @@ async def _each(work: Callable[[str], Awaitable[Saved | None]], *, as_json: bool
         if as_json:
             print_json(one)
         else:
-            console.print(f"{one.stream:<13} {one.messages:>9,} messages  {format_size(one.bytes)}")
+            noted = "  (was there)" if one.was_there else ""
+            console.print(f"{one.stream:<13} {one.messages:>9,} messages  {format_size(one.bytes)}{noted}")
     return done

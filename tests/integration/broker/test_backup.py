@@ -89,9 +89,32 @@ async def test_a_backup_keeps_sequences_times_and_consumers(broker: Broker, tmp_
 
 async def test_nothing_is_restored_to_a_broker_that_has_streams(broker: Broker, tmp_path: Path) -> None:
     await save(broker, tmp_path / "saved")
+    async with producer(broker) as submitter:
+        await submitter.submit()
 
-    with pytest.raises(BackupFailed, match="has streams already"):
+    with pytest.raises(BackupFailed, match=r"has streams already \(REQUESTS\)"):
         await restore(broker, tmp_path / "saved")
+
+
+async def test_a_restore_that_broke_off_goes_on(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with recording(broker) as recorder, coordinator(broker), producer(broker) as submitter:
+        await recorder.sees("queued", await submitter.submit())
+    await save(broker, tmp_path / "saved")
+    whole = (tmp_path / "saved" / "EVENTS" / backup.DATA).read_bytes()
+    (tmp_path / "saved" / "EVENTS" / backup.DATA).write_bytes(whole[: len(whole) // 2])
+
+    async with another(broker, tmp_path / "other") as other:
+        with pytest.raises(BackupFailed, match="EVENTS"):
+            await restore(other, tmp_path / "saved")
+        (tmp_path / "saved" / "EVENTS" / backup.DATA).write_bytes(whole)
+        capsys.readouterr()
+        await restore(other, tmp_path / "saved")
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [each["stream"] for each in told if each["was_there"]] == ["REQUESTS", "TASKS"]
+        for stream in ("REQUESTS", "TASKS", "EVENTS"):
+            assert await _state(other, stream) == await _state(broker, stream)
 
 
 async def test_a_backup_is_not_written_over_another(broker: Broker, tmp_path: Path) -> None:
@@ -110,7 +133,7 @@ async def test_a_damaged_backup_is_refused_and_leaves_no_stream(broker: Broker, 
         with pytest.raises(BackupFailed):
             await restore(other, tmp_path / "saved")
         async with other.connected(Role.ADMIN) as admin:
-            assert await backup.existing(admin) == []
+            assert await backup.existing(admin) == {}
 
 
 async def test_a_piece_that_nobody_is_there_to_take_yet_is_handed_over_again(broker: Broker) -> None:
