@@ -7,6 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.readmodel.changes import Runs
+from gateway.readmodel.nodehistory import NodeHistory
 from schemas.heartbeat import RUNNING_PHASES, Heartbeat, Held, Progress
 from schemas.lifecycle import FINISHED
 from schemas.view import TaskView
@@ -37,6 +38,8 @@ class Live:
         self.heartbeats: dict[str, Heartbeat] = {}
         self.speeds: deque[Speed] = deque(maxlen=SAMPLES_MAX)
         """One every SAMPLE_S."""
+        self.nodes = NodeHistory(SAMPLES_MAX)
+        """The same of each node."""
         self._progress_at: dict[str, float] = {}
         self._beat_at: dict[str, float] = {}
         self._held: dict[str, dict[str, Held]] = {}
@@ -90,8 +93,9 @@ class Live:
         return [beat for node, beat in self.heartbeats.items() if now - self._beat_at[node] <= NODE_FOR_S]
 
     def sample(self, moment: datetime, now: float) -> None:
-        """Take down the speed, and forget whoever is silent."""
+        """Take down the speed and how nodes stand, and forget whoever is silent."""
         self.speeds.append(Speed(moment, self.speed(now)))
+        self.nodes.sample(moment, self.heard(now))
         for task in [task for task, at in self._progress_at.items() if now - at > PROGRESS_FOR_S]:
             self.ended(task)
         for node in [node for node, at in self._beat_at.items() if now - at > FORGET_AFTER_S]:

@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.problems import ProblemError
+from gateway.readmodel.nodehistory import NodeSample
 from gateway.rest.asking import Amount, Asked, bytes_of, client_of, gateway_of, settled
 from schemas.apikey import Scope
 from schemas.control import NodesReply, NodeView, Steer, UnheardNode
@@ -57,6 +58,20 @@ async def list_nodes(request: Asked) -> NodesReply:
 async def show_node(request: Asked, node: FromPath[str]) -> NodeView | UnheardNode:
     """One node."""
     return await _find(request, node)
+
+
+class NodeSamples(Struct, frozen=True):
+    samples: tuple[NodeSample, ...]
+    """One every ten seconds while it was heard, ten minutes back at most; the oldest first."""
+
+
+@get("/nodes/{node:str}/history", opt={"scope": Scope.READ}, tags=["nodes"])
+async def show_node_history(request: Asked, node: FromPath[str]) -> NodeSamples:
+    """How a node stood in the last ten minutes, as far as this gateway has heard it."""
+    samples = gateway_of(request).model.live.nodes.of(node)
+    if not samples:
+        await _find(request, node)
+    return NodeSamples(samples)
 
 
 @post("/nodes/{node:str}/cordon", opt={"scope": Scope.ADMIN}, status_code=200, tags=["nodes"])
@@ -152,4 +167,4 @@ async def _order(request: Asked, node: str, verb: str, asked: NodeOrder) -> Orde
     return result
 
 
-ROUTES = [list_nodes, show_node, cordon, uncordon, drain, change_node]
+ROUTES = [list_nodes, show_node, show_node_history, cordon, uncordon, drain, change_node]

@@ -293,10 +293,22 @@ async def test_a_node_is_closed_opened_and_configured(admin: Http) -> None:
     assert (await admin("GET", "/api/v1/nodes/node-1")).body["wishes"] == {}
 
 
+async def test_how_a_node_stood_lately_is_there_before_somebody_looks(admin: Http) -> None:
+    async def latest() -> Any:
+        """Its first sample comes within ten seconds."""
+        samples = (await admin("GET", "/api/v1/nodes/node-1/history")).body["samples"]
+        return samples[-1:]
+
+    [sample] = await eventually(latest, within_s=30)
+    assert sample["memory_bytes"] > 1 << 20
+    assert {"time", "bytes_per_s", "running", "cpu_percent", "disk_free_bytes"} <= sample.keys()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
         ("GET", "/nodes/nobody", None, 404),
+        ("GET", "/nodes/nobody/history", None, 404),
         ("POST", "/nodes/nobody/cordon", None, 404),
         ("POST", "/nodes/Not.A.Node/drain", None, 404),
         ("PATCH", "/nodes/node-1", {}, 422),

@@ -63,6 +63,7 @@ ROWS: dict[str, str] = {
     "DELETE /api/v1/keys/{key_id}": Scope.ADMIN,
     "GET /api/v1/nodes": Scope.READ,
     "GET /api/v1/nodes/{node}": Scope.READ,
+    "GET /api/v1/nodes/{node}/history": Scope.READ,
     "PATCH /api/v1/nodes/{node}": Scope.ADMIN,
     "POST /api/v1/nodes/{node}/cordon": Scope.ADMIN,
     "POST /api/v1/nodes/{node}/uncordon": Scope.ADMIN,

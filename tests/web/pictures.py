@@ -225,7 +225,7 @@ async def shoot(tab: Any, route: str, view: View, file: Path) -> None:
         await view(tab.page)
     except Exception as error:
         print(f"{file}: {str(error)[:300]}")
-    await tab.page.screenshot(path=file)
+    await tab.page.screenshot(path=file, animations="disabled")
     wide = await tab.overflow()
     if wide > 0 or tab.own_problems:
         print(f"{file}: {wide} px too wide; {tab.own_problems}")

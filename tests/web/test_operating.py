@@ -71,6 +71,38 @@ async def test_a_node_is_drained_and_opened_again(visit: Visit, web: Web) -> Non
     await expect(standing(page)).to_have_text("online")
 
 
+LINE = """(graph) => {
+  const canvas = graph.querySelector("canvas");
+  if (!canvas) return null;
+  const { width, height } = canvas;
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, width, height);
+  const isAccent = (at) => data[at + 3] > 200 && data[at + 2] - data[at] > 100;
+  const columns = new Set();
+  for (let at = 0; at < data.length; at += 4) if (isAccent(at)) columns.add((at / 4) % width);
+  return { from: Math.min(...columns), columns: columns.size, width };
+}"""
+"""Where the line of a graph is drawn: in the accent's colour, and nothing else is."""
+
+
+async def test_a_nodes_graph_shows_what_was_before_somebody_looked(visit: Visit, web: Web) -> None:
+    async def is_known() -> bool:
+        return len((await web.get(f"/api/v1/nodes/{NODE}/history")).json["samples"]) > 1
+
+    await eventually(is_known, within_s=40)
+    await visit.go(f"nodes/{NODE}")
+    graph = visit.page.get_by_role("img", name=re.compile("^Speed: "))
+
+    async def line() -> Any:
+        found = await graph.evaluate(LINE)
+        return found if found and found["columns"] else None
+
+    drawn = await eventually(line)
+    assert drawn["columns"] > drawn["width"] / 10, "ten seconds at least of a minute"
+    assert drawn["from"] > 74, "the scale beside it has another colour"
+
+
 async def test_a_nodes_slots_and_tags_are_set_and_what_cannot_be_is_refused_at_its_field(
     night: Visit, web: Web
 ) -> None:

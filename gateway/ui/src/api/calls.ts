@@ -7,8 +7,8 @@ import type {
   BatchResult,
   DownloadRequest,
   Explained,
-  NodeNow,
   NodePatch,
+  NodeSample,
   NodesNow,
   NewKey,
   NewWebhook,
@@ -18,7 +18,6 @@ import type {
   TaskPage,
   TaskQuery,
   TaskTold,
-  UnheardNode,
   Webhook,
   WebhookChange,
 } from "./types";
@@ -61,8 +60,7 @@ export const submit = (requests: DownloadRequest[], repeatKey: string) =>
   ) as Promise<unknown> as Promise<BatchResult>;
 
 export const nodes = () => told(api.GET("/api/v1/nodes")) as Promise<NodesNow>;
-export const node = (id: string) =>
-  told(api.GET("/api/v1/nodes/{node}", on(id))) as Promise<NodeNow | UnheardNode>;
+export const nodeHistory = (id: string) => told(api.GET("/api/v1/nodes/{node}/history", on(id))) as Promise<{ samples: NodeSample[] }>;
 export const cordon = (id: string, reason: string) =>
   told(api.POST("/api/v1/nodes/{node}/cordon", { ...on(id), body: { reason } }));
 export const uncordon = (id: string) => told(api.POST("/api/v1/nodes/{node}/uncordon", on(id)));

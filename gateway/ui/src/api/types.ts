@@ -15,6 +15,7 @@ export type Heartbeat = Shapes["Heartbeat"];
 export type NodeNow = Required<Shapes["NodeView"]>;
 export type UnheardNode = Required<Shapes["UnheardNode"]>;
 export type NodesNow = { nodes: NodeNow[]; unheard: UnheardNode[] };
+export type NodeSample = Required<Shapes["NodeSample"]>;
 export type NodePatch = Shapes["NodePatch"];
 export type PolicyNow = Required<Shapes["PolicyReply"]>;
 export type Action = Shapes["Action"];

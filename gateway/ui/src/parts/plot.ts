@@ -62,15 +62,15 @@ interface Colours {
 
 /** As the page has them now, in numbers that a canvas can mix. */
 function coloursOf(element: HTMLElement, tone: string): Colours {
-  const probe = element.appendChild(document.createElement("i"));
   const read = (name: string): string => {
+    // A new one each time: one that changes its colour may be on the way from the last one still.
+    const probe = element.appendChild(document.createElement("i"));
     probe.style.color = `var(--${name})`;
     const [red, green, blue] = getComputedStyle(probe).color.match(/[\d.]+/g) ?? ["0", "0", "0"];
+    probe.remove();
     return `rgb(${red} ${green} ${blue})`;
   };
-  const found = { line: read(tone), text: read("text-3"), grid: read("border"), ground: read("surface") };
-  probe.remove();
-  return found;
+  return { line: read(tone), text: read("text-3"), grid: read("border"), ground: read("surface") };
 }
 
 function axis(colours: Colours, more: uPlot.Axis): uPlot.Axis {

@@ -1,7 +1,7 @@
 /** The cluster at a glance, and its nodes: asked for once, whoever shows it. */
 import { effect, signal } from "@preact/signals";
-import { nodes as askNodes, status as askStatus } from "../api/calls";
-import type { NodeNow, NodesNow, Status } from "../api/types";
+import { nodeHistory as askHistory, nodes as askNodes, status as askStatus } from "../api/calls";
+import type { NodeNow, NodeSample, NodesNow } from "../api/types";
 import { key } from "./key";
 import { polled } from "./polled";
 
@@ -24,14 +24,14 @@ let own: Samples = NONE;
 
 export const status = polled(askStatus, STATUS_MS, (found) => {
   own = withSample(own, found.bytes_per_s);
-  speeds.value = filled(own, found.speeds);
+  speeds.value = filled(own, found.speeds, (each) => each.bytes_per_s);
 });
 
 /** The gateway tells one figure every ten seconds. */
 const TOLD_EVERY_S = 10;
 
-/** Pure, but for the time. */
-function filled({ times, values }: Samples, told: Status["speeds"]): Samples {
+/** What this page heard itself, and where it did not look what the gateway tells. Pure, but for the time. */
+function filled<Told extends { time: string }>({ times, values }: Samples, told: Told[], valueOf: (told: Told) => number): Samples {
   const now = Date.now() / 1000;
   const moments = told.map((each) => Date.parse(each.time) / 1000);
   const last = moments.at(-1) ?? now;
@@ -40,7 +40,7 @@ function filled({ times, values }: Samples, told: Status["speeds"]): Samples {
   const heard = times.flatMap((time, index) => (values[index] == null ? [] : [{ time, value: values[index] as number }]));
   const isHeard = (time: number) => heard.some((each) => Math.abs(each.time - time) < TOLD_EVERY_S * 0.6);
   const added = told
-    .map((each, index) => ({ time: (moments[index] as number) + shift, value: each.bytes_per_s }))
+    .map((each, index) => ({ time: (moments[index] as number) + shift, value: valueOf(each) }))
     .filter(({ time }) => time > now - WINDOW_S - TOLD_EVERY_S && !isHeard(time));
   const all = [...heard, ...added].sort((one, other) => one.time - other.time);
   const whole: Samples = { times: [], values: [] };
@@ -57,8 +57,9 @@ function filled({ times, values }: Samples, told: Status["speeds"]): Samples {
   return whole;
 }
 
-/** What each node said since this page looks, by node. */
+/** What each node said since this page looks, and what the gateway has heard of one before; by node. */
 const histories = new Map<string, NodeHistory>();
+const heardBefore = signal<ReadonlyMap<string, NodeSample[]>>(new Map());
 
 export interface NodeHistory {
   speed: Samples;
@@ -70,11 +71,28 @@ export interface NodeHistory {
 }
 
 export const nodes = polled(askNodes, NODES_MS, (found: NodesNow) => {
-  for (const node of found.nodes) histories.set(node.node, withBeat(historyOf(node.node), node));
+  for (const node of found.nodes) histories.set(node.node, withBeat(histories.get(node.node) ?? NOTHING, node));
 });
 
+const NOTHING: NodeHistory = { speed: NONE, running: NONE, cpu: NONE, memory: NONE, disk: NONE };
+
 export function historyOf(node: string): NodeHistory {
-  return histories.get(node) ?? { speed: NONE, running: NONE, cpu: NONE, memory: NONE, disk: NONE };
+  const own = histories.get(node) ?? NOTHING;
+  const told = heardBefore.value.get(node);
+  if (!told) return own;
+  return {
+    speed: filled(own.speed, told, (each) => each.bytes_per_s),
+    running: filled(own.running, told, (each) => each.running),
+    cpu: filled(own.cpu, told, (each) => each.cpu_percent),
+    memory: filled(own.memory, told, (each) => each.memory_bytes),
+    disk: filled(own.disk, told, (each) => each.disk_free_bytes),
+  };
+}
+
+/** Ask for what the gateway heard of a node before this page looked. Throws Problem. */
+export async function askBefore(node: string): Promise<void> {
+  const { samples } = await askHistory(node);
+  heardBefore.value = new Map([[node, samples]]);
 }
 
 function withBeat(past: NodeHistory, { online, heartbeat }: NodeNow): NodeHistory {
@@ -107,4 +125,5 @@ effect(() => {
   own = NONE;
   speeds.value = NONE;
   histories.clear();
+  heardBefore.value = new Map();
 });

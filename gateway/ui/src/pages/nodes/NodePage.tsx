@@ -1,5 +1,6 @@
 /** One node: what it does, what it holds, what is wrong with it, and what is decided about it. */
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import * as calls from "../../api/calls";
 import type { NodeNow, UnheardNode } from "../../api/types";
 import { Card, PageHead } from "../../parts/Card";
@@ -13,7 +14,8 @@ import { Live } from "../../parts/Shell";
 import { nodeStanding, NodeState } from "../../parts/State";
 import { Tags } from "../../parts/Tags";
 import { now } from "../../store/clock";
-import { historyOf, nodes, WINDOW_S, type NodeHistory, type Samples } from "../../store/cluster";
+import { askBefore, historyOf, nodes, WINDOW_S, type NodeHistory, type Samples } from "../../store/cluster";
+import { resync } from "../../store/live";
 import { useShared } from "../../store/polled";
 import { href } from "../../store/route";
 import { may } from "../../store/session";
@@ -47,6 +49,10 @@ export function NodePage({ id }: { id: string }) {
 
 function Heard({ node }: { node: NodeNow }) {
   const { heartbeat: beat } = node;
+  const gap = resync.value;
+  useEffect(() => {
+    askBefore(node.node).catch(() => {}); // the graphs begin with what this page hears
+  }, [node.node, gap]);
   return (
     <>
       <PageHead
@@ -92,7 +98,7 @@ function Graphs({ node, history }: { node: NodeNow; history: NodeHistory }) {
   const used = diskUsed(node);
   const whole = (value: number) => count(Math.round(value));
   return (
-    <section class="node-graphs" aria-label="The last minutes, since this page looks">
+    <section class="node-graphs" aria-label="The last minutes">
       <Plot wide name="Speed" now={speed(beat.bytes_per_s ?? 0)} told={limitTold(node)} of={history.speed} format={speed} least={1024} binary online={online} />
       <Plot name="Running" now={`${Math.min(beat.running, beat.slots)} of ${beat.slots}`} told={beat.waiting ? `${count(beat.waiting)} wait there` : "slots in use"} of={history.running} format={whole} least={beat.slots} online={online} />
       <Plot name="CPU" now={`${Math.round(beat.cpu_percent ?? 0)} %`} told="of its machine" of={history.cpu} format={(value) => `${Math.round(value)} %`} least={10} online={online} />
@@ -116,7 +122,7 @@ function limitTold({ heartbeat: beat }: NodeNow): string {
   return least < Infinity ? `at most ${speed(least)}` : "no limit";
 }
 
-/** As far back as this page has looked, within the most and the least that can be read. */
+/** As far back as anything is known, within the most and the least that can be read. */
 function windowOf({ times }: Samples): number {
   const span = (times.at(-1) ?? 0) - (times[0] ?? 0);
   return Math.min(WINDOW_S, Math.max(WINDOW_LEAST_S, span));
