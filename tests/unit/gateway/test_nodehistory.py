@@ -35,7 +35,7 @@ def test_a_sample_tells_what_the_node_said(history: NodeHistory) -> None:
         "running": 3,
         "cpu_percent": 12.5,
         "memory_bytes": 1 << 40,
-        "disk_free_bytes": (1 << 50) + 1,
+        "disk_free_bytes": 1 << 50,
     }
     history.sample(at(0), [a_heartbeat("a", bytes_per_s=7, **said)])
     assert history.of("a") == (NodeSample(at(0), 7, 3, 12.5, 1 << 40, 1 << 50),)
