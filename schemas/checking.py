@@ -183,9 +183,10 @@ def _check_uri(where: str, uri: str) -> None:
     if is_magnet(uri):
         check_magnet(where, uri)
         return
+    if not parts.scheme:
+        raise RequestInvalid(where, f"has no scheme; {_ADDRESS}")
     if parts.scheme.lower() not in SCHEMES:
-        named = parts.scheme or "none"
-        raise RequestInvalid(where, f"scheme {named!r} is not allowed; use {', '.join(SCHEMES)} or magnet")
+        raise RequestInvalid(where, f"scheme {parts.scheme!r} is not allowed; use {', '.join(SCHEMES)} or magnet")
     if not host:
         raise RequestInvalid(where, f"has no host; {_ADDRESS}")
     if problem := why_misread(uri):

@@ -100,7 +100,7 @@ def refusal(body: bytes) -> str:
             "uris[0]: has an encoded line end, which ftp can't ask for",
         ),
         ({"uris": ["http://a.example:?@127.0.0.1/f"]}, "uris[0]: has a colon behind its host, but no port"),
-        ({"uris": ["a.example/f"]}, f"uris[0]: scheme 'none' is not allowed; use {USED}"),
+        ({"uris": ["a.example/f"]}, f"uris[0]: has no scheme; {ADDRESS}"),
         ({"uris": ["https:///f"]}, f"uris[0]: has no host; {ADDRESS}"),
         ({"uris": ["https://u:p/w@a.example/"]}, f"uris[0]: not an address; {ADDRESS}"),
         ({"uris": ["https://[::1/f"]}, f"uris[0]: not an address; {ADDRESS}"),

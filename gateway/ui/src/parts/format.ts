@@ -68,6 +68,7 @@ export const shortened = (text: string): string => text.replace(/[0-9a-f]{32,}/g
 
 /** The end of a sentence, or a whole one without its stop, as a sentence. */
 export function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  const isName = /^\S*[.:]\S/.test(text); // of a host or a file: it stays as it is written
+  const begun = isName ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
