@@ -102,6 +102,8 @@ COMMON_OPTIONS: Mapping[str, str] = {
     # 0, or it would ask an origin again that answered 502, 503 or 504, whatever that said in Retry-After.
     "retry-wait": "0",
     "max-file-not-found": "0",
+    # true, and aria2 waits its whole time-out for the end of a file whose server said it together with the beginning.
+    "ftp-reuse-connection": "false",
     "connect-timeout": "10",
     "timeout": "30",
     "no-netrc": "true",

@@ -134,7 +134,9 @@ ALLOWED: Mapping[str, Option] = {
     "enable-http-pipelining": _yes_or_no("Ask on before the answer has come."),
     "ftp-passwd": _text("Password for FTP and SFTP."),
     "ftp-pasv": _yes_or_no("Passive FTP, where the node makes all connections; `false` for active."),
-    "ftp-reuse-connection": _yes_or_no("Use an FTP connection again."),
+    "ftp-reuse-connection": _yes_or_no(
+        "Use an FTP connection again: off as a rule, for after a quick file aria2 may wait for its time-out."
+    ),
     "ftp-type": _one_of("How an FTP server sends the file: `ascii` may change its line ends.", "binary", "ascii"),
     "ftp-user": _text("User for FTP and SFTP."),
     "http-auth-challenge": _yes_or_no("Send user and password only when the origin asks for them."),
