@@ -1,54 +1,23 @@
 """One reading of the log for many: nothing missed, nothing twice, and nobody queued for."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import anyio
 import pytest
 
-from broker.connection import Connection
-from broker.eventlog import EventLog
 from broker.roles import Role
 from gateway import hub as hub_module
 from gateway import sse
 from gateway.eventfilter import EventFilter, TraitBook
-from gateway.hub import Hub, Kept
+from gateway.hub import Kept
 from gateway.logreader import LogReader, reading_log
 from gateway.pouring import Write
 from gateway.problems import ProblemError
-from schemas.event import Queued
-from schemas.view import TaskView
-from tests.examples import a_task
+from tests.gateway.hubs import NoModel, running, write
 from tests.harness.broker import Broker
 from tests.harness.waiting import eventually
 
 WITHIN_S = 60
-
-
-class NoModel:
-    async def get(self, task: str) -> TaskView | None:
-        return None
-
-
-@asynccontextmanager
-async def running(broker: Broker) -> AsyncIterator[tuple[Hub, Connection, EventLog]]:
-    """A hub, its connection, and the log to write to."""
-    async with (
-        broker.connected(Role.GATEWAY) as connection,
-        broker.connected(Role.COORDINATOR) as writer,
-        anyio.create_task_group() as tasks,
-    ):
-        hub = Hub(connection)
-        tasks.start_soon(hub.run)
-        yield hub, connection, EventLog(writer, "co")
-        tasks.cancel_scope.cancel()
-
-
-async def write(log: EventLog, *numbers: int, owner: str = "default") -> None:
-    for number in numbers:
-        await log.report(Queued(task=a_task(number), owner=owner, time=datetime.now(UTC), name=f"n{number}"))
 
 
 async def names(reader: LogReader, count: int) -> list[str]:

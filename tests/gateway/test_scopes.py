@@ -3,6 +3,8 @@
 A new route fails these tests until it has a row: `"METHOD /path/{parameter}": Scope.…` (or OPEN) in ROWS, as
 `downdraft`'s own list of routes writes it. Where a request of no body and made-up parameters would do harm, or not get
 as far as the key's scope, name what to ask instead in ASKED.
+
+The methods of aria2's JSON-RPC, whose keys are in the calls, have rows of their own in METHOD_ROWS.
 """
 
 from types import SimpleNamespace
@@ -13,9 +15,11 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 
 from gateway.access import ANY_KEY, OPEN, SCOPE
 from gateway.app import make_app
+from gateway.aria2rpc.methods import METHODS, NAMES
 from gateway.service import Gateway
 from schemas.apikey import Scope
 from schemas.settings import GatewaySettings
+from tests.gateway.rpc import ask, at
 from tests.harness.processes import Up
 from tests.harness.web import Web, make_key
 
@@ -71,12 +75,31 @@ ROWS: dict[str, str] = {
     "GET /api/v1/policy": Scope.READ,
     "PUT /api/v1/policy": Scope.ADMIN,
     "GET /api/v1/status": Scope.READ,
-    # Their keys are in the calls: tests/gateway/test_jsonrpc.py.
+    # Their keys are in the calls: METHOD_ROWS.
     "GET /jsonrpc": OPEN,
     "POST /jsonrpc": OPEN,
     "WEBSOCKET /jsonrpc": OPEN,
     "POST /rpc": OPEN,
 }
+METHOD_ROWS: dict[str, Scope] = {
+    **dict.fromkeys(
+        (
+            *("getVersion", "getSessionInfo", "getGlobalStat", "getGlobalOption", "getOption", "getFiles", "getUris"),
+            *("getServers", "getPeers", "tellStatus", "tellActive", "tellWaiting", "tellStopped"),
+        ),
+        Scope.READ,
+    ),
+    **dict.fromkeys(
+        (
+            *("addUri", "addTorrent", "addMetalink", "pause", "forcePause", "pauseAll", "forcePauseAll", "unpause"),
+            *("unpauseAll", "remove", "forceRemove", "changePosition", "changeOption", "changeUri", "saveSession"),
+            *("purgeDownloadResult", "removeDownloadResult"),
+        ),
+        Scope.SUBMIT,
+    ),
+    **dict.fromkeys(("changeGlobalOption", "shutdown", "forceShutdown"), Scope.ADMIN),
+}
+"""Without their `aria2.`. They are called without parameters, which is far enough: the scope is looked at first."""
 ASKED: dict[str, str] = {}
 """Path of the request, where `{parameter}` filled with PARAMETERS is not the thing to ask."""
 PARAMETERS = {
@@ -88,9 +111,13 @@ PARAMETERS = {
     "name": "nothing.js",
 }
 WEBSOCKET = "WEBSOCKET"
+Keys = dict[tuple[Scope, ...], str]
 REFUSED = (401, 403)
 OTHERS = {Scope.READ: Scope.SUBMIT, Scope.SUBMIT: Scope.READ, Scope.ADMIN: Scope.SUBMIT}
 """A scope that is not enough."""
+TOO_FEW = {Scope.READ: (Scope.SUBMIT,), Scope.SUBMIT: (Scope.READ,), Scope.ADMIN: (Scope.READ, Scope.SUBMIT)}
+"""All others."""
+UNAUTHORIZED = (400, {"code": 1, "message": "Unauthorized"})
 
 
 def every_route() -> dict[str, str]:
@@ -137,21 +164,19 @@ async def test_without_a_key_only_open_routes_answer(row: str, stranger: Web) ->
 
 
 @pytest.fixture(scope="module")
-def keys() -> dict[Scope, str]:
-    """A key of each scope, once it is asked for."""
+def keys() -> Keys:
+    """A key of some scopes, once it is asked for."""
     return {}
 
 
-async def key_of(up: Up, keys: dict[Scope, str], scope: Scope) -> str:
-    if scope not in keys:
-        keys[scope] = await make_key(up, "team-a", scope)
-    return keys[scope]
+async def key_of(up: Up, keys: Keys, *scopes: Scope) -> str:
+    if scopes not in keys:
+        keys[scopes] = await make_key(up, "team-a", *scopes)
+    return keys[scopes]
 
 
 @pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope not in (OPEN, ANY_KEY)])
-async def test_a_key_opens_what_its_scope_says_and_nothing_else(
-    row: str, up: Up, stranger: Web, keys: dict[Scope, str]
-) -> None:
+async def test_a_key_opens_what_its_scope_says_and_nothing_else(row: str, up: Up, stranger: Web, keys: Keys) -> None:
     needed = Scope(ROWS[row])
     too_little = await key_of(up, keys, OTHERS[needed])
     enough = await key_of(up, keys, needed)
@@ -161,12 +186,26 @@ async def test_a_key_opens_what_its_scope_says_and_nothing_else(
 
 @pytest.mark.parametrize("scope", Scope)
 @pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope == ANY_KEY])
-async def test_every_key_opens_what_asks_for_any(
-    row: str, scope: Scope, up: Up, stranger: Web, keys: dict[Scope, str]
-) -> None:
+async def test_every_key_opens_what_asks_for_any(row: str, scope: Scope, up: Up, stranger: Web, keys: Keys) -> None:
     assert await stranger.status(*asked(row), key=await key_of(up, keys, scope)) == 200
 
 
 @pytest.mark.parametrize("row", [row for row, scope in ROWS.items() if scope in (Scope.READ, Scope.SUBMIT)])
-async def test_an_admin_may_do_everything(row: str, up: Up, stranger: Web, keys: dict[Scope, str]) -> None:
+async def test_an_admin_may_do_everything(row: str, up: Up, stranger: Web, keys: Keys) -> None:
     assert await stranger.status(*asked(row), key=await key_of(up, keys, Scope.ADMIN)) not in REFUSED
+
+
+def test_every_method_of_aria2s_has_a_row_with_its_scope() -> None:
+    assert {name: method.scope for name, method in METHODS.items()} == {
+        f"aria2.{name}": scope for name, scope in METHOD_ROWS.items()
+    }
+    assert set(NAMES) - METHODS.keys() == {"system.multicall", "system.listMethods", "system.listNotifications"}
+
+
+@pytest.mark.parametrize("method", METHOD_ROWS)
+async def test_a_method_of_aria2s_takes_a_key_with_its_scope_and_no_other(method: str, up: Up, keys: Keys) -> None:
+    url, needed = at(up)[0], METHOD_ROWS[method]
+    too_few = await key_of(up, keys, *TOO_FEW[needed])
+    assert await ask(url, too_few, f"aria2.{method}") == UNAUTHORIZED
+    for enough in (needed, Scope.ADMIN):
+        assert await ask(url, await key_of(up, keys, enough), f"aria2.{method}") != UNAUTHORIZED

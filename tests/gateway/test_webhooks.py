@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,18 @@ from standardwebhooks import Webhook as Verifier
 
 from broker import keys
 from broker.cluster import open_client
+from gateway.eventfilter import TraitBook
+from gateway.webhooks import delivery
+from gateway.webhooks.delivery import Delivery
+from gateway.webhooks.posting import posting
+from schemas import codec
 from schemas import subjects as s
 from schemas.apikey import Scope
 from schemas.request import Request
+from schemas.webhook import Webhook, WebhookState, make_webhook_secret, networks
+from tests.gateway.hubs import NoModel, running, write
 from tests.gateway.streams import another_gateway, calling, is_ready, operating, streaming, url_of
+from tests.harness.broker import Broker
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually, stays
 from tests.harness.web import make_key
@@ -38,14 +47,17 @@ class Receiver:
         self.taken: list[dict[str, Any]] = []
         self.answers: list[int] = []
         """Statuses of the next answers; then 200."""
+        self.refused: set[str] = set()
+        """Names of tasks whose events are never taken."""
         self.url = ""
 
     async def receive(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.got.append(({name.lower(): value for name, value in request.headers.items()}, body))
-        status = self.answers.pop(0) if self.answers else 200
+        event = await request.json()
+        status = self.answers.pop(0) if self.answers else 400 if event["name"] in self.refused else 200
         if status == 200:
-            self.taken.append(await request.json())
+            self.taken.append(event)
         return web.Response(status=status)
 
     def tasks(self, kind: str = "finished.completed") -> list[str]:
@@ -141,6 +153,38 @@ async def test_what_was_not_taken_is_sent_again_before_what_follows(
     assert (await eventually(told, within_s=10))["problem"] == ""
 
 
+async def test_what_is_refused_for_long_is_passed_over_and_counted(
+    broker: Broker, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "REFUSED_FOR_S", 0.5)
+    monkeypatch.setattr(delivery, "RETRY_FIRST_S", 0.05)
+    monkeypatch.setattr(delivery, "RETRY_MAX_S", 0.05)
+    monkeypatch.setattr(delivery, "SAVE_EVERY_S", 0.05)
+    receiver.refused = {"n1"}
+    secret, now = make_webhook_secret(bytes(24)), datetime.now(UTC)
+    webhook = Webhook(
+        id="a" * 12, owner="default", url=receiver.url, secret=secret, after=0, created=now, types=("queued",)
+    )
+    async with (
+        running(broker) as (hub, connection, log),
+        posting(networks(("127.0.0.0/8",))) as poster,
+        anyio.create_task_group() as tasks,
+    ):
+        await write(log, 1, 2)
+        tasks.start_soon(Delivery(connection, hub, TraitBook(NoModel()), poster, webhook).run)
+
+        async def stored() -> WebhookState | None:
+            found = await keys.read(connection, s.webhook_state_key(webhook.id))
+            state = codec.decode(found.body, WebhookState) if found is not None else None
+            return state if state is not None and state.position == 2 else None
+
+        state = await eventually(stored, within_s=20)
+        assert (state.passed_over, state.delivered) == (1, 1)
+        assert [event["name"] for event in receiver.taken] == ["n2"]
+        assert len(receiver.got) > 3, "it was tried again before"
+        tasks.cancel_scope.cancel()
+
+
 async def test_who_wants_nothing_more_is_left_alone_until_it_is_enabled_again(
     up: Up, http: aiohttp.ClientSession, receiver: Receiver
 ) -> None:
@@ -160,6 +204,27 @@ async def test_who_wants_nothing_more_is_left_alone_until_it_is_enabled_again(
     async with http.patch(url, json={"enabled": True}) as answer:
         assert (await answer.json())["enabled"]
     await eventually(lambda: sorted(receiver.tasks()) == sorted([first, second]), within_s=20)
+
+
+async def test_a_new_secret_signs_from_then_on_and_is_told_once(
+    up: Up, http: aiohttp.ClientSession, receiver: Receiver
+) -> None:
+    webhook = await made(http, receiver)
+    url = f"{WEBHOOKS}/{webhook['id']}"
+    first = await submitted(up)
+    await eventually(lambda: receiver.tasks() == [first], within_s=20)
+    async with http.patch(url, json={"new_secret": True}) as answer:
+        changed = await answer.json()
+    assert changed["secret"] not in (None, webhook["secret"])
+    async with http.patch(url, json={"note": "kept"}) as answer:
+        assert (await answer.json())["secret"] is None
+    second = await submitted(up)
+    await eventually(lambda: receiver.tasks() == [first, second], within_s=20)
+    (old_headers, old), (headers, body) = receiver.got
+    assert Verifier(changed["secret"]).verify(body, headers)["task"] == second
+    for secret, signed, said in ((webhook["secret"], headers, body), (changed["secret"], old_headers, old)):
+        with pytest.raises(Exception, match="signature"):
+            Verifier(secret).verify(said, signed)
 
 
 async def test_nothing_is_sent_after_it_was_deleted(up: Up, http: aiohttp.ClientSession, receiver: Receiver) -> None:
