@@ -3,6 +3,7 @@
 Before a release: `python -m tests.golden`, which writes those of this version; the older ones stay as they are.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _of(kind: inspect.Type) -> Any:
 def _plain(kind: inspect.Type) -> Any:
     match kind:
         case inspect.StrType(pattern=str(pattern)):
-            return find(st.from_regex(pattern, fullmatch=True), bool)
+            return _like(pattern)
         case inspect.StrType(min_length=least):
             return "x" * max(1, least or 0)
         case inspect.IntType(ge=least, gt=above, le=most) | inspect.FloatType(ge=least, gt=above, le=most):
@@ -76,6 +77,11 @@ def _plain(kind: inspect.Type) -> Any:
         case inspect.AnyType() | inspect.RawType():
             return "x"
     raise TypeError(f"no example of {kind}")
+
+
+@cache
+def _like(pattern: str) -> str:
+    return find(st.from_regex(pattern, fullmatch=True), bool)
 
 
 def _but(default: Any, kind: inspect.Type) -> Any:
