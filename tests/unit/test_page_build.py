@@ -103,7 +103,8 @@ def test_the_node_of_a_machine_is_taken_where_vite_runs_on_it(
 
 
 @pytest.mark.parametrize(
-    ("version", "is_enough"), [("11.19.1\n", True), ("10.9.3", False), ("12.0.0", True), ("", False)]
+    ("version", "is_enough"),
+    [("11.19.1\n", True), ("10.8.2", True), ("9.2.0", True), ("12.0.0", True), ("8.19.4", False), ("", False)],
 )
 def test_the_npm_of_a_machine_is_taken_where_it_installs_vite_whole(
     build: ModuleType, version: str, is_enough: bool
