@@ -68,6 +68,20 @@ def test_a_unit_starts_a_command_that_there_is(unit: Path) -> None:
         assert command[1] == "nats-server"
 
 
+def test_a_coordinator_is_named_by_one_part_of_a_subject() -> None:
+    unit = (DEPLOY / "systemd" / "downdraft-coordinator.service").read_text()
+    assert " --name %l " in unit, "a whole host name (%H) may have dots, and no list shows the outcomes that it writes"
+
+
+def test_a_unit_reads_its_credentials_where_systemd_puts_them() -> None:
+    page = (CHECKOUT / "docs" / "operations.md").read_text()
+    for unit in UNITS:
+        text = unit.read_text()
+        handed = set(re.findall(r"^LoadCredential=([\w.]+):", text, re.MULTILINE))
+        assert handed == set(re.findall(r"^Environment=\w+=%d/(\S+)$", text, re.MULTILINE)), unit.stem
+        assert all(f"`{name}`" in page or f"%n/{name}" in page for name in handed), "… also before systemd 250"
+
+
 @pytest.mark.parametrize("script", sorted((DEPLOY / "compose").glob("*.sh")), ids=lambda script: script.stem)
 def test_a_script_of_compose_is_a_shell_script(script: Path) -> None:
     assert run("sh", "-n", str(script)) == ""
@@ -119,9 +133,8 @@ def test_every_container_is_contained_watched_and_limited(service: str) -> None:
     assert said["restart"] == ("no" if service in ONCE else "unless-stopped")
     assert re.search(r":v?\d+\.\d+\.\d+\}?$", said["image"]), "an image without a version"
     assert not {"user", "privileged"} & said.keys()
-    if service not in ONCE:
-        assert said["deploy"]["resources"]["limits"].keys() == {"memory", "pids"}
-        assert ("healthcheck" in said) == (service not in IDLE)
+    assert said["deploy"]["resources"]["limits"].keys() == {"memory", "pids"}
+    assert ("healthcheck" in said) == (service not in ONCE | IDLE)
 
 
 def test_the_broker_for_other_processors_needs_nothing_of_our_image() -> None:
