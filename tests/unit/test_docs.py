@@ -10,11 +10,15 @@ import pytest
 import typer
 
 from coordinator.strategies import BUILT_IN
+from gateway.access import ANY_KEY
+from gateway.aliases import API
+from gateway.aria2rpc.methods import METHODS
 from schemas.checking import decode_request
 from schemas.event import KINDS
 from schemas.policy import OriginPolicy, OwnerPolicy, Policy, decode_policy
 from schemas.request import Request
 from schemas.settings import Settings, names
+from tests.gateway.test_scopes import ROWS
 from tests.harness.examples import commands
 from tools.cli import app
 
@@ -97,6 +101,27 @@ def test_the_page_on_events_names_every_type() -> None:
     page = (CHECKOUT / "docs" / "events.md").read_text()
     for kind in KINDS:
         assert f"`{kind}`" in page, kind
+
+
+def test_the_page_on_json_rpc_names_every_method_with_its_scope() -> None:
+    page = (CHECKOUT / "docs" / "jsonrpc.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+) \| (read|submit|admin) \|", page, re.MULTILINE)
+    told = {f"aria2.{name}": scope for names, scope in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told == {name: str(method.scope) for name, method in METHODS.items()}
+
+
+def test_the_page_on_http_names_every_route_with_its_scope() -> None:
+    page = (CHECKOUT / "docs" / "http.md").read_text()
+    table = page[page.index("## Routes") : page.index("### Other names")]
+    for row, scope in ROWS.items():
+        method, path = row.split(" ")
+        if not path.startswith(API) or method == "HEAD":
+            continue
+        below = re.sub(r"{\w+}", "{id}", path.removeprefix(API))
+        last = below.rpartition("/")[2]
+        lines = [line for line in table.splitlines() if method in line and (below in line or f"`/{last}`" in line)]
+        asked = "any" if scope == ANY_KEY else str(scope)
+        assert any(asked in line.split("|")[-3] for line in lines) or f"DELETE` of it | {asked}" in table, row
 
 
 @pytest.mark.parametrize("file", sorted((CHECKOUT / "docs" / "adr").glob("*.md")), ids=lambda file: file.stem)
