@@ -12,6 +12,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from gateway.callers import Caller, caller_of
+from gateway.origins import SAFE, is_of_ours
 from gateway.problems import ProblemError
 from gateway.rates import retry_after
 from gateway.service import Gateway
@@ -28,6 +29,7 @@ ALONE = "alone"
 AWAY_FOR_S = 2.0
 """A broker that restarts is back by then."""
 _NOBODY = Caller("", "", ())
+_NOT_VALID = "this API key is not valid (any more): `downdraft key create` makes one"
 _FILE = re.compile(r"/tasks/([0-9a-f]{16})/file\Z")
 """The one kind of address that a ticket opens."""
 
@@ -38,18 +40,35 @@ class KeyAuthentication(AbstractAuthenticationMiddleware):
     """Makes `request.user` the Caller; nobody, where no key is shown."""
 
     async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:
-        shown = shown_key(connection)
         gateway: Gateway = connection.app.state.gateway
-        if shown is None:
-            caller = ticket_holder(gateway, connection)
-            if caller.key:
-                charge(gateway, caller)
-            return AuthenticationResult(user=caller, auth=None)
-        caller = known_caller(gateway, shown)
-        if (owner := shown_owner(connection)) is not None and owner != caller.owner:
-            raise ProblemError(401, "Basic credentials must be the key's own owner and the key")
-        charge(gateway, caller)
+        try:
+            caller = _caller(gateway, connection)
+        except ProblemError:
+            if connection.route_handler.opt.get(SCOPE) != OPEN:
+                raise
+            # What opens nothing here may be meant for a proxy before us.
+            caller = _NOBODY
+        if caller.key:
+            charge(gateway, caller)
         return AuthenticationResult(user=caller, auth=None)
+
+
+def _caller(gateway: Gateway, connection: AnyConnection) -> Caller:
+    """Whoever a request is from. Raises ProblemError for a key, or a ticket, that is not valid."""
+    shown = shown_key(connection)
+    if shown is None:
+        return ticket_holder(gateway, connection)
+    caller = known_caller(gateway, shown)
+    if (owner := shown_owner(connection)) is None:
+        return caller
+    if owner != caller.owner:
+        raise ProblemError(401, "Basic credentials must be the key's own owner and the key")
+    if connection.scope.get("method", "GET") not in SAFE and not is_of_ours(connection):
+        # A browser adds these by itself, to whatever page asks.
+        raise ProblemError(
+            403, "a page of another origin may not do that with Basic credentials: gateway.cors_origins allows it"
+        )
+    return caller
 
 
 def ticket_holder(gateway: Gateway, connection: AnyConnection) -> Caller:
@@ -79,17 +98,17 @@ def known_caller(gateway: Gateway, shown: str) -> Caller:
     secret = read_secret(shown)
     key = gateway.keys.find(secret) if secret is not None else None
     if key is None:
-        raise ProblemError(401, "this API key is not valid (any more): `downdraft key create` makes one")
+        raise ProblemError(401, _NOT_VALID)
     return caller_of(key)
 
 
 def still_valid(gateway: Gateway, connection: AnyConnection) -> Callable[[], None]:
-    """For what is sent for long: raises ProblemError once the key that was shown for it is revoked."""
-    shown = shown_key(connection)
+    """For what is sent for long: raises ProblemError once the key that it is sent for, shown or not, is revoked."""
+    key = connection.user.key
 
     def check() -> None:
-        if shown is not None:
-            known_caller(gateway, shown)
+        if not gateway.keys.is_valid(key):
+            raise ProblemError(401, _NOT_VALID)
 
     return check
 

@@ -9,6 +9,7 @@ from gateway.access import KeyAuthentication, guard
 from gateway.aliases import Aliased
 from gateway.allowing import Allowing
 from gateway.aria2rpc import routes as aria2rpc
+from gateway.aria2rpc.bodies import Bodies
 from gateway.aria2rpc.notices import Notices
 from gateway.headless import Headless
 from gateway.health import healthz, readyz
@@ -27,7 +28,7 @@ def make_app(gateway: Gateway, notices: Notices) -> Litestar:
     """The ASGI application of one gateway."""
     return Litestar(
         route_handlers=[healthz, readyz, metrics, api(), *aria2rpc.ROUTES, page(read_files())],
-        state=State({"gateway": gateway, "notices": notices}),
+        state=State({"gateway": gateway, "notices": notices, "bodies": Bodies()}),
         guards=[guard],
         middleware=[Allowing, DefineMiddleware(KeyAuthentication)],
         exception_handlers=HANDLERS,

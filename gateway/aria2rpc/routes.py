@@ -25,7 +25,8 @@ AnyRequest = Request[Any, Any, Any]
 async def jsonrpc_post(request: AnyRequest, state: State) -> Response[bytes]:
     """A call, or a batch of them, whatever Content-Type it claims to be."""
     server = Server(state.gateway, shown_by(request), host_of(request))
-    return _answered(await server.answer(await request.body()), JSON_RPC)
+    async with state.bodies.body(request) as body:
+        return _answered(await server.answer(body), JSON_RPC)
 
 
 @get(PATH, opt={SCOPE: OPEN}, include_in_schema=False)
@@ -46,14 +47,15 @@ async def jsonrpc_get(request: AnyRequest, state: State) -> Response[bytes]:
 @post(XML_PATH, opt={SCOPE: OPEN}, status_code=200, include_in_schema=False)
 async def xmlrpc_post(request: AnyRequest, state: State) -> Response[bytes]:
     """XML-RPC: one call."""
-    try:
-        call = read_xml_call(await request.body())
-    except RpcError as error:
-        raise ProblemError(400, error.message) from error
-    try:
-        answer = Answer(None, await Server(state.gateway, shown_by(request), host_of(request)).result(call))
-    except RpcError as error:
-        answer = Answer(None, error=error)
+    async with state.bodies.body(request) as body:
+        try:
+            call = read_xml_call(body)
+        except RpcError as error:
+            raise ProblemError(400, error.message) from error
+        try:
+            answer = Answer(None, await Server(state.gateway, shown_by(request), host_of(request)).result(call))
+        except RpcError as error:
+            answer = Answer(None, error=error)
     # A fault is told with 200, as aria2 does it; who asks too much is told so in HTTP's own way, too.
     is_refused = isinstance(answer.error, TooMany)
     headers = _FRESH | _retry(answer)

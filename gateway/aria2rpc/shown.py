@@ -1,9 +1,8 @@
 """Whoever a request itself says it is from: a header's key, for those whose calls carry no secret."""
 
-from urllib.parse import urlsplit
-
 from gateway.access import AnyConnection, known_caller
 from gateway.callers import Caller
+from gateway.origins import is_of_ours
 from gateway.problems import ProblemError
 
 NOBODY = Caller("", "", ())
@@ -16,7 +15,8 @@ def shown_by(connection: AnyConnection) -> Caller:
     if "x-api-key" in headers or headers.get("authorization", "").lower().startswith("bearer "):
         return caller  # no page adds these unless it was let
     if connection.scope.get("method") == "GET":
-        return caller if "api_key" in connection.query_params else NOBODY
+        # Its key, and not what a browser adds: any page may have any address asked for.
+        return caller if "api_key" in connection.query_params and "authorization" not in headers else NOBODY
     return caller if is_of_ours(connection) else NOBODY
 
 
@@ -29,15 +29,6 @@ def shown_to_socket(socket: AnyConnection) -> Caller:
         except ProblemError:
             return NOBODY
     return shown_by(socket)
-
-
-def is_of_ours(connection: AnyConnection) -> bool:
-    """Whether no page of an origin that we do not know asks."""
-    origin = connection.headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == connection.headers.get("host"):
-        return True
-    allowed: tuple[str, ...] = connection.app.state.gateway.settings.cors_origins
-    return origin in allowed
 
 
 def host_of(connection: AnyConnection) -> str:

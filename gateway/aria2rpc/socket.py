@@ -1,10 +1,14 @@
-"""The WebSocket: calls are answered in their order, notifications come in between."""
+"""The WebSocket: calls are answered in their order, notifications come in between.
+
+A call is read when the answer to the one before it is on its way: so none waits here, and no answer does.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import anyio
+import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from litestar import WebSocket, websocket
 from litestar.datastructures import State
@@ -14,17 +18,24 @@ from gateway.access import OPEN, SCOPE
 from gateway.aria2rpc.envelope import encode
 from gateway.aria2rpc.notices import Notice, Notices
 from gateway.aria2rpc.server import Server
-from gateway.aria2rpc.shown import host_of, is_of_ours, shown_to_socket
+from gateway.aria2rpc.shown import host_of, shown_to_socket
 from gateway.callers import Caller
+from gateway.origins import is_of_ours
 from gateway.service import Gateway
 from schemas.apikey import Scope
 
 NOTICES_MAX = 1000
-"""On their way to one socket: a reader that is so slow is let go, and may come again."""
+"""On their way to one socket, some hundred bytes each: a reader that is so slow is let go, and may come again."""
+TAKEN_WITHIN_S = 30.0
+"""A socket that takes nothing for so long is let go. Until it does, nothing more is read from it."""
+NOBODY_FOR_S = 300.0
+"""A socket at which nobody with a key has listened for so long takes the place of another."""
 SOCKETS_MAX = 2000
 """Of one process."""
 TRY_LATER, TOO_SLOW = 1013, 1008
 """Closing codes (RFC 6455, 7.4; IANA's registry)."""
+
+log = structlog.get_logger()
 
 AnySocket = WebSocket[Any, Any, Any]
 
@@ -61,7 +72,9 @@ class _Talk:
         self._socket = socket
         self._server = server
         self._listeners = listeners
-        self._is_slow = False
+        self._why_ended = ""
+        self._turn = anyio.Lock()
+        """What is sent goes one after the other."""
         self._out: MemoryObjectSendStream[bytes]
         self._queue: MemoryObjectReceiveStream[bytes]
         self._out, self._queue = anyio.create_memory_object_stream[bytes](NOTICES_MAX)
@@ -73,12 +86,14 @@ class _Talk:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._tell)
+                    tasks.start_soon(self._leave_unused)
                     async for body in self._calls():
-                        await self._out.send(encode(await self._server.answer(body)))
+                        await self._say(encode(await self._server.answer(body)))
                     tasks.cancel_scope.cancel()
-            if self._is_slow:
-                with suppress(WebSocketDisconnect, RuntimeError):
-                    await self._socket.close(TOO_SLOW, "notifications are not read: connect again")
+            if self._why_ended:
+                log.info("a socket was closed", reason=self._why_ended)
+                with anyio.move_on_after(TAKEN_WITHIN_S), suppress(WebSocketDisconnect, RuntimeError):
+                    await self._socket.close(TOO_SLOW, f"{self._why_ended}: connect again")
         finally:
             notices.leave(number)
             self._out.close()
@@ -94,10 +109,28 @@ class _Talk:
 
     async def _tell(self) -> None:
         async for body in self._queue:
-            try:
-                await self._socket.send_text(body.decode())
-            except WebSocketDisconnect:
-                self._scope.cancel()
+            await self._say(body)
+
+    async def _say(self, body: bytes) -> None:
+        with anyio.move_on_after(TAKEN_WITHIN_S) as patience:
+            async with self._turn:
+                try:
+                    await self._socket.send_text(body.decode())
+                except WebSocketDisconnect:
+                    self._scope.cancel()
+        if patience.cancelled_caught:
+            self._end("what is sent here is not read")
+
+    async def _leave_unused(self) -> None:
+        heard_at = anyio.current_time()
+        while (now := anyio.current_time()) - heard_at < NOBODY_FOR_S:
+            heard_at = now if self._listeners() else heard_at
+            await anyio.sleep(NOBODY_FOR_S / 10)
+        self._end("nobody with a key has called here")
+
+    def _end(self, why: str) -> None:
+        self._why_ended = why
+        self._scope.cancel()
 
     def _take(self, notice: Notice) -> None:
         """Told to whoever may see it."""
@@ -106,5 +139,4 @@ class _Talk:
         try:
             self._out.send_nowait(notice.body)
         except anyio.WouldBlock:
-            self._is_slow = True
-            self._scope.cancel()
+            self._end("notifications are not read")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import anyio
 import pytest
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from broker.standing import Found
 from gateway.keybook import KeyBook
@@ -48,6 +48,14 @@ class Serving:
         except (OSError, anyio.EndOfStream):  # TimeoutError is an OSError
             return False
 
+    async def listens(self) -> bool:
+        """Whether a connection is taken, whatever comes of it."""
+        try:
+            await (await anyio.connect_tcp(NEAR, self.port)).aclose()
+        except OSError:
+            return False
+        return True
+
     async def at_near(self) -> bool:
         return await self.at(NEAR)
 
@@ -64,19 +72,19 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(*, key: bool) -> AsyncIterator[Serving]:
+async def serving(*, key: bool, answering: ASGIApp = app) -> AsyncIterator[Serving]:
     with socket.create_server((NEAR, 0)) as free:
         one = Serving(free.getsockname()[1])
     if key:
         one.make_key()
 
     async def run() -> None:
-        await serve(app, GatewaySettings(host=ANYWHERE, port=one.port), one.keys, one.told.wait)
+        await serve(answering, GatewaySettings(host=ANYWHERE, port=one.port), one.keys, one.told.wait)
         one.is_over = True
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
-        await eventually(one.at_near)
+        await eventually(one.listens)
         yield one
         tasks.cancel_scope.cancel()
 
@@ -136,3 +144,33 @@ async def test_a_connection_that_nobody_uses_is_closed_after_a_while(monkeypatch
         assert (await stream.receive()).startswith(b"HTTP/1.1 204 ")
         with anyio.fail_after(4), pytest.raises(anyio.EndOfStream):  # by itself uvicorn waits for 5 s
             await stream.receive()
+
+
+@pytest.mark.parametrize("begun", ["", "GET / HTTP/1.1\r\nHost: he"])
+async def test_a_connection_that_never_asks_is_closed(begun: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(key=True) as one:
+        monkeypatch.setattr("gateway.heads.HEAD_WITHIN_S", 0.5)
+        async with await anyio.connect_tcp(NEAR, one.port) as stream:
+            if begun:
+                await stream.send(begun.encode())
+            heard = b""
+            with anyio.fail_after(5), pytest.raises(anyio.EndOfStream):
+                while True:
+                    heard += await stream.receive()
+    assert heard.startswith(b"HTTP/1.1 408 ") is bool(begun)
+
+
+async def test_a_request_that_is_answered_slowly_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.heads.HEAD_WITHIN_S", 0.2)
+    slow = anyio.Event()
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        await slow.wait()
+        await app(scope, receive, send)
+
+    async with serving(key=True, answering=late) as one, await anyio.connect_tcp(NEAR, one.port) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\nHost: here\r\n\r\nGET / HTTP/1.1\r\n")  # and the next one begun
+        await anyio.sleep(0.5)
+        slow.set()
+        with anyio.fail_after(5):
+            assert (await stream.receive()).startswith(b"HTTP/1.1 204 ")
