@@ -24,6 +24,8 @@ class Traits(Struct, frozen=True):
 class Model(Protocol):
     """Where they are looked up."""
 
+    @property
+    def is_ready(self) -> bool: ...
     async def get(self, task: str) -> TaskView | None: ...
 
 
@@ -36,6 +38,11 @@ class TraitBook:
 
     def __repr__(self) -> str:
         return f"<TraitBook of {len(self._known)} tasks>"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every live task can be looked up."""
+        return self._model.is_ready
 
     def learn(self, event: Event) -> None:
         """Two kinds of events tell a task's tags themselves, whatever the model knows yet."""
@@ -78,6 +85,11 @@ class EventFilter(Struct, frozen=True, kw_only=True):
     def read_kinds(self) -> frozenset[str]:
         """Kinds that must be read: all where tags are asked for, which not every event tells."""
         return frozenset() if self.tags else self.kinds
+
+    @property
+    def needs_book(self) -> bool:
+        """Whether not every event tells what it is chosen by."""
+        return bool(self.tags)
 
     async def wants(self, event: Event, book: TraitBook) -> bool:
         """Whether an event is meant."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from msgspec import Struct
 
 from broker.cluster import NotSubmitted, Refused
@@ -19,6 +19,10 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 CHALLENGE = 'Bearer realm="downdraft"'
 """How to show a key, as each 401 has to say (RFC 9110, 11.6.1)."""
+
+
+_BODY = "data"
+"""What the framework calls a body."""
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,15 +81,21 @@ def _of_body(_: "Request[Any, Any, Any]", error: msgspec.ValidationError) -> Res
 
 def _of_http(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Problem]:
     """What the framework itself refuses."""
-    detail, field = error.detail, ""
+    if isinstance(error.__cause__, SerializationException):
+        return answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"the body is not JSON ({error.detail})")
+    detail, field, status = error.detail, "", error.status_code
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         first = error.extra[0]
         if isinstance(first, dict):
-            detail, field = str(first.get("message", detail)), str(first.get("key", ""))
+            detail, field = str(first.get("message", detail)).replace("`", ""), str(first.get("key", ""))
+            if first.get("source") == "body":
+                status = HTTPStatus.UNPROCESSABLE_ENTITY
+        if field == _BODY:
+            detail, field = ("a JSON object is needed as the body" if detail == repr(_BODY) else detail), ""
     headers = dict(error.headers or {})
     if methods := headers.pop("allow", None):
         headers["Allow"] = ", ".join(allowed(methods.split(", ")))
-    return answer(error.status_code, detail, field=field, headers=headers)
+    return answer(status, detail, field=field, headers=headers)
 
 
 def _of_fault(_: "Request[Any, Any, Any]", error: Exception) -> Response[Problem]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.eventfilter import EventFilter, TraitBook
 from gateway.hub import Hub, Kept
-from gateway.logreader import LogReader
+from gateway.logreader import Gap, LogReader
 from gateway.pouring import Write
 from gateway.problems import ProblemError
 from schemas import codec
@@ -110,6 +110,9 @@ class EventStream:
         """Until the client leaves, is too slow or may not read any more, or the process ends. Raises Stuck."""
         latest = LatestProgress()
         await self._send([f"retry: {RETRY_MS}\n\n".encode(), self._position()])
+        while self._wanted.needs_book and not (self._book.is_ready or self._hub.is_closed or self._why_ended()):
+            await self._send([])  # nothing is passed over because its task is not known yet
+            await anyio.sleep(GATHER_S)
         with ExitStack() as stack:
             if progress:
                 stack.enter_context(self._hub.progressing(latest.take))
@@ -138,12 +141,16 @@ class EventStream:
 
     async def _news(self) -> list[bytes]:
         events = await self._reader.next(BATCH)
-        gaps = [codec.encode(Missing(gap.after, gap.until, gap.reason)) for gap in self._reader.gaps()]
-        frames = [frame("gap", gap, self._reader.after) for gap in gaps]
+        frames = [self._gap(gap) for gap in self._reader.gaps()]
         frames += [self._frame(kept) for kept in events if await self._wanted.wants(kept.event, self._book)]
         if self._reader.after - self._told > POSITION_EVERY and not frames:
             frames.append(self._position())
         return frames
+
+    def _gap(self, gap: Gap) -> bytes:
+        """Its id is where the events after it begin, which may be on their way yet."""
+        self._told = gap.until
+        return frame("gap", codec.encode(Missing(gap.after, gap.until, gap.reason)), gap.until)
 
     def _frame(self, kept: Kept) -> bytes:
         self._told = kept.sequence

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import bencode2
+import structlog
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 from msgspec.structs import replace
@@ -23,6 +24,8 @@ from schemas.errors import RequestInvalid
 from schemas.names import portable
 from schemas.payload import INLINE_BYTES_MAX, OBJECT
 from schemas.request import Request
+
+log = structlog.get_logger()
 
 NAME_CHARS_MAX = 256
 """What a request takes as its name."""
@@ -81,7 +84,10 @@ async def _submit(desk: Desk, request: Request, position: int | None) -> str:
     desk.gateway.fresh.stored(prepared)
     await desk.settled(task, lambda now: now is not None)
     if position is not None:
-        await desk.steer("prioritise", [task], Prioritise(position=position))
+        try:
+            await desk.steer("prioritise", [task], Prioritise(position=position))
+        except RpcError as error:  # it is submitted: a client that heard of a failure would submit it again
+            log.warning("a new task stays where it is in line", task=task, problem=str(error))
     return chosen or task
 
 

@@ -22,6 +22,8 @@ from schemas.view import TaskView
 PAGE = 1000
 HELD_MAX = 10_000
 """Tasks at nodes that a list of running ones is made of."""
+WAITING_MAX = 10_000
+"""Tasks of one list of waiting ones: the next begins after them."""
 RESULTS_MAX = 1000
 """Ended tasks that are listed, the latest: aria2's own max-download-result."""
 SETTLE_S = 2.0
@@ -68,20 +70,27 @@ class Desk:
         if found is not None and found.task != task:
             # What the coordinator rejects goes by another id; the client knows this one.
             found = msgspec.structs.replace(found, task=task)
-        return found if found is not None and self.caller.sees(found.owner) else None
+        return self.known(found) if found is not None and self.caller.sees(found.owner) else None
 
     async def _chosen(self, gid: str) -> TaskView | None:
-        found = [view async for view in self._pages(self.where(labels=(f"{LABEL}={gid}",)), CHOSEN_MAX)]
+        where = TaskFilter(owners=(self.caller.owner,), labels=(f"{LABEL}={gid}",))
+        found = [view async for some in self._pages(where, CHOSEN_MAX) for view in some]
         if not found:
             found = [view for view in await self._new() if view.labels.get(LABEL) == gid]
         return min(found, key=lambda view: view.finished is not None, default=None)
 
     async def _begins(self, gid: str) -> TaskView | None:
-        page = await self.gateway.model.find(self.where(text=gid.lower()), limit=PAGE)
-        found = [view for view in page.tasks if view.task.startswith(gid.lower())]
+        found = await self.gateway.model.beginning(gid.lower(), self._owner, 2)
         if len(found) > 1:
             raise RpcError(f"GID {gid} is not unique")
-        return found[0] if found else None
+        return self.known(found[0]) if found else None
+
+    def known(self, view: TaskView) -> TaskView:
+        """A task as this caller knows it: a GID that another owner chose says nothing here, for it may be anybody's."""
+        if view.owner == self.caller.owner or LABEL not in view.labels:
+            return view
+        labels = {name: value for name, value in view.labels.items() if name != LABEL}
+        return msgspec.structs.replace(view, labels=labels)
 
     def where(self, **conditions: Any) -> TaskFilter:
         """A filter that means this caller's tasks only."""
@@ -106,19 +115,20 @@ class Desk:
 
     async def running(self) -> list[TaskView]:
         """This caller's active downloads, the most urgent first."""
-        held = [view async for view in self._each(HELD, HELD_MAX)]
+        held = [view async for some in self._each(HELD, HELD_MAX) for view in some]
         return sorted((view for view in held if self.stands(view) == status.ACTIVE), key=_in_line)
 
     async def waiting(self, offset: int, count: int) -> list[TaskView]:
         """Some of this caller's live tasks that are not active, in the order of the queue; a negative offset counts
         from the end, and goes backwards."""
+        count = min(count, WAITING_MAX)
         active, new = [view.task for view in await self.running()], await self._new()
         skip, found = (offset, list[TaskView]()) if offset >= 0 else (-offset - 1, new[::-1][-offset - 1 :][:count])
         skip = skip if offset >= 0 else max(0, skip - len(new))
         asked = count - len(found)
         while asked > 0:
             part = Part(skip, min(asked, PAGE), self._owner, is_backwards=offset < 0)
-            some = await self.gateway.model.in_line(part, active)
+            some = list(map(self.known, await self.gateway.model.in_line(part, active)))
             found, skip, asked = found + some, skip + len(some), asked - len(some)
             if len(some) < part.count:
                 break
@@ -129,19 +139,22 @@ class Desk:
 
     async def _new(self) -> list[TaskView]:
         """This caller's tasks that came in just now, and that no list has yet."""
-        return [view for view in await self.gateway.fresh.unclaimed() if self.caller.sees(view.owner)]
+        return [self.known(view) for view in await self.gateway.fresh.unclaimed() if self.caller.sees(view.owner)]
 
-    async def live(self) -> list[TaskView]:
-        """All of this caller's live tasks."""
-        return [view async for view in self._each(LIVE)] + await self._new()
+    async def live(self) -> AsyncIterator[list[TaskView]]:
+        """All of this caller's live tasks, at most PAGE at a time."""
+        async for some in self._each(LIVE):
+            yield some
+        yield await self._new()
 
     async def over(self) -> list[TaskView]:
         """This caller's results, as far as they are listed; the oldest first."""
-        return await self.gateway.model.latest_results(self._owner, RESULTS_MAX)
+        return list(map(self.known, await self.gateway.model.latest_results(self._owner, RESULTS_MAX)))
 
-    async def all_over(self) -> list[TaskView]:
-        """All of this caller's results."""
-        return [view async for view in self._each(OVER)]
+    async def all_over(self) -> AsyncIterator[list[TaskView]]:
+        """All of this caller's results, at most PAGE at a time."""
+        async for some in self._each(OVER):
+            yield some
 
     async def count(self, states: tuple[Standing, ...]) -> int:
         """How many of this caller's tasks are in one of these states; `new` ones not among them."""
@@ -158,18 +171,17 @@ class Desk:
         """Whose tasks are listed; empty for everybody's."""
         return "" if self.caller.is_admin else self.caller.owner
 
-    async def _each(self, states: tuple[Standing, ...], most: int | None = None) -> AsyncIterator[TaskView]:
+    async def _each(self, states: tuple[Standing, ...], most: int | None = None) -> AsyncIterator[list[TaskView]]:
         """State by state: each has an index of its own."""
         for state in states:
-            async for view in self._pages(self.where(states=(state,)), most):
-                yield view
+            async for some in self._pages(self.where(states=(state,)), most):
+                yield some
 
-    async def _pages(self, where: TaskFilter, most: int | None) -> AsyncIterator[TaskView]:
+    async def _pages(self, where: TaskFilter, most: int | None) -> AsyncIterator[list[TaskView]]:
         after, left = "", most
         while left is None or left > 0:
             page = await self.gateway.model.find(where, after=after, limit=PAGE if left is None else min(PAGE, left))
-            for view in page.tasks:
-                yield view
+            yield list(map(self.known, page.tasks))
             if not (after := page.after):
                 return
             left = None if left is None else left - len(page.tasks)

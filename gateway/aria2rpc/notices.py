@@ -38,10 +38,12 @@ class Notice(NamedTuple):
     task: str
     owner: str
     gid: str
+    """What its owner knows the task by."""
 
-    @property
-    def body(self) -> bytes:
-        return msgspec.json.encode({"jsonrpc": "2.0", "method": self.kind, "params": [{"gid": self.gid}]})
+    def body(self, *, to_owner: bool) -> bytes:
+        """As it is sent to the task's owner, or to others who may see it."""
+        gid = self.gid if to_owner else self.task
+        return msgspec.json.encode({"jsonrpc": "2.0", "method": self.kind, "params": [{"gid": gid}]})
 
 
 Take = Callable[[Notice], None]

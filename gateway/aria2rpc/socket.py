@@ -134,9 +134,11 @@ class _Talk:
 
     def _take(self, notice: Notice) -> None:
         """Told to whoever may see it."""
-        if not any(caller.sees(notice.owner) for caller in self._listeners()):
+        listeners = [caller for caller in self._listeners() if caller.sees(notice.owner)]
+        if not listeners:
             return
+        is_owner = any(caller.owner == notice.owner for caller in listeners)
         try:
-            self._out.send_nowait(notice.body)
+            self._out.send_nowait(notice.body(to_owner=is_owner))
         except anyio.WouldBlock:
             self._end("notifications are not read")

@@ -1,5 +1,6 @@
 """The methods that steer: pause, go on, remove, move, limit, forget."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,16 +56,12 @@ async def unpause(desk: Desk, params: Params) -> Any:
 
 
 async def pause_all(desk: Desk, _: Params) -> Any:
-    meant = [view.task for view in await desk.live() if view.desired is not Desired.PAUSE]
-    await desk.steer("pause", meant)
-    await _settled_all(desk, meant, paused=True)
+    await _wish_all(desk, "pause", lambda view: not _is_paused(view), paused=True)
     return "OK"
 
 
 async def unpause_all(desk: Desk, _: Params) -> Any:
-    meant = [view.task for view in await desk.live() if view.desired is Desired.PAUSE]
-    await desk.steer("resume", meant)
-    await _settled_all(desk, meant, paused=False)
+    await _wish_all(desk, "resume", _is_paused, paused=False)
     return "OK"
 
 
@@ -136,12 +133,28 @@ async def remove_download_result(desk: Desk, params: Params) -> Any:
     if desk.stands(view) not in _STOPPED:
         raise RpcError(f"Could not remove download result of GID#{gid_of(view)}")
     await _dismiss(desk, [view])
+    await desk.settled(view.task, lambda now: now is None)
     return "OK"
 
 
 async def purge_download_result(desk: Desk, _: Params) -> Any:
-    await _dismiss(desk, await desk.all_over())
+    last = None
+    async for some in desk.all_over():
+        await _dismiss(desk, some)
+        last = some[-1].task if some else last
+    if last is not None:
+        await desk.settled(last, lambda now: now is None)
     return "OK"
+
+
+async def _wish_all(desk: Desk, verb: str, is_meant: Callable[[TaskView], bool], *, paused: bool) -> None:
+    """Of all that live, however many: some at a time, and the last of them are waited for."""
+    meant: list[str] = []
+    async for some in desk.live():
+        if found := [view.task for view in some if is_meant(view)]:
+            meant = found
+            await desk.steer(verb, meant)
+    await _settled_all(desk, meant, paused=paused)
 
 
 async def _wish(desk: Desk, verb: str, view: TaskView, refusal: str) -> None:
@@ -161,8 +174,6 @@ async def _dismiss(desk: Desk, views: list[TaskView]) -> None:
         fates = await desk.gateway.client.connection.store_all(asks)
         if failed := [fate for fate in fates if isinstance(fate, BrokerError)]:
             raise RpcError(f"not all results could be removed: {failed[0]}; ask again")
-    for view in views[-1:]:
-        await desk.settled(view.task, lambda now: now is None)
 
 
 async def _settled_all(desk: Desk, tasks: list[str], *, paused: bool) -> None:

@@ -54,6 +54,11 @@ def written(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
 
 
+def _fits(number: int) -> bool:
+    """As the database counts."""
+    return -(1 << 63) <= number < 1 << 63
+
+
 def read(after: str, sort: Sort) -> Cursor:
     """Raises CursorInvalid."""
     try:
@@ -61,7 +66,8 @@ def read(after: str, sort: Sort) -> Cursor:
         cursor = msgspec.msgpack.decode(packed, type=Cursor)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise CursorInvalid("`after` is not what a page told: begin with the first page") from error
+    numbers = [one for one in (cursor.seen_to, cursor.task, cursor.value) if isinstance(one, int)]
     is_text = isinstance(cursor.value, str)
-    if cursor.sort is not sort or is_text != (sort.column in ("name", "line")) or abs(cursor.task) > 1 << 63:
+    if cursor.sort is not sort or is_text != (sort.column in ("name", "line")) or not all(map(_fits, numbers)):
         raise CursorInvalid(f"`after` is of a listing by {cursor.sort.value!r}: go on with the same order")
     return cursor

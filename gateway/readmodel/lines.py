@@ -8,8 +8,7 @@ from msgspec import Struct
 from gateway.readmodel.changes import number_of
 from gateway.readmodel.cursors import Sort
 from gateway.readmodel.paging import Listing
-from gateway.readmodel.records import view_from
-from gateway.readmodel.store import Store
+from gateway.readmodel.store import Store, readable
 from schemas.filter import ENDED, TaskFilter
 from schemas.view import TaskView
 
@@ -37,7 +36,7 @@ def in_line(store: Store, part: Part, without: Collection[str]) -> list[TaskView
         "CROSS JOIN tasks ON id = its",
         (*([part.owner] if part.owner else []), left_out, part.count, part.offset),
     )
-    return [view_from(body, state, has_ended=False) for body, state in found]
+    return [view for body, state in found if (view := readable(body, state, has_ended=False)) is not None]
 
 
 def known(store: Store, tasks: Collection[str]) -> set[str]:
@@ -47,12 +46,25 @@ def known(store: Store, tasks: Collection[str]) -> set[str]:
     return {numbers[number] for (number,) in store.database.execute(asked, (json.dumps([*numbers]),))}
 
 
+def beginning(store: Store, start: str, owner: str, count: int) -> list[TaskView]:
+    """At most so many of the tasks whose ids begin with some hex digits. `owner`: empty for everybody's."""
+    low, high = number_of(f"{start:0<16}"), number_of(f"{start:f<16}")
+    owned = "AND owner = ? " if owner else ""
+    found = store.database.execute(
+        f"SELECT body, state, ended FROM tasks INDEXED BY by_task WHERE task BETWEEN ? AND ? {owned}LIMIT ?",
+        (low, high, *([owner] if owner else []), count),
+    )
+    views = [readable(body, state, has_ended=ended is not None) for body, state, ended in found]
+    return [view for view in views if view is not None]
+
+
 def latest_results(store: Store, owner: str, count: int) -> list[TaskView]:
     """The tasks that ended last, the oldest of them first. `owner`: empty for everybody's."""
     if not owner:
         asked = "SELECT body, state FROM tasks WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT ?"
         lines = store.database.execute(asked, (count,)).fetchall()
-        return [view_from(body, state, has_ended=True) for body, state in reversed(lines)]
+        views = [readable(body, state, has_ended=True) for body, state in reversed(lines)]
+        return [view for view in views if view is not None]
     where = TaskFilter(states=tuple(sorted(ENDED)), owners=(owner,))
     found, after = list[TaskView](), ""
     while len(found) < count:

@@ -16,7 +16,7 @@ from broker.connection import Connection
 from gateway.readmodel.changes import Change, Dismissal, Ended, RowCame, Seen, number_of
 from gateway.readmodel.cursors import Sort
 from gateway.readmodel.feed import Feed
-from gateway.readmodel.lines import Part, in_line, known, latest_results
+from gateway.readmodel.lines import Part, beginning, in_line, known, latest_results
 from gateway.readmodel.live import SAMPLE_S, Live, Speed
 from gateway.readmodel.paging import Listing
 from gateway.readmodel.store import Store
@@ -157,7 +157,11 @@ class ReadModel:
 
     def _work(self, changes: list[Change], work: Callable[[Store], T]) -> T:
         if changes:
-            self.store.apply(changes)
+            try:
+                self.store.apply(changes)
+            except BaseException:
+                self._pending = changes + self._pending  # whoever settles next fails by them, too, and is heard
+                raise
         return work(self.store)
 
     # What routes ask.
@@ -178,6 +182,11 @@ class ReadModel:
     async def in_line(self, part: Part, without: Collection[str] = ()) -> list[TaskView]:
         """Some of the live tasks as they are in line, those of `without` left out."""
         found = await self.using(lambda store: in_line(store, part, without))
+        return list(map(self._overlaid, found))
+
+    async def beginning(self, start: str, owner: str, count: int) -> list[TaskView]:
+        """At most so many of the tasks of an owner, or of everybody, whose ids begin so."""
+        found = await self.using(lambda store: beginning(store, start, owner, count))
         return list(map(self._overlaid, found))
 
     async def known(self, tasks: Collection[str]) -> set[str]:

@@ -17,6 +17,8 @@ from tests.harness.broker import Broker
 
 
 class NoModel:
+    is_ready = True
+
     async def get(self, task: str) -> TaskView | None:
         return None
 

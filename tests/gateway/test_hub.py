@@ -1,6 +1,7 @@
 """One reading of the log for many: nothing missed, nothing twice, and nobody queued for."""
 
 import json
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -13,6 +14,11 @@ from gateway.hub import Kept
 from gateway.logreader import LogReader, reading_log
 from gateway.pouring import Write
 from gateway.problems import ProblemError
+from schemas import subjects as s
+from schemas.event import Resumed
+from schemas.lifecycle import State
+from schemas.view import TaskView
+from tests.examples import a_task
 from tests.gateway.hubs import NoModel, running, write
 from tests.harness.broker import Broker
 from tests.harness.waiting import eventually
@@ -169,4 +175,42 @@ async def test_who_wants_few_events_is_told_all_the_same_how_far_the_log_is(
             await write(log, *range(20), owner="bob")
             await eventually(lambda: len(written.kinds()) > 1)
             assert set(written.kinds()) == {"position"}
+            hub.close()
+
+
+async def test_what_is_missing_is_told_with_an_id_before_the_events_that_are_not(broker: Broker) -> None:
+    async with running(broker) as (hub, connection, log), broker.connected(Role.ADMIN) as admin:
+        await write(log, *range(40))
+        await admin.api(f"STREAM.PURGE.{s.EVENTS_STREAM}", {"seq": 21})
+        async with reading_log(hub, connection, 5) as reader, anyio.create_task_group() as tasks:
+            written = Written(0)
+            stream = sse.EventStream(written, hub, reader, EventFilter(), TraitBook(NoModel()), may_read)
+            tasks.start_soon(lambda: stream.run(progress=False))
+            await eventually(lambda: written.kinds().count("queued") == 20, within_s=WITHIN_S)
+            hub.close()
+        ids = [int(line.removeprefix("id: ")) for line in written.text.splitlines() if line.startswith("id: ")]
+        assert written.kinds()[:2] == ["position", "gap"]
+        assert ids == [5, *range(20, 41)], "who leaves after the gap, and comes again, misses nothing"
+
+
+async def test_who_chooses_by_tags_waits_until_they_are_known(broker: Broker) -> None:
+    class Model(NoModel):
+        is_ready = False
+
+        async def get(self, task: str) -> TaskView | None:
+            tags = ("eu",) if self.is_ready else ()
+            return TaskView(task=task, owner="default", state=State.QUEUED, tags=tags)
+
+    model = Model()
+    async with running(broker) as (hub, connection, log), reading_log(hub, connection, 0) as reader:
+        written = Written(0)
+        wanted = EventFilter(tags=frozenset(("eu",)), kinds=frozenset(("resumed",)))
+        stream = sse.EventStream(written, hub, reader, wanted, TraitBook(model), may_read)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: stream.run(progress=False))
+            await log.report(Resumed(task=a_task(1), owner="default", time=datetime.now(UTC)))
+            await eventually(lambda: hub.position == 1)
+            assert written.kinds() == ["position"]
+            model.is_ready = True
+            await eventually(lambda: written.kinds()[1:] == ["resumed"])
             hub.close()

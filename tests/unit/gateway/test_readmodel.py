@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
 from gateway.readmodel.changes import Dismissal, Ended, RowCame, Runs, Seen, number_of, task_of
-from gateway.readmodel.cursors import CursorInvalid, Sort
-from gateway.readmodel.lines import Part, in_line, known, latest_results
+from gateway.readmodel.cursors import Cursor, CursorInvalid, Sort, written
+from gateway.readmodel.lines import Part, beginning, in_line, known, latest_results
+from gateway.readmodel.live import Live
+from gateway.readmodel.model import ReadModel
 from gateway.readmodel.paging import STRETCH, Listing
 from gateway.readmodel.store import RECENT_MAX, TRIM_BEYOND, Store
 from schemas import codec
@@ -237,3 +240,38 @@ def test_a_cursor_of_another_order_is_refused(store: Store) -> None:
     after = Listing(store, TaskFilter(), Sort.NAME).page(1).after
     with pytest.raises(CursorInvalid, match="same order"):
         Listing(store, TaskFilter(), Sort.NEWEST, after)
+
+
+@pytest.mark.parametrize("values", [(1 << 63, 1, 1), (1, 1 << 63, 1), (1, 1, (1 << 64) - 1)])
+def test_a_cursor_with_numbers_that_no_listing_has_is_refused(store: Store, values: tuple[int, int, int]) -> None:
+    store.apply(mixed())
+    seen_to, value, task = values
+    with pytest.raises(CursorInvalid):
+        Listing(store, TaskFilter(), Sort.SIZE, written(Cursor(Sort.SIZE, seen_to, value, task)))
+
+
+async def test_what_could_not_be_stored_is_not_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ReadModel(NotImplemented, 100, Live(), store)
+    stored = row(1)
+    model.row_came(stored.stored)
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="full"):
+        broken.setattr(store, "apply", Mock(side_effect=OSError("disk full")))
+        await model.settle()
+    assert await model.get(name_of(1)) is not None
+
+
+def test_tasks_are_found_by_the_beginning_of_their_ids(store: Store) -> None:
+    store.apply(mixed())
+    every = [name_of(index) for index in range(60) if store.get(number_of(name_of(index)) or 0) is not None]
+    for start in ("", every[0][:1], every[0][:8], every[0], "f" * 16):
+        meant = {task for task in every if task.startswith(start)}
+        assert {view.task for view in beginning(store, start, "", 100)} == meant
+        owned = {view.task for view in beginning(store, start, "o1", 100)}
+        assert owned == {task for task in meant if (view := store.get(number_of(task) or 0)) and view.owner == "o1"}
+    assert len(beginning(store, "", "", 2)) == 2
+
+
+def test_a_line_that_can_not_be_read_is_left_out_of_the_results(store: Store) -> None:
+    store.apply([completed(1), completed(2)])
+    store.database.execute("UPDATE tasks SET body = ? WHERE task = ?", (b"\xc1", number_of(name_of(1))))
+    assert [view.task for view in latest_results(store, "", 10)] == [name_of(2)]
