@@ -50,6 +50,7 @@ class Stream(Struct, frozen=True):
     leader: str
     """'' while there is none."""
     followers: tuple[Follower, ...] = ()
+    last_sequence: int = 0
 
     @property
     def max_bytes(self) -> int:
@@ -109,6 +110,7 @@ async def stream(connection: Connection, name: str) -> Stream | None:
         used_bytes=int(state["bytes"]),
         oldest_age_s=max(0.0, age),
         leader=str(cluster.get("leader", "")),
+        last_sequence=int(state["last_seq"]),
         followers=tuple(
             Follower(
                 name=str(peer.get("name", "")),

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from broker.health import Stream
 from gateway.readmodel.model import ReadModel
+from schemas import subjects as s
 from schemas.event import AnyEvent, Assigned, AttemptFailed, Event, Failed, Finished, Retrying
 from schemas.heartbeat import Heartbeat
 from schemas.lifecycle import State
@@ -149,6 +150,15 @@ def of_nodes(beats: Iterable[Heartbeat]) -> list[GaugeMetricFamily]:
         for family, value in zip(told.values(), values, strict=True):
             family.add_metric((beat.node,), value)
     return list(told.values())
+
+
+def of_reading(streams: Iterable[Stream], read_to: int) -> list[GaugeMetricFamily]:
+    """How far this gateway's reading of the log lags behind what is stored."""
+    unread = gauge("event_log_unread", "Events that are stored and that this gateway has not heard yet.")
+    for stream in streams:
+        if stream.name == s.EVENTS_STREAM:
+            unread.add_metric((), max(0, stream.last_sequence - read_to))
+    return [unread]
 
 
 def of_streams(streams: Iterable[Stream]) -> list[GaugeMetricFamily]:

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar
 
 import anyio
+import structlog
 from anyio import CancelScope
 from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
+
+log = structlog.get_logger()
 
 STUCK_S = 60.0
 """A client that takes nothing for so long has gone, or holds what others could have."""
@@ -55,7 +58,7 @@ class _Pouring(ASGIResponse):
             try:
                 is_whole = await self._pour(Write(send))
             except Stuck:
-                is_whole = False
+                log.info("an answer was broken off: its client took nothing", seconds=STUCK_S)
             tasks.cancel_scope.cancel()
         if is_whole:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from broker import health
 from broker.errors import BrokerError
 from gateway.access import ALONE, SCOPE
-from gateway.metrics import of_nodes, of_streams, of_tasks
+from gateway.metrics import of_nodes, of_reading, of_streams, of_tasks
 from gateway.service import Gateway
 from schemas import subjects as s
 from schemas.apikey import Scope
@@ -48,5 +48,10 @@ async def look(gateway: Gateway) -> None:
     except BrokerError as error:
         log.warning("the streams could not be looked at for metrics", problem=str(error))
     gateway.metrics.standing.tell(
-        [*await of_tasks(gateway.model), *of_nodes(gateway.model.heartbeats.values()), *of_streams(streams)]
+        [
+            *await of_tasks(gateway.model),
+            *of_nodes(gateway.model.heartbeats.values()),
+            *of_streams(streams),
+            *of_reading(streams, gateway.hub.position),
+        ]
     )

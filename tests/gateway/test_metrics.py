@@ -74,6 +74,7 @@ async def test_nodes_streams_and_requests_are_told(web: Web) -> None:
     assert now["downdraft_node_disk_free_bytes", ("node-1",)] > 0
     assert now["downdraft_stream_headroom_bytes", ("TASKS",)] > 0
     assert now["downdraft_stream_messages", ("REQUESTS",)] == 0
+    assert now["downdraft_event_log_unread", ()] < 10
     assert ("downdraft_stream_headroom_bytes", ("EVENTS",)) not in now  # bounded by age only
     assert now["downdraft_gateway_ready", ()] == 1
     assert now["downdraft_http_request_seconds_count", ("GET", "/readyz", "2xx")] > 0
