@@ -43,6 +43,16 @@ REFUSED_FOR_S = 300.0
 """An event that is answered by an error is sent again for so long, then passed over: others wait behind it."""
 AWAY_FOR_S = 24 * 3600.0
 """Whoever is away for so long is not sent to any more, until the webhook is enabled again."""
+AWAY_HERE_S = 3600.0
+"""… of which this process itself has tried for so long: the cluster may have been away, and not the receiver."""
+KNOWN_EVERY_S = 0.5
+
+
+def is_gone(failing_since: datetime | None, now: datetime, tried_s: float) -> bool:
+    """Whether a receiver has been away for too long; `tried_s`: how long this process has tried itself. Pure."""
+    if failing_since is None or tried_s < AWAY_HERE_S:
+        return False
+    return (now - failing_since).total_seconds() > AWAY_FOR_S
 
 
 class Delivery:
@@ -83,6 +93,8 @@ class Delivery:
         return self._why_disabled
 
     async def _deliver(self) -> None:
+        while self._wanted.needs_book and not self._traits.is_ready:
+            await anyio.sleep(KNOWN_EVERY_S)  # nothing is left out because its task is not known yet
         async with (
             reading_log(self._hub, self._connection, self._state.position, kinds=self._wanted.read_kinds) as reader,
             anyio.create_task_group() as tasks,
@@ -121,7 +133,8 @@ class Delivery:
             now = anyio.current_time()
             if answered.is_unwanted:
                 await self._end(answered.problem)
-            if answered.is_away and self._failed_since is not None and now - self._failed_since > AWAY_FOR_S:
+            tried_s = now - (now if self._failed_since is None else self._failed_since)
+            if answered.is_away and is_gone(self._state.failing_since, datetime.now(UTC), tried_s):
                 await self._end(f"away for {AWAY_FOR_S / 3600:g} hours: {answered.problem}")
             if not answered.is_away and now - began > REFUSED_FOR_S:
                 log.warning("an event is passed over", webhook=self._webhook.id, problem=answered.problem)

@@ -1,7 +1,7 @@
 """Webhooks: signing, where they may go, and how far they are."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -13,6 +13,7 @@ from standardwebhooks import Webhook as Verifier
 from broker.standing import Found
 from gateway.hub import Kept
 from gateway.webhooks.book import state_of
+from gateway.webhooks.delivery import is_gone
 from gateway.webhooks.positions import Positions
 from gateway.webhooks.posting import posting
 from schemas import codec
@@ -184,3 +185,14 @@ def test_how_a_webhook_does_begins_anew_where_it_can_not_be_read() -> None:
     assert state_of(webhook, Found(stands, 1)) == WebhookState(position=9, delivered=2)
     for lost in (None, Found(b"", 1), Found(b"{", 1)):
         assert state_of(webhook, lost) == WebhookState(position=7)
+
+
+@pytest.mark.parametrize(
+    ("away_h", "tried_h", "is_it"), [(None, 2, False), (23, 23, False), (25, 25, True), (25, 2, True), (25, 0.5, False)]
+)
+def test_a_receiver_is_gone_after_a_day_whichever_process_tried(
+    away_h: float | None, tried_h: float, is_it: bool
+) -> None:
+    now = datetime(2031, 5, 1, 12, tzinfo=UTC)
+    since = None if away_h is None else now - timedelta(hours=away_h)
+    assert is_gone(since, now, tried_h * 3600) is is_it
