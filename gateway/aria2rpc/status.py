@@ -13,6 +13,8 @@ from schemas.view import TaskView
 
 PIECE_BYTES = 1 << 20
 """What aria2 divides a file into unless told otherwise."""
+PIECES_MAX = 4096
+"""Of one file: pieces of a larger one are larger, so that a list of a thousand stays below a megabyte."""
 NODE = "node"
 """A field of Downdraft's own, which clients pass over: where the download is."""
 ACTIVE, WAITING, PAUSED, COMPLETE, ERROR, REMOVED = "active", "waiting", "paused", "complete", "error", "removed"
@@ -38,6 +40,7 @@ def standing(view: TaskView, live: Progress | None, *, has_begun: bool = False) 
 def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collection[str] = ()) -> dict[str, Any]:
     """tellStatus; `keys`: only these fields, all where there are none."""
     done, total = _bytes(view, live)
+    piece = _piece_bytes(total)
     told: dict[str, Any] = {
         "completedLength": str(done),
         "connections": str(live.connections if live and stands == ACTIVE else 0),
@@ -45,14 +48,16 @@ def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collecti
         "downloadSpeed": str(live.bytes_per_s if live and stands == ACTIVE else 0),
         "files": files_of(view, live),
         "gid": gid_of(view),
-        "numPieces": str(-(-total // PIECE_BYTES)),
-        "pieceLength": str(PIECE_BYTES),
+        "numPieces": str(-(-total // piece)),
+        "pieceLength": str(piece),
         "status": stands,
         "totalLength": str(total),
         "uploadLength": "0",
         "uploadSpeed": "0",
         NODE: view.node,
     }
+    if total:
+        told["bitfield"] = bitfield(done, total, piece)
     if stands in (COMPLETE, ERROR, REMOVED):
         told |= {"errorCode": error_code(view), "errorMessage": "" if stands == COMPLETE else view.reason}
     if found := info_hash(view):
@@ -63,6 +68,21 @@ def status_of(view: TaskView, live: Progress | None, stands: str, keys: Collecti
             "seeder": str(live is not None and live.phase == "seeding").lower(),
         }
     return {key: value for key, value in told.items() if key in keys} if keys else told
+
+
+def bitfield(done: int, total: int, piece: int) -> str:
+    """Which pieces are there, in hex digits. A node tells how much it has, not where: it stands at the beginning."""
+    pieces = -(-total // piece)
+    whole = pieces if done >= total else done // piece
+    bits = -(-pieces // 8) * 8
+    return f"{((1 << whole) - 1) << (bits - whole):0{bits // 4}x}"
+
+
+def _piece_bytes(total: int) -> int:
+    piece = PIECE_BYTES
+    while total > piece * PIECES_MAX:
+        piece *= 2
+    return piece
 
 
 def files_of(view: TaskView, live: Progress | None) -> list[dict[str, Any]]:

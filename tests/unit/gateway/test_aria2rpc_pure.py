@@ -10,15 +10,18 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from gateway.aria2rpc import status
 from gateway.aria2rpc.envelope import Answer, Call, callback_of, decode, encode, query_body, read_call, status_of
 from gateway.aria2rpc.errors import RpcError, TooMany
 from gateway.aria2rpc.notices import Told
 from gateway.aria2rpc.params import Params
-from gateway.aria2rpc.status import window
+from gateway.aria2rpc.status import bitfield, window
 from gateway.aria2rpc.together import concern, each
 from gateway.aria2rpc.xml import read_xml_call, xml_answer
 from schemas.event import AnyEvent, Cancelled, Completed, Failed, Paused, Resumed, Started
+from schemas.lifecycle import State
 from schemas.request import Request
+from schemas.view import TaskView
 
 FILE = Request(uris=("https://a.example/f",))
 
@@ -225,3 +228,24 @@ def test_what_no_document_may_hold_does_not_spoil_an_answer() -> None:
 def test_xml_that_is_no_call_is_refused(body: bytes) -> None:
     with pytest.raises(RpcError):
         read_xml_call(body)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "told"),
+    [
+        (0, 1, "00"),
+        (1, 1, "80"),
+        (3 << 20, 4 << 20, "e0"),
+        ((3 << 20) - 1, 9 << 20, "c000"),
+        (9 << 20, 9 << 20, "ff80"),
+    ],
+)
+def test_pieces_are_told_as_hex_digits(done: int, total: int, told: str) -> None:
+    assert bitfield(done, total, 1 << 20) == told
+
+
+def test_a_very_large_file_has_larger_pieces_rather_than_too_many() -> None:
+    view = TaskView(task="0" * 16, owner="ann", state=State.COMPLETED, bytes=10 << 40)
+    told = status.status_of(view, None, "complete")
+    assert (told["numPieces"], told["pieceLength"]) == ("2560", str(4 << 30))
+    assert told["bitfield"] == "f" * (2560 // 4)
