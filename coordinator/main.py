@@ -13,13 +13,23 @@ from broker.connection import connect
 from broker.lease import Holder
 from broker.pulse import keep_pulse
 from coordinator.lead import Coordinator
+from schemas.errors import SettingInvalid
+from schemas.ids import WRITER
 from schemas.settings import Settings
 
 log = structlog.get_logger()
 
 
 async def run_coordinator(settings: Settings, name: str = "", pulse: Path | None = None) -> None:
-    """Connect, then lead or stand by until cancelled. `pulse` is touched while it does either."""
+    """Connect, then lead or stand by until cancelled. `pulse` is touched while it does either.
+
+    Raises SettingInvalid for a name by which nothing could be written.
+    """
+    if name and not WRITER.match(name):
+        raise SettingInvalid(
+            f"--name {name!r} must be one part of a subject: letters, digits, - and _, 63 at most; "
+            "of a machine's name take what is before its first dot"
+        )
     lookups.abandon_at_the_end()
     instance = uuid4().hex[:12]
     name = name or f"coordinator-{instance[:6]}"

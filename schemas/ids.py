@@ -13,6 +13,8 @@ TaskId = NewType("TaskId", str)
 TASK_ID = re.compile(r"(?!0{16})[0-9a-f]{16}\Z")
 """All zeros is no id: aria2 does not accept it, and it stands for no task in the table."""
 NODE_ID = re.compile(r"[a-z0-9-]{1,63}\Z")
+WRITER = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
+"""The name of a coordinator: the last part of the subjects of what it writes."""
 OWNER = re.compile(r"[a-z0-9_-]{1,63}\Z")
 
 DEFAULT_OWNER = "default"

@@ -93,6 +93,7 @@ async def test_1_what_was_asked_for_did_not_happen(cluster: Up) -> None:
         ("ls", "--state", "flying"),
         ("stats", "--creds", "no-such-file"),
         ("stats", "--server", "nats://["),
+        ("coordinator", "--name", "a.host.of.ours"),
     ],
     ids=str,
 )
