@@ -1,7 +1,6 @@
 """What can't be done as a download stands, told in the words that clients of aria2 go by: a real one says the same."""
 
 import base64
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +17,8 @@ from tests.integration.node.origin import Origin
 
 pytestmark = pytest.mark.timeout(90)
 
+LONG = bytes(64 << 20)
+"""What the origin drips for ten seconds at least."""
 CHANGES = {"max-download-limit": "1K"}
 Refusals = list[tuple[str, tuple[Any, ...], str]]
 """Methods, what they are given after the GID, and what they say."""
@@ -90,7 +91,7 @@ async def test_what_has_ended_is_neither_steered_nor_changed(up: Up, aria2c: str
 
 
 async def test_what_runs_is_no_result_and_stands_in_no_queue(up: Up, aria2c: str, origin: Origin) -> None:
-    origin.files["r.bin"] = os.urandom(4 << 20)
+    origin.files["r.bin"] = LONG
     for url, secret in (at(up), (aria2c, "s")):
         gid = await added(url, secret, origin.url("slow/r.bin"), "active")
         await assert_refused(url, secret, gid, RUNNING)
@@ -139,7 +140,7 @@ async def test_the_beginning_of_several_gids_names_none(up: Up, aria2c: str) -> 
 
 async def test_force_pauses_and_removes_what_runs(up: Up, origin: Origin) -> None:
     call = caller(up)
-    origin.files["f.bin"] = os.urandom(4 << 20)
+    origin.files["f.bin"] = LONG
     gid = await added(*at(up), origin.url("slow/f.bin"), "active")
     assert await call("aria2.forcePause", gid) == gid
     assert await stands(*at(up), gid) == "paused"
@@ -152,7 +153,7 @@ async def test_force_pauses_and_removes_what_runs(up: Up, origin: Origin) -> Non
 @pytest.mark.parametrize("method", ["aria2.pauseAll", "aria2.forcePauseAll"])
 async def test_all_that_are_paused_at_once_are_the_callers_own(up: Up, origin: Origin, method: str) -> None:
     url, admin = at(up)
-    origin.files["a.bin"] = os.urandom(8 << 20)
+    origin.files["a.bin"] = LONG
     erin = await make_key(up, "erin", Scope.READ, Scope.SUBMIT)
     theirs = await added(url, admin, origin.url("slow/a.bin"), "active")
     own = [await added(url, erin, origin.url("slow/a.bin"), "active") for _ in range(2)]
