@@ -1,6 +1,6 @@
 /** Adding downloads: addresses by the line, files dropped, and what is to hold for all of them. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { submit } from "../api/calls";
 import { Problem } from "../api/client";
 import type { BatchResult } from "../api/types";
@@ -40,6 +40,8 @@ interface Refused {
   why: string;
 }
 
+const newKey = (): string => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
 /** More refusals than anybody reads. */
 const SHOWN_MAX = 20;
 
@@ -50,8 +52,9 @@ function AddDialog({ close }: { close: () => void }) {
   const busy = useSignal(false);
   const isOver = useSignal(false);
   const picker = useRef<HTMLInputElement>(null);
-  // The same for each try: what went through before is not added twice.
-  const repeatKey = useMemo(() => crypto.getRandomValues(new Uint32Array(4)).join("-"), [refused.value]);
+  // The same for each try until an answer came: what went through without one is not added twice, whatever else is
+  // changed meanwhile, for each request is known by the key and by what it says itself.
+  const repeatKey = useRef("");
   const now = draft.value;
   const count = linesOf(now.text).length + now.files.length;
   const set = (change: Partial<Draft>) => {
@@ -101,7 +104,8 @@ function AddDialog({ close }: { close: () => void }) {
     busy.value = true;
     refused.value = [];
     try {
-      const done = await submit(requests, repeatKey);
+      const done = await submit(requests, (repeatKey.current ||= newKey()));
+      if (done.accepted) repeatKey.current = "";
       if (!done.refused) {
         toast(`${plural(done.accepted, "download")} added`, "good");
         close();
