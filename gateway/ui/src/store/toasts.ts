@@ -1,5 +1,5 @@
 /** Short words on what was done, and the way back. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 export type Tone = "plain" | "good" | "bad";
 
@@ -9,7 +9,14 @@ export interface Toast {
   tone: Tone;
   /** How long it stays, and its bar runs. */
   ms: number;
-  action?: { label: string; run: () => void };
+  action?: ToastAction;
+}
+
+interface ToastAction {
+  label: string;
+  run: () => void;
+  /** It takes back what was done. */
+  undoes?: boolean;
 }
 
 export const toasts = signal<Toast[]>([]);
@@ -21,14 +28,31 @@ let last = 0;
 export function toast(text: string, tone: Tone = "plain", more: Partial<Pick<Toast, "ms" | "action">> = {}): number {
   const id = ++last;
   const ms = more.ms ?? (tone === "bad" ? BAD_STAYS_MS : STAYS_MS);
-  toasts.value = [...toasts.value.slice(1 - MOST), { id, text, tone, ms, ...more }];
+  toasts.value = withRoom([...toasts.value, { id, text, tone, ms, ...more }]);
   setTimeout(() => dismiss(id), ms);
   return id;
+}
+
+/** The oldest of too many go; the way back from something stays for as long as it was promised. Pure. */
+function withRoom(all: Toast[]): Toast[] {
+  const oldest = all.findIndex((each) => !each.action);
+  return all.length > MOST && oldest >= 0 && oldest < all.length - 1 ? withRoom(all.filter((_, index) => index !== oldest)) : all;
 }
 
 export function dismiss(id: number): void {
   toasts.value = toasts.value.filter((each) => each.id !== id);
 }
+
+/** The latest thing that can be taken back. */
+export const undoable = computed(() => toasts.value.findLast((each) => each.action?.undoes));
+
+/** Wherever the focus is: Alt+Z takes it back. By the place of the key, for with Alt it may write another letter. */
+addEventListener("keydown", (event) => {
+  const found = undoable.peek();
+  if (event.code !== "KeyZ" || !event.altKey || event.ctrlKey || event.metaKey || !found) return;
+  event.preventDefault();
+  found.action?.run();
+});
 
 /** Do something and say how it went. */
 export async function doing<Result>(work: Promise<Result>, done?: string | ((result: Result) => string)): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** Cancelling can be taken back for a while: the call itself waits. Whoever leaves the page has meant it. */
 import { signal } from "@preact/signals";
 import { act } from "../api/calls";
+import { throughout } from "../api/throughout";
 import type { Action } from "../api/types";
 import { count } from "../parts/format";
 import { dismiss, doing, toast } from "./toasts";
@@ -14,7 +15,7 @@ const pending = new Map<number, Action>();
 export function cancelSoon(action: Action, said: string, done: (sum: string) => void = () => {}): void {
   const ids = action.ids ?? [];
   mark(ids, true);
-  const id = toast(said, "plain", { ms: WAITS_MS, action: { label: "Undo", run: undo } });
+  const id = toast(said, "plain", { ms: WAITS_MS, action: { label: "Undo", run: undo, undoes: true } });
   const timer = setTimeout(() => void carryOut(), WAITS_MS);
   pending.set(id, action);
 
@@ -28,7 +29,7 @@ export function cancelSoon(action: Action, said: string, done: (sum: string) => 
 
   async function carryOut(): Promise<void> {
     if (!pending.delete(id)) return;
-    await doing(act(action), (sum) => {
+    await doing(throughout(action), (sum) => {
       const text = sum.done === 1 ? "Cancelled" : `${count(sum.done)} cancelled`;
       done(text);
       return sum.failed ? `${text}, ${count(sum.failed)} could not be` : text;

@@ -1,6 +1,6 @@
 /** What can be done to all that is chosen. */
 import { useSignal } from "@preact/signals";
-import { act } from "../../api/calls";
+import { throughout } from "../../api/throughout";
 import type { Action, ActionDone, Verb } from "../../api/types";
 import { Button, IconButton } from "../../parts/Button";
 import { count, plural } from "../../parts/format";
@@ -85,20 +85,6 @@ export function BulkBar({ known, isWhole }: { known: number; isWhole: boolean })
       </span>
     </div>
   );
-}
-
-/** A call does up to 10,000: on until nothing is left. */
-async function throughout(action: Action): Promise<ActionDone> {
-  let sum = await act(action);
-  let rest = action;
-  while (sum.more) {
-    const done = new Set(sum.results.map((result) => result.task));
-    rest = rest.ids?.length ? { ...rest, ids: rest.ids.filter((id) => !done.has(id)) } : { ...rest, after: sum.after };
-    const more = await act(rest);
-    if (!more.results.length && more.after === sum.after) break;
-    sum = { ...more, done: sum.done + more.done, failed: sum.failed + more.failed, left_alone: sum.left_alone + more.left_alone };
-  }
-  return sum;
 }
 
 function tell(verb: Verb, sum: ActionDone): void {
