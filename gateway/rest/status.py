@@ -32,6 +32,8 @@ class Status(Struct, frozen=True, kw_only=True):
 
     version: str
     """Of this gateway."""
+    broker_away: bool = False
+    """The broker can't be reached: all that is told here is what this gateway still knows from before."""
     leader: str = ""
     """The coordinator that leads; empty where none answers. What it alone knows is null then."""
     term: int | None = None
@@ -62,9 +64,11 @@ async def show_status(request: Asked) -> Status:
     """Counts, speed, nodes and versions, and who leads."""
     model, owners = gateway_of(request).model, request.user.owners
     tasks = {str(standing): count for standing, count in (await model.standings(owners)).items()}
+    is_connected = gateway_of(request).client.connection.is_connected
     beats = [beat for beat in model.live.heard(anyio.current_time()) if not beat.leaving]
     status = Status(
         version=__version__,
+        broker_away=not is_connected,
         tasks=tasks,
         bytes_per_s=sum(beat.bytes_per_s for beat in beats),
         speeds=model.speeds,
@@ -76,7 +80,7 @@ async def show_status(request: Asked) -> Status:
             versions=dict(Counter(beat.version for beat in beats)),
         ),
     )
-    if not gateway_of(request).client.connection.is_connected:
+    if not is_connected:
         return status
     try:
         stats = await client_of(request).ask("stats", Steer(), StatsReply)

@@ -207,6 +207,7 @@ async def test_while_the_broker_is_away_each_route_says_so_soon_or_does_without(
         os.kill(up.pid("up"), signal.SIGCONT)
     for method, path in alone:
         assert answers[path + method].status == 200, path
+    assert answers["/api/v1/statusGET"].json["broker_away"]
     for method, path in needing:
         answer = answers[path + method]
         assert (answer.status, answer.headers["Content-Type"]) == (503, PROBLEM), path

@@ -1,12 +1,15 @@
 """What the page holds on to: where answers get lost, where much goes on at once, and where much is chosen."""
 
+import os
 import re
+import signal
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.harness.browser import Visit
+from tests.harness.processes import Up
 from tests.integration.node.origin import Origin
 from tests.web.adding import add
 
@@ -88,3 +91,59 @@ async def test_a_cancel_is_taken_back_by_keyboard_while_much_else_is_said_or_els
     await expect(page.get_by_text("2 cancelled")).to_be_visible()
     first, second = actions.of("cancel")
     assert (len(first), second) == (2, first[1:])
+
+
+async def test_what_is_not_heard_any_more_looks_it_while_the_leader_or_the_broker_is_away(visit: Visit, up: Up) -> None:
+    page = visit.page
+    visit.expected = ("status of 503",)
+    since = page.locator("main").get_by_text(re.compile(r"^not heard since \d\d:\d\d:\d\d$"))
+    doctor = page.get_by_text("downdraft doctor", exact=True)
+    await visit.go("overview")
+    await expect(page.locator(".tile").first).to_contain_text("online")
+    await expect(since).to_have_count(0)
+    os.kill(up.pid("up"), signal.SIGSTOP)  # it would start others
+    try:
+        os.kill(up.pid("coordinator"), signal.SIGKILL)
+        await expect(page.get_by_role("heading", name="No coordinator leads")).to_be_visible()
+        await expect(page.locator(".tile.old")).to_have_count(2)
+        await expect(since).to_have_count(1)
+        await expect(page.locator(".figures.old")).to_have_count(0)
+        await visit.sound()
+        os.kill(up.pid("nats-server"), signal.SIGKILL)
+        await expect(page.get_by_role("heading", name="The broker is away")).to_be_visible()
+        await expect(page.get_by_role("heading", name="No coordinator leads")).to_have_count(0)
+        await expect(doctor).to_be_visible()
+        await expect(since).to_have_count(2)
+        await expect(page.get_by_role("status").filter(has_text="Figures are not live")).to_have_count(1)
+        await expect(page.get_by_role("link", name=re.compile("Running"))).to_contain_text("(not live)")
+        await visit.sound()
+        await page.reload()
+        await visit.go("policy")
+        await expect(doctor).to_be_visible()
+    finally:
+        os.kill(up.pid("up"), signal.SIGCONT)
+    await visit.go("overview")
+    await expect(page.get_by_text("All is well")).to_be_visible()
+    await expect(since).to_have_count(0)
+
+
+COUNTED = """
+  window.listeners = 0;
+  const { addEventListener, removeEventListener } = document;
+  const count = (name, by) => (window.listeners += name === "visibilitychange" ? by : 0);
+  document.addEventListener = (...all) => (count(all[0], 1), addEventListener.apply(document, all));
+  document.removeEventListener = (...all) => (count(all[0], -1), removeEventListener.apply(document, all));
+"""
+"""Counts who listens for the page to come to the front."""
+
+
+async def test_a_page_that_was_left_listens_no_more(visit: Visit) -> None:
+    page, counts = visit.page, list[int]()
+    await page.add_init_script(COUNTED)
+    for _ in range(2):
+        await visit.go("overview")
+        await expect(page.get_by_role("heading", name="Ended last")).to_be_visible()
+        counts.append(await page.evaluate("window.listeners"))
+        await visit.go("policy")
+        await expect(page.get_by_role("heading", name="Bandwidth")).to_be_visible()
+    assert counts[0] == counts[1]

@@ -5,6 +5,7 @@ import { Button } from "./Button";
 import { Command } from "./Copy";
 import "./empty.css";
 import { Icon, type IconName } from "./Icon";
+import { missingOf, REMEDIES } from "./missing";
 
 interface EmptyProps {
   icon: IconName;
@@ -25,19 +26,22 @@ export function Empty({ icon, title, children }: EmptyProps) {
 }
 
 export function Failure({ problem, retry }: { problem: Problem; retry: () => void }) {
+  const missing = missingOf(problem);
   return (
     <Empty icon={problem.isOffline ? "offline" : "problem"} title={problem.isOffline ? "Offline" : "That could not be read"}>
       <p>{problem.message}</p>
-      {hasNoLeader(problem) && <Command text="downdraft coordinator" />}
+      {missing && (
+        <>
+          <p>{REMEDIES[missing].told}</p>
+          <Command text={REMEDIES[missing].command} />
+        </>
+      )}
       <Button small icon="retry" onClick={retry}>
         Try again
       </Button>
     </Empty>
   );
 }
-
-/** Nobody leads: what only a coordinator knows comes when one does. */
-const hasNoLeader = (problem: Problem): boolean => problem.status === 503 && problem.message.includes("coordinator");
 
 /** Grey lines where something is to come. */
 export function Skeleton({ lines = 3 }: { lines?: number }) {

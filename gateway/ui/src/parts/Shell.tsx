@@ -1,10 +1,10 @@
 /** What surrounds every page: the way to the others, the state of the link, who is signed in. */
-import { useSignal, type ReadonlySignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { arrive } from "../store/arrival";
 import { status } from "../store/cluster";
-import { link } from "../store/link";
+import { isStale, link } from "../store/link";
 import { href, route } from "../store/route";
 import { may, me, signOut } from "../store/session";
 import { theme, type Theme } from "../store/theme";
@@ -12,6 +12,7 @@ import { OfflineBanner } from "./Banner";
 import { IconButton } from "./Button";
 import { Choice } from "./Field";
 import { Icon, Logo, type IconName } from "./Icon";
+import { sinceTold } from "./Live";
 import { useShared } from "../store/polled";
 
 interface Place {
@@ -71,6 +72,9 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <LinkState />
       </header>
       <OfflineBanner />
+      <p class="for-readers" role="status">
+        {status.isOld.value && !isStale.value ? `Figures are not live: ${sinceTold(status)}` : ""}
+      </p>
       <main id="main" ref={main} tabIndex={-1}>
         {children}
       </main>
@@ -114,10 +118,12 @@ function NavItem({ place, here }: { place: Place; here: string }) {
 const LINK_WORDS = { live: "Live", connecting: "Connecting …", offline: "Offline" };
 
 function LinkState() {
+  // The gateway is heard, but it does not hear the cluster itself.
+  const isCut = link.value === "live" && status.isOld.value;
   return (
-    <span class={`link-state ${link.value}`}>
+    <span class={`link-state ${isCut ? "connecting" : link.value}`}>
       <i />
-      {LINK_WORDS[link.value]}
+      {isCut ? "Not live" : LINK_WORDS[link.value]}
     </span>
   );
 }
@@ -187,9 +193,4 @@ function More({ places, close }: { places: Place[]; close: () => void }) {
       </div>
     </div>
   );
-}
-
-/** For numbers that only mean something now: a dash where they are not live. */
-export function Live({ children, when }: { children: ComponentChildren; when?: ReadonlySignal<boolean> }) {
-  return <>{link.value === "offline" || when?.value === false ? "—" : children}</>;
 }

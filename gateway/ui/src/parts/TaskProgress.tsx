@@ -1,7 +1,7 @@
 /** How far a task is, as it moves. */
 import { useEffect, useMemo } from "preact/hooks";
 import type { Progress, Task } from "../api/types";
-import { isStale } from "../store/link";
+import { isUnheard } from "../store/cluster";
 import { progressOf, watch } from "../store/live";
 import { Bar } from "./Bar";
 import { bytes, duration, percent, speed } from "./format";
@@ -52,8 +52,8 @@ export const nameOf = (task: Pick<Task, "name" | "task" | "uris">): string => ta
 export function TaskProgress({ task }: { task: Task }) {
   const { done, total, bytesPerS, etaS } = useTransfer(task);
   const standing = standingOf(task);
-  const stale = isStale.value;
-  const tone = standing === "completed" ? "good" : standing === "paused" ? "warn" : standing === "active" ? "go" : "idle";
+  const stale = isUnheard.value;
+  const tone = stale ? "idle" : standing === "completed" ? "good" : standing === "paused" ? "warn" : standing === "active" ? "go" : "idle";
   return (
     <span class="task-progress">
       <Bar value={total ? percent(done, total) : done ? null : 0} label={`Progress of ${nameOf(task)}`} tone={tone} />

@@ -1,9 +1,10 @@
 /** The cluster at a glance, and its nodes: asked for once, whoever shows it. */
-import { effect, signal } from "@preact/signals";
-import { nodeHistory as askHistory, nodes as askNodes, status as askStatus } from "../api/calls";
-import type { NodeNow, NodeSample, NodesNow } from "../api/types";
+import { computed, effect, signal } from "@preact/signals";
+import * as calls from "../api/calls";
+import type { NodeNow, NodeSample, NodesNow, Status } from "../api/types";
 import { key } from "./key";
-import { polled } from "./polled";
+import { isStale } from "./link";
+import { polled, type Polled } from "./polled";
 
 const STATUS_MS = 2000;
 const NODES_MS = 3000;
@@ -22,10 +23,23 @@ const NONE: Samples = { times: [], values: [] };
 export const speeds = signal<Samples>(NONE);
 let own: Samples = NONE;
 
-export const status = polled(askStatus, STATUS_MS, (found) => {
-  own = withSample(own, found.bytes_per_s);
-  speeds.value = filled(own, found.speeds, (each) => each.bytes_per_s);
+export const status: Polled<Status> = polled(askStatus, STATUS_MS, {
+  take: (found) => {
+    own = withSample(own, found.broker_away ? null : found.bytes_per_s);
+    speeds.value = filled(own, found.speeds, (each) => each.bytes_per_s);
+  },
+  isLive: (found) => !found.broker_away,
 });
+
+/** Without a broker a gateway hears of no node any more, and counts none: what it said before is what was. */
+async function askStatus(): Promise<Status> {
+  const found = await calls.status();
+  const before = status.data.peek();
+  return found.broker_away && before ? { ...before, broker_away: true } : found;
+}
+
+/** Nobody knows how fast anything is: the gateway is away, or the broker. */
+export const isUnheard = computed(() => isStale.value || status.isOld.value);
 
 /** The gateway tells one figure every ten seconds. */
 const TOLD_EVERY_S = 10;
@@ -70,8 +84,10 @@ export interface NodeHistory {
   disk: Samples;
 }
 
-export const nodes = polled(askNodes, NODES_MS, (found: NodesNow) => {
-  for (const node of found.nodes) histories.set(node.node, withBeat(histories.get(node.node) ?? NOTHING, node));
+export const nodes = polled(calls.nodes, NODES_MS, {
+  take: (found: NodesNow) => {
+    for (const node of found.nodes) histories.set(node.node, withBeat(histories.get(node.node) ?? NOTHING, node));
+  },
 });
 
 const NOTHING: NodeHistory = { speed: NONE, running: NONE, cpu: NONE, memory: NONE, disk: NONE };
@@ -91,7 +107,7 @@ export function historyOf(node: string): NodeHistory {
 
 /** Ask for what the gateway heard of a node before this page looked. Throws Problem. */
 export async function askBefore(node: string): Promise<void> {
-  const { samples } = await askHistory(node);
+  const { samples } = await calls.nodeHistory(node);
   heardBefore.value = new Map([[node, samples]]);
 }
 

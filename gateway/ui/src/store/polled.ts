@@ -1,13 +1,26 @@
-/** What is asked for again and again: the answer, when it came, and why there is none. */
-import { effect, signal, type Signal } from "@preact/signals";
+/** What is asked for again and again: the answer, when it came, why there is none, and whether it is still to be believed. */
+import { computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { Problem } from "../api/client";
+import { now } from "./clock";
+import { isStale } from "./link";
 import { resync } from "./live";
 
 /** An answer so young is not asked for again when somebody begins to look. */
 const FRESH_MS = 1000;
+/** So many intervals, and a moment for the answer itself, are still no silence. */
+const LATE_INTERVALS = 3;
+const ANSWERS_WITHIN_MS = 2000;
 
-export interface Polled<Data> {
+/** Whether what is shown is as it is, or as it was. */
+export interface Ageing {
+  /** The latest answer is one of the past: the last try failed, or there was none for too long. */
+  isOld: ReadonlySignal<boolean>;
+  /** When the latest good answer came, in ms; 0: never. */
+  heardAt: ReadonlySignal<number>;
+}
+
+export interface Polled<Data> extends Ageing {
   data: Signal<Data | null>;
   /** Of the last try; null where it went well. */
   problem: Signal<Problem | null>;
@@ -17,10 +30,20 @@ export interface Polled<Data> {
   use: () => () => void;
 }
 
+interface More<Data> {
+  take?: (data: Data) => void;
+  /** Whether an answer tells what is, and not only what the gateway still remembers. */
+  isLive?: (data: Data) => boolean;
+}
+
 /** `everyMs` 0: only when something says so (`refresh`, a gap in the stream, the page comes to the front). */
-export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: (data: Data) => void): Polled<Data> {
+export function polled<Data>(call: () => Promise<Data>, everyMs: number, { take, isLive = () => true }: More<Data> = {}): Polled<Data> {
   const data = signal<Data | null>(null);
   const problem = signal<Problem | null>(null);
+  const heardAt = signal(0);
+  /** Whoever comes back to a page is not told that it is old before it could be asked for. */
+  const lookedAt = signal(0);
+  const isPast = signal(false);
   let users = 0;
   let asked = 0;
   let answered = 0;
@@ -28,6 +51,13 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: 
   let answeredAt = -Infinity;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isDue = false;
+  let unfollow = () => {};
+
+  const isLate = () =>
+    everyMs > 0 &&
+    now.value - heardAt.value > LATE_INTERVALS * everyMs + ANSWERS_WITHIN_MS &&
+    now.value - lookedAt.value > ANSWERS_WITHIN_MS;
+  const isOld = computed(() => data.value !== null && (isStale.value || problem.value !== null || isPast.value || isLate()));
 
   async function refresh(): Promise<void> {
     const mine = ++asked;
@@ -40,6 +70,8 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: 
       answeredAt = performance.now();
       data.value = found;
       problem.value = null;
+      isPast.value = !isLive(found);
+      if (!isPast.value) heardAt.value = Date.now();
       take?.(found);
     } catch (error) {
       if (mine < answered) return;
@@ -55,28 +87,47 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, take?: 
     if (users && everyMs) timer = setTimeout(() => (document.hidden ? (isDue = true) : void refresh()), everyMs);
   }
 
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden || !isDue || !users) return;
+  function onVisible(): void {
+    if (document.hidden) return;
+    lookedAt.value = Date.now();
+    if (!isDue) return;
     isDue = false;
     void refresh();
-  });
-  let seen = resync.peek();
-  effect(() => {
-    if (resync.value === seen) return;
-    seen = resync.value;
-    if (users) void refresh();
-  });
+  }
+
+  /** While somebody looks: what is due when the page comes to the front, and after a gap. */
+  function follow(): () => void {
+    document.addEventListener("visibilitychange", onVisible);
+    let seen = resync.peek();
+    const ends = effect(() => {
+      if (resync.value === seen) return;
+      seen = resync.value;
+      void refresh();
+    });
+    return () => {
+      document.removeEventListener("visibilitychange", onVisible);
+      ends();
+    };
+  }
 
   return {
     data,
     problem,
+    heardAt,
+    isOld,
     refresh,
     use() {
       users += 1;
-      if (users === 1 && !pending) performance.now() - answeredAt < FRESH_MS ? plan() : void refresh();
+      if (users === 1) {
+        lookedAt.value = Date.now();
+        unfollow = follow();
+        if (!pending) performance.now() - answeredAt < FRESH_MS ? plan() : void refresh();
+      }
       return () => {
         users -= 1;
-        if (!users) clearTimeout(timer);
+        if (users) return;
+        clearTimeout(timer);
+        unfollow();
       };
     },
   };

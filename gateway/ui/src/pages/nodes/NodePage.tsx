@@ -10,7 +10,7 @@ import { FailedPage } from "../../parts/FailedPage";
 import { ago, bytes, count, percent, plural, roughly, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
-import { Live } from "../../parts/Shell";
+import { agedClass, Live, Since, sinceTold } from "../../parts/Live";
 import { nodeStanding, NodeState } from "../../parts/State";
 import { Tags } from "../../parts/Tags";
 import { now } from "../../store/clock";
@@ -58,7 +58,8 @@ function Heard({ node }: { node: NodeNow }) {
       <PageHead
         title={<span class="node-title">{node.node}</span>}
         sub={
-          <span class="node-sub">
+          <span class={agedClass("node-sub", nodes)}>
+            <Since of={nodes} />
             <NodeState standing={nodeStanding(node)} />
             {node.wishes.paused && <NodeState standing="paused" />}
             <span class="number">{node.online ? `version ${beat.version}` : `last heard ${ago(now.value - node.heard_ago_s * 1000, now.value)}`}</span>
@@ -98,7 +99,7 @@ function Graphs({ node, history }: { node: NodeNow; history: NodeHistory }) {
   const used = diskUsed(node);
   const whole = (value: number) => count(Math.round(value));
   return (
-    <section class="node-graphs" aria-label="The last minutes">
+    <section class={agedClass("node-graphs", nodes)} aria-label="The last minutes">
       <Plot wide name="Speed" now={speed(beat.bytes_per_s ?? 0)} told={limitTold(node)} of={history.speed} format={speed} least={1024} binary online={online} />
       <Plot name="Running" now={`${Math.min(beat.running, beat.slots)} of ${beat.slots}`} told={beat.waiting ? `${count(beat.waiting)} wait there` : "slots in use"} of={history.running} format={whole} least={beat.slots} online={online} />
       <Plot name="CPU" now={`${Math.round(beat.cpu_percent ?? 0)} %`} told="of its machine" of={history.cpu} format={(value) => `${Math.round(value)} %`} least={10} online={online} />
@@ -146,7 +147,7 @@ function Plot({ name, now: figure, told, of, format, least, binary, wide, online
       <p class="plot-head">
         <span class="quiet">{name}</span>
         <strong class="number">
-          <Live>{online ? figure : "—"}</Live>
+          <Live of={nodes}>{online ? figure : "—"}</Live>
         </strong>
         <small class="quieter number">{told}</small>
       </p>
@@ -160,7 +161,7 @@ function Facts({ node }: { node: NodeNow }) {
   const low = beat.disk_low_bytes ?? 0;
   const used = percent((beat.disk_capacity_bytes ?? 0) - (beat.disk_free_bytes ?? 0), beat.disk_capacity_bytes ?? 0);
   return (
-    <Card title="Details">
+    <Card title="Details" class={agedClass("", nodes)}>
       <dl class="node-facts">
         <Fact name="Slots">
           {count(beat.slots)}
@@ -190,7 +191,7 @@ function Facts({ node }: { node: NodeNow }) {
           <CopyText text={beat.instance} what="the instance" />
         </Fact>
         <Fact name="Heard">
-          <span class="number">{node.heard_ago_s < 10 ? "just now" : `${roughly(node.heard_ago_s)} ago`}</span>
+          <span class="number">{nodes.isOld.value ? sinceTold(nodes) : node.heard_ago_s < 10 ? "just now" : `${roughly(node.heard_ago_s)} ago`}</span>
         </Fact>
       </dl>
     </Card>

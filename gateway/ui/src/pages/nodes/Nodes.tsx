@@ -11,11 +11,12 @@ import { FailedPage } from "../../parts/FailedPage";
 import { Choice } from "../../parts/Field";
 import { bytes, count, percent, plural, speed } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
-import { Live } from "../../parts/Shell";
+import { Live, Since } from "../../parts/Live";
 import { NodeState, nodeStanding } from "../../parts/State";
 import { Tags } from "../../parts/Tags";
 import { VirtualRows } from "../../parts/VirtualRows";
 import { nodes } from "../../store/cluster";
+import { isStale } from "../../store/link";
 import { useShared } from "../../store/polled";
 import { ask, href, route } from "../../store/route";
 import { may } from "../../store/session";
@@ -65,7 +66,7 @@ function Found({ reply }: { reply: NodesNow }) {
   const found = reply.nodes.filter((node) => isWanted(node, wanted) && matches(node, text)).sort(byWorry);
   return (
     <>
-      <PageHead title="Nodes" sub={<Sum reply={reply} />} />
+      <PageHead title="Nodes" sub={nodes.isOld.value && !isStale.value ? <Since of={nodes} /> : <Sum reply={reply} />} />
       <div class="node-bar">
         <Choice
           label="Which"
@@ -119,7 +120,7 @@ function Sum({ reply }: { reply: NodesNow }) {
   const online = reply.nodes.filter((node) => node.online);
   const sum = (of: (node: NodeNow) => number) => online.reduce((total, node) => total + of(node), 0);
   return (
-    <Live>
+    <Live of={nodes}>
       {count(online.length)} of {count(reply.nodes.length)} online · {count(sum((node) => node.heartbeat.running))} of{" "}
       {plural(sum((node) => node.heartbeat.slots), "slot")} in use · {speed(sum((node) => node.heartbeat.bytes_per_s ?? 0))}
     </Live>
@@ -184,9 +185,9 @@ function List({ found }: { found: NodeNow[] }) {
 
 function Row({ node }: { node: NodeNow }) {
   const beat = node.heartbeat;
-  const told = (text: string) => <Live>{node.online ? text : "—"}</Live>;
+  const told = (text: string) => <Live of={nodes}>{node.online ? text : "—"}</Live>;
   return (
-    <div class={node.online ? "node-row" : "node-row off"} role="row">
+    <div class={`node-row${node.online ? "" : " off"}${nodes.isOld.value ? " old" : ""}`} role="row">
       <span role="cell" class="clip">
         <a href={href("nodes", node.node)} title={node.node}>
           {node.node}

@@ -5,7 +5,7 @@ import { Card } from "../../parts/Card";
 import { Command } from "../../parts/Copy";
 import { Empty, Skeleton } from "../../parts/Empty";
 import { bytes, count, percent, plural, speed } from "../../parts/format";
-import { Live } from "../../parts/Shell";
+import { Live, Since } from "../../parts/Live";
 import { NodeState, nodeStanding } from "../../parts/State";
 import { Tags } from "../../parts/Tags";
 import { nodes } from "../../store/cluster";
@@ -32,6 +32,7 @@ export function NodeTiles() {
     <section class="node-tiles">
       <header class="section-head">
         <h2>Nodes</h2>
+        <Since of={nodes} />
         <a href={href("nodes")}>{more > 0 ? `All ${count(reply.nodes.length)}` : "All nodes"}</a>
       </header>
       <ul>
@@ -77,7 +78,7 @@ export function Tile({ node }: { node: NodeNow }) {
   const beat = node.heartbeat;
   const used = diskUsed(node);
   return (
-    <a class={node.online ? "tile" : "tile off"} href={href("nodes", node.node)}>
+    <a class={`tile${node.online ? "" : " off"}${nodes.isOld.value ? " old" : ""}`} href={href("nodes", node.node)}>
       <span class="tile-head">
         <strong class="clip" title={node.node}>
           {node.node}
@@ -86,7 +87,7 @@ export function Tile({ node }: { node: NodeNow }) {
       </span>
       <span class="tile-main">
         <span class="tile-speed number">
-          <Live>{node.online ? speed(beat.bytes_per_s ?? 0) : "—"}</Live>
+          <Live of={nodes}>{node.online ? speed(beat.bytes_per_s ?? 0) : "—"}</Live>
         </span>
         <span class="quieter number">
           {slotsTold(beat)}

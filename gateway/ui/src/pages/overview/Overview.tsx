@@ -1,7 +1,7 @@
 /** The cluster at a glance. */
 import { useSignal } from "@preact/signals";
 import { countTasks, tasks } from "../../api/calls";
-import type { NodesNow, Status } from "../../api/types";
+import type { Status } from "../../api/types";
 import { AddButton } from "../../parts/AddDialog";
 import { Card, PageHead } from "../../parts/Card";
 import { Command } from "../../parts/Copy";
@@ -9,8 +9,9 @@ import { Failure, Skeleton } from "../../parts/Empty";
 import { count, plural, roughly, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
-import { Live } from "../../parts/Shell";
+import { agedClass, Live, Since } from "../../parts/Live";
 import { nodes, speeds, status, WINDOW_S } from "../../store/cluster";
+import { isStale } from "../../store/link";
 import { usePolled, useShared } from "../../store/polled";
 import { href } from "../../store/route";
 import { matters, type Matter } from "./attention";
@@ -43,16 +44,16 @@ export function Overview() {
   const ended = usePolled(today, TODAY_MS);
   const now = data.value;
   if (!now) return problem.value ? <Failure problem={problem.value} retry={() => void refresh()} /> : <Skeleton lines={8} />;
-  const found = matters(now, nodes.data.value, failed.data.value?.tasks ?? []);
+  const found = matters(now, nodes.isOld.value ? null : nodes.data.value, failed.data.value?.tasks ?? []);
   return (
     <>
-      <PageHead title="Overview" sub={<Leader status={now} />}>
+      <PageHead title="Overview" sub={isStale.value ? "—" : status.isOld.value ? <Since /> : <Leader status={now} />}>
         <AddButton />
       </PageHead>
       <div class="overview">
-        <SpeedCard status={now} />
-        <Figures status={now} today={ended.data.value} />
-        <Attention found={found} nodes={nodes.data.value} />
+        <SpeedCard now={now} />
+        <Figures now={now} today={ended.data.value} />
+        <Attention found={found} isKnown={nodes.data.value !== null && !nodes.isOld.value && !status.isOld.value} />
         <NodeTiles />
         <RecentTasks />
       </div>
@@ -77,10 +78,10 @@ function Leader({ status }: { status: Status }) {
   );
 }
 
-function SpeedCard({ status }: { status: Status }) {
-  const [figure, unit] = speed(status.bytes_per_s).split(" ");
+function SpeedCard({ now }: { now: Status }) {
+  const [figure, unit] = speed(now.bytes_per_s).split(" ");
   return (
-    <Card class="speed-card" title="Download speed" aside="last 10 minutes">
+    <Card class={agedClass("speed-card", status)} title="Download speed" aside="last 10 minutes">
       <p class="speed-now number">
         <Live>
           {figure} <small>{unit}</small>
@@ -100,40 +101,43 @@ function SpeedCard({ status }: { status: Status }) {
   );
 }
 
-function Figures({ status, today }: { status: Status; today: { completed: number; failed: number } | null }) {
-  const of = status.tasks;
+function Figures({ now, today }: { now: Status; today: { completed: number; failed: number } | null }) {
+  const of = now.tasks;
   const running = of["active"] ?? 0;
   const waiting = (of["queued"] ?? 0) + (of["assigned"] ?? 0);
-  const oldest = status.oldest_queued_s;
-  const recent = status.recent ?? {};
-  const minutes = Math.round((status.recent_s ?? 600) / 60);
+  const oldest = now.oldest_queued_s;
+  const recent = now.recent;
+  const minutes = Math.round((now.recent_s ?? 600) / 60);
   return (
-    <div class="figures">
-      <Figure name="Running" to="state=active" value={running} tone="go" told={`in ${plural(status.nodes.slots, "slot")}`} />
+    <div class={agedClass("figures", status)}>
+      <Figure name="Running" to="state=active" value={running} tone="go" told={`in ${plural(now.nodes.slots, "slot")}`} />
       <Figure
         name="Waiting"
         to="state=queued&state=assigned"
         value={waiting}
-        told={oldest != null ? `oldest for ${roughly(oldest)}` : "nothing in line"}
+        told={oldest != null ? `oldest for ${roughly(oldest)}` : now.leader ? "nothing in line" : UNTOLD}
       />
-      <Figure name="Paused" to="state=paused" value={of["paused"] ?? 0} told={status.inbox ? `${count(status.inbox)} not claimed yet` : "until resumed"} />
+      <Figure name="Paused" to="state=paused" value={of["paused"] ?? 0} told={now.inbox ? `${count(now.inbox)} not claimed yet` : "until resumed"} />
       <Figure
         name="Done today"
         to="state=completed"
-        value={today ? atLeast(today.completed, recent["completed"]) : null}
+        value={today ? atLeast(today.completed, recent?.["completed"]) : null}
         tone="good"
-        told={`${count(recent["completed"] ?? 0)} in ${minutes} min`}
+        told={recent ? `${count(recent["completed"] ?? 0)} in ${minutes} min` : UNTOLD}
       />
       <Figure
         name="Failed today"
         to="state=failed&state=rejected"
         value={today?.failed ?? null}
         tone={today?.failed ? "bad" : undefined}
-        told={`${count((recent["failed"] ?? 0) + (recent["rejected"] ?? 0))} in ${minutes} min`}
+        told={recent ? `${count((recent["failed"] ?? 0) + (recent["rejected"] ?? 0))} in ${minutes} min` : UNTOLD}
       />
     </div>
   );
 }
+
+/** What a coordinator alone knows, and none leads. */
+const UNTOLD = "not known now";
 
 /** The two are asked for at different moments: of ten minutes there are not more than of a day that is older. */
 function atLeast(today: number, lately = 0): number {
@@ -164,10 +168,11 @@ function Figure({ name, to, value, told, tone }: FigureProps) {
 
 const FEW = 4;
 
-function Attention({ found, nodes }: { found: Matter[]; nodes: NodesNow | null }) {
+/** `isKnown`: whether enough was heard to say that nothing is wrong. */
+function Attention({ found, isKnown }: { found: Matter[]; isKnown: boolean }) {
   const all = useSignal(false);
   if (!found.length) {
-    return nodes && (
+    return isKnown && (
       <p class="all-well">
         <Icon name="check" size={18} />
         All is well: nothing needs your attention.

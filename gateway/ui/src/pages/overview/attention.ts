@@ -1,5 +1,6 @@
 /** What somebody should look at, with the remedy. Pure. */
 import type { NodesNow, Status, Task } from "../../api/types";
+import { REMEDIES } from "../../parts/missing";
 import { bytes, plural, roughly, sentence, shortened } from "../../parts/format";
 import { nodeStanding } from "../../parts/State";
 import { href } from "../../store/route";
@@ -19,20 +20,31 @@ const NEARLY_FULL = 0.8;
 /** So long a disk of a node may be read from. */
 const FAILED_SAMPLE = 5;
 
-export function matters(status: Status | null, nodes: NodesNow | null, failed: Task[]): Matter[] {
-  const found = [...ofLeader(status), ...ofNodes(nodes), ...ofStores(status), ...ofOrigins(failed), ...ofCooling(status)];
+/** `nodes`: as they are; null where nobody knows. Without a broker nothing is known but what failed before. */
+export function matters(status: Status, nodes: NodesNow | null, failed: Task[]): Matter[] {
+  const found = status.broker_away
+    ? [BROKER_AWAY, ...ofOrigins(failed)]
+    : [...ofLeader(status), ...ofNodes(nodes), ...ofStores(status), ...ofOrigins(failed), ...ofCooling(status)];
   return found.sort((one, other) => Number(other.bad) - Number(one.bad));
 }
 
-function ofLeader(status: Status | null): Matter[] {
-  if (!status || status.leader) return [];
+const BROKER_AWAY: Matter = {
+  id: "broker",
+  bad: true,
+  title: "The broker is away",
+  told: `What runs goes on and is reported later; nothing else happens until it is back, and figures are those of before. ${REMEDIES.broker.told}`,
+  command: REMEDIES.broker.command,
+};
+
+function ofLeader(status: Status): Matter[] {
+  if (status.leader) return [];
   return [
     {
       id: "leader",
       bad: true,
       title: "No coordinator leads",
-      told: "What runs goes on; nothing new is placed until one is there. Start one beside the broker:",
-      command: "downdraft coordinator",
+      told: `What runs goes on; nothing new is placed until one is there. ${REMEDIES.coordinator.told}`,
+      command: REMEDIES.coordinator.command,
     },
   ];
 }
@@ -73,8 +85,8 @@ export function isShortOfRoom(beat: { disk_free_bytes?: number; disk_promised_by
   return low > 0 && (beat.disk_free_bytes ?? 0) - (beat.disk_promised_bytes ?? 0) < low * 1.5;
 }
 
-function ofStores(status: Status | null): Matter[] {
-  return (status?.stores ?? [])
+function ofStores(status: Status): Matter[] {
+  return status.stores
     .filter((store) => store.max_bytes > 0 && store.used_bytes / store.max_bytes > NEARLY_FULL)
     .map((store) => ({
       id: `store-${store.stream}`,
@@ -103,8 +115,8 @@ function ofOrigins(failed: Task[]): Matter[] {
     }));
 }
 
-function ofCooling(status: Status | null): Matter[] {
-  return Object.entries(status?.cooling ?? {}).map(([origin, seconds]) => ({
+function ofCooling(status: Status): Matter[] {
+  return Object.entries(status.cooling).map(([origin, seconds]) => ({
     id: `cooling-${origin}`,
     bad: false,
     title: `${origin} asks to be left alone`,

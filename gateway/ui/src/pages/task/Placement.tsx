@@ -6,6 +6,7 @@ import { Card } from "../../parts/Card";
 import { Skeleton } from "../../parts/Empty";
 import { count, plural, sentence, timeOfDay } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
+import { agedClass, Since } from "../../parts/Live";
 import { usePolled } from "../../store/polled";
 import { href } from "../../store/route";
 
@@ -20,8 +21,8 @@ export function Placement({ task }: { task: Task }) {
     return <Card title="Placement">{problem ? <p class="quiet">{problem.message}</p> : <Skeleton />}</Card>;
   }
   return (
-    <Card title="Placement" aside={found.strategy && `strategy ${found.strategy}`}>
-      <div class="placement">
+    <Card title="Placement" aside={told.isOld.value ? <Since of={told} /> : found.strategy && `strategy ${found.strategy}`}>
+      <div class={agedClass("placement", told)}>
         <Why found={found} />
         {found.asks_for.length > 0 && (
           <p class="quiet">

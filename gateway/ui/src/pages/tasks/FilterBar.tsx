@@ -5,7 +5,7 @@ import { Button } from "../../parts/Button";
 import { Select } from "../../parts/Field";
 import { count } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
-import { Live } from "../../parts/Shell";
+import { Live } from "../../parts/Live";
 import { status } from "../../store/cluster";
 import { ask, route } from "../../store/route";
 import { CONDITION_NAMES, CONDITIONS, SORTS, TABS, tabOf, type Condition, type Tab } from "./filters";

@@ -8,7 +8,7 @@ import { TaskState, standingOf } from "../../parts/State";
 import { nameOf, TaskProgress, useShown, useTransfer } from "../../parts/TaskProgress";
 import { isLive, menuOf } from "../../parts/taskActions";
 import { now } from "../../store/clock";
-import { isStale } from "../../store/link";
+import { isUnheard } from "../../store/cluster";
 import { href } from "../../store/route";
 import { leaving } from "../../store/undo";
 import { originOf } from "../overview/attention";
@@ -120,7 +120,7 @@ function Far({ task, standing }: { task: Task; standing: string }) {
 
 function Pace({ task, standing }: { task: Task; standing: string }) {
   const { bytesPerS, etaS } = useTransfer(task);
-  const runs = standing === "active" && !isStale.value;
+  const runs = standing === "active" && !isUnheard.value;
   return (
     <>
       <span role="cell" class="cell-speed number">
