@@ -16,7 +16,7 @@ const DONE: Partial<Record<Verb, string>> = { pause: "paused", resume: "resumed"
 
 export function BulkBar({ known, isWhole }: { known: number; isWhole: boolean }) {
   const busy = useSignal("");
-  const { ids, all } = selection.value;
+  const { ids, all, wasEach } = selection.value;
   if (!all && !ids.size) return null;
 
   const action = (verb: Verb, more: Partial<Action> = {}): Action => {
@@ -49,7 +49,7 @@ export function BulkBar({ known, isWhole }: { known: number; isWhole: boolean })
     <div class="bulk" role="region" aria-label="Chosen tasks">
       <IconButton icon="close" label="Choose nothing" onClick={clearSelection} />
       <strong class="number">{all ? "All that match" : `${count(ids.size)} chosen`}</strong>
-      {!all && ids.size >= known && !isWhole && (
+      {!all && (wasEach || ids.size >= known) && !(isWhole && ids.size >= known) && (
         <button type="button" class="bulk-all" onClick={selectAll}>
           choose all that match
         </button>

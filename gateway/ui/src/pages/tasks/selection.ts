@@ -5,9 +5,11 @@ export interface Selection {
   ids: ReadonlySet<string>;
   /** All that match the filter, also those that were never looked at. */
   all: boolean;
+  /** Every one that was loaded was chosen, and none let go since: whoever did that may mean those to come, too. */
+  wasEach: boolean;
 }
 
-const NONE: Selection = { ids: new Set(), all: false };
+const NONE: Selection = { ids: new Set(), all: false, wasEach: false };
 
 export const selection = signal<Selection>(NONE);
 let anchor = "";
@@ -18,7 +20,7 @@ export function clearSelection(): void {
 }
 
 export function selectAll(): void {
-  selection.value = { ids: new Set(), all: true };
+  selection.value = { ids: new Set(), all: true, wasEach: false };
 }
 
 /** `between`: with Shift, everything from the last one chosen to this. */
@@ -27,9 +29,9 @@ export function toggle(task: string, on: boolean, between?: (from: string, to: s
   const meant = between && anchor ? between(anchor, task) : [task];
   for (const id of meant) on ? ids.add(id) : ids.delete(id);
   anchor = task;
-  selection.value = { ids, all: false };
+  selection.value = { ids, all: false, wasEach: on && selection.peek().wasEach };
 }
 
 export function selectMany(ids: string[], on: boolean): void {
-  selection.value = { ids: new Set(on ? ids : []), all: false };
+  selection.value = { ids: new Set(on ? ids : []), all: false, wasEach: on };
 }
