@@ -4,12 +4,15 @@ import os
 import re
 import signal
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.harness.browser import Visit
 from tests.harness.processes import Up
+from tests.harness.waiting import eventually
+from tests.harness.web import browsing
 from tests.integration.node.origin import Origin
 from tests.web.adding import add
 
@@ -91,6 +94,82 @@ async def test_a_cancel_is_taken_back_by_keyboard_while_much_else_is_said_or_els
     await expect(page.get_by_text("2 cancelled")).to_be_visible()
     first, second = actions.of("cancel")
     assert (len(first), second) == (2, first[1:])
+
+
+class LongList:
+    """Tasks that there are not, page by page as the gateway gives them; those behind the first fail while asked to."""
+
+    COUNT, STEP = 400, 50
+
+    def __init__(self, like: dict[str, Any]) -> None:
+        self.like = like
+        self.is_failing = False
+        self.failed = 0
+
+    async def answer(self, route: Route) -> None:
+        start = int(parse_qs(urlsplit(route.request.url).query).get("after", ["0"])[0])
+        if start and self.is_failing:
+            self.failed += 1
+            await route.fulfill(status=500, json={"title": "Error", "status": 500, "detail": "the disk is gone"})
+            return
+        end = min(start + self.STEP, self.COUNT)
+        tasks = [self.like | {"task": f"{n:016x}", "name": f"file-{n:03}"} for n in range(start, end)]
+        await route.fulfill(json={"tasks": tasks, "after": str(end) if end < self.COUNT else ""})
+
+
+@pytest.fixture
+async def long_list(visit: Visit, up: Up, origin: Origin) -> LongList:
+    async with browsing(up) as web:
+        await web.ask("POST", "/api/v1/tasks", json={"uris": [origin.url("file/small.bin?long")]})
+
+        async def found() -> list[dict[str, Any]]:
+            tasks: list[dict[str, Any]] = (await web.get("/api/v1/tasks", params={"text": "small"})).json["tasks"]
+            return tasks
+
+        listed = LongList((await eventually(found))[0])
+    await visit.page.route(re.compile(r"/api/v1/tasks\?"), listed.answer)
+    return listed
+
+
+async def to_the_end(page: Page) -> None:
+    await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+
+
+async def test_a_page_of_the_list_that_fails_is_asked_for_again_with_pauses_and_by_hand(
+    visit: Visit, long_list: LongList
+) -> None:
+    page = visit.page
+    visit.expected = ("status of 500",)
+    long_list.is_failing = True
+    await visit.go("tasks")
+    await expect(page.get_by_role("row").filter(has_text="file-000")).to_be_visible()
+    await to_the_end(page)
+    alert = page.get_by_role("alert").filter(has_text="Not all of the list could be read")
+    await expect(alert).to_contain_text("The disk is gone.")
+    await expect(page.get_by_text(re.compile("Trying again in [12] s"))).to_be_visible()
+    await visit.sound()
+    before = long_list.failed
+    assert before < 4
+    await page.get_by_role("button", name="Try now").click()
+    await eventually(lambda: long_list.failed > before)
+    long_list.is_failing = False
+    await expect(alert).not_to_be_visible()
+    await expect(page.get_by_role("row").filter(has_text="file-055")).to_have_count(1)
+
+
+async def test_all_that_match_can_be_chosen_also_after_more_of_them_came(visit: Visit, long_list: LongList) -> None:
+    page = visit.page
+    await visit.go("tasks")
+    await expect(page.get_by_role("row").filter(has_text="file-000")).to_be_visible()
+    all_that_match = page.get_by_role("button", name="choose all that match")
+    await page.get_by_role("checkbox", name="Choose all that are loaded").check()
+    await expect(all_that_match).to_be_visible()
+    await to_the_end(page)
+    await expect(page.get_by_role("row").filter(has_text="file-055")).to_have_count(1)
+    await all_that_match.click()
+    await expect(page.get_by_text("All that match", exact=True)).to_be_visible()
+    await choose(page, 5)
+    await expect(all_that_match).to_have_count(0)
 
 
 async def test_what_is_not_heard_any_more_looks_it_while_the_leader_or_the_broker_is_away(visit: Visit, up: Up) -> None:

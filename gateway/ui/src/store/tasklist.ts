@@ -9,6 +9,7 @@ import { tasks as ask } from "../api/calls";
 import { Problem } from "../api/client";
 import type { Task, TaskEvent, TaskQuery } from "../api/types";
 import type { LiveEvent } from "./live";
+import { Pauses } from "./pauses";
 
 export const PAGE = 200;
 /** What comes first is less: it is there sooner, and while things happen it is read again every other second. */
@@ -39,6 +40,8 @@ export class TaskList {
   private readingAgain = new Set<Page>();
   private readonly ending = new AbortController();
   private changed = false;
+  /** Whoever shows the list asks for what is missing as often as it is drawn: what failed has to wait. */
+  private readonly pauses = new Pauses(() => (this.version.value += 1));
 
   constructor(readonly query: TaskQuery) {}
 
@@ -71,10 +74,21 @@ export class TaskList {
 
   close(): void {
     this.ending.abort();
+    this.pauses.close();
+  }
+
+  /** When what failed is tried again, in ms; 0: nothing waits for that. */
+  get retryAt(): number {
+    return this.pauses.retryAt;
+  }
+
+  tryNow(): void {
+    this.pauses.end();
   }
 
   /** Rows from one to another are looked at: have them, and what follows. */
   async show(first: number, last: number): Promise<void> {
+    if (!this.pauses.isOver) return;
     for (const page of this.pages) {
       const isNear = page.start <= last + PAGE && page.start + page.length >= first - PAGE;
       if (isNear && !page.rows) void this.readAgain(page);
@@ -111,9 +125,9 @@ export class TaskList {
       this.isLoading.value = true;
       try {
         await work();
-        this.problem.value = null;
+        this.went();
       } catch (error) {
-        if (!this.ending.signal.aborted) this.problem.value = error instanceof Problem ? error : new Problem(0, String(error));
+        this.failed(error);
       } finally {
         this.isLoading.value = false;
         this.reading = null;
@@ -130,12 +144,24 @@ export class TaskList {
     try {
       const found = await ask({ ...this.query, limit: PAGE, after: page.after || undefined }, this.ending.signal);
       if (this.pages.includes(page)) this.keep(page, found.tasks.slice(0, page.length));
-    } catch {
-      // It is asked for again as soon as somebody looks there.
+      this.went();
+    } catch (error) {
+      this.failed(error);
     } finally {
       this.readingAgain.delete(page);
       this.version.value += 1;
     }
+  }
+
+  private went(): void {
+    this.problem.value = null;
+    this.pauses.went();
+  }
+
+  private failed(error: unknown): void {
+    if (this.ending.signal.aborted) return;
+    this.problem.value = error instanceof Problem ? error : new Problem(0, String(error));
+    this.pauses.failed();
   }
 
   private add(after: string, rows: Task[], next: string): void {

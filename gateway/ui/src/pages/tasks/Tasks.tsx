@@ -2,12 +2,14 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { AddButton } from "../../parts/AddDialog";
+import { Button } from "../../parts/Button";
 import { PageHead } from "../../parts/Card";
 import { Command } from "../../parts/Copy";
 import { Empty, Failure, Skeleton } from "../../parts/Empty";
 import { plural } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
 import { VirtualRows } from "../../parts/VirtualRows";
+import { now } from "../../store/clock";
 import { changes, listen, resync } from "../../store/live";
 import { ask, route } from "../../store/route";
 import { may } from "../../store/session";
@@ -56,7 +58,8 @@ export function Tasks(_: { id: string }) {
         <AddButton />
       </PageHead>
       <FilterBar />
-      {list.news.value > 0 && (
+      {list.length > 0 && <Gap list={list} />}
+      {list.news.value > 0 && !list.problem.value && (
         <button type="button" class="news" onClick={() => (scrollTo({ top: 0 }), void list.restart())}>
           <Icon name="arrowUp" size={15} />
           {plural(list.news.value, "change")} above
@@ -162,6 +165,25 @@ function Head({ list, maySteer }: { list: TaskList; maySteer: boolean }) {
           <span class="for-readers">Actions</span>
         </span>
       </div>
+    </div>
+  );
+}
+
+/** A part of it could not be read: what is known stays, and it is tried again. */
+function Gap({ list }: { list: TaskList }) {
+  const problem = list.problem.value;
+  const waitS = Math.ceil((list.retryAt - now.value) / 1000);
+  if (!problem) return null;
+  return (
+    <div class="list-gap">
+      <Icon name="warning" size={17} />
+      <p>
+        <span role="alert">Not all of the list could be read: {problem.message}</span>{" "}
+        <span aria-hidden="true">{waitS > 0 ? `Trying again in ${waitS} s.` : "Trying again …"}</span>
+      </p>
+      <Button small onClick={() => list.tryNow()}>
+        Try now
+      </Button>
     </div>
   );
 }
