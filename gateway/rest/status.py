@@ -41,7 +41,7 @@ class Status(Struct, frozen=True, kw_only=True):
     tasks: dict[str, int]
     """Tasks that the caller may see, by state; `paused` ones are counted in their state, too."""
     bytes_per_s: int = 0
-    """What all nodes download now."""
+    """What all nodes download now, whoever asked for it. This and all that follows is the whole cluster's."""
     speeds: tuple[Speed, ...] = ()
     """… and what they did in the last ten minutes, one figure every ten seconds, the oldest first."""
     nodes: NodesStatus

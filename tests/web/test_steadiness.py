@@ -3,16 +3,18 @@
 import os
 import re
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from tests.harness.browser import Visit
+from schemas.apikey import Scope
+from tests.harness.browser import Visit, visiting
 from tests.harness.processes import Up
 from tests.harness.waiting import eventually
-from tests.harness.web import browsing
+from tests.harness.web import browsing, make_key
 from tests.integration.node.origin import Origin
 from tests.web.adding import add
 
@@ -204,6 +206,65 @@ async def test_what_is_not_heard_any_more_looks_it_while_the_leader_or_the_broke
     await visit.go("overview")
     await expect(page.get_by_text("All is well")).to_be_visible()
     await expect(since).to_have_count(0)
+
+
+def patched(**more: Any) -> Callable[[Route], Awaitable[None]]:
+    """What the gateway answers, with some of it otherwise."""
+
+    async def answer(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        await route.fulfill(json=told | {name: change(told) for name, change in more.items()})
+
+    return answer
+
+
+def in_trouble(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """The first node has a full disk, the other one is set aside."""
+    first, other = reply["nodes"]
+    full = first["heartbeat"] | {"trouble": "the disk is full: 12 MiB free, takes tasks again at 1 GiB"}
+    return [
+        first | {"standing": "trouble", "heartbeat": full},
+        other | {"standing": "set aside", "set_aside": "it fails what others finish"},
+    ]
+
+
+async def test_whatever_needs_attention_comes_with_what_to_do(visit: Visit, long_list: LongList) -> None:
+    page = visit.page
+    ended = [
+        long_list.like | {"state": "failed", "uris": ["https://gone.example/a"], "reason": "it answered 404"},
+        long_list.like | {"state": "rejected", "reason": "alice has 10 tasks already"},
+    ]
+    await page.route(re.compile("/api/v1/status$"), patched(cooling=lambda _: {"busy.example:443": 200.0}))
+    await page.route(re.compile("/api/v1/nodes$"), patched(nodes=in_trouble))
+    await page.route(re.compile("/api/v1/tasks.*limit=500"), lambda route: route.fulfill(json={"tasks": ended}))
+    await visit.go("overview")
+    await page.get_by_role("button", name="Show 1 more").click()
+    for title, remedy, link in (
+        ("Node node-1 takes no tasks", "downdraft rm TASK --files", "Show its largest files"),
+        ("Node node-2 is set aside", "downdraft uncordon node-2", "Look at the node"),
+        ("1 download from gone.example failed", "downdraft retry --state failed --origin gone.example", "Look at them"),
+        ("1 request was refused", "submit them anew", "Look at them"),
+        ("busy.example:443 asks to be left alone", "downdraft policy set --origin busy.example:443", "Limit it in"),
+    ):
+        matter = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name=title))
+        await expect(matter).to_contain_text(remedy)
+        await expect(matter.get_by_role("link", name=link)).to_be_visible()
+    await visit.sound()
+
+
+async def test_a_key_of_one_owner_is_told_what_is_the_owners_and_what_the_clusters(
+    up: Up, browser: Browser, long_list: LongList
+) -> None:
+    assert long_list.like["owner"] == "default"
+    key = await make_key(up, "alice", Scope.READ)
+    async with visiting(browser, up.info["gateway"]["url"], key) as visit:
+        page = visit.page
+        await visit.go("overview")
+        await expect(page.get_by_role("heading", name="Tasks of alice")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Download speed of the whole cluster")).to_be_visible()
+        done = page.get_by_role("link", name=re.compile("Done today"))
+        await expect(done).to_contain_text("0 in 10 min")
+        await visit.sound()
 
 
 COUNTED = """

@@ -2,7 +2,7 @@
 import type { NodeNow } from "../../api/types";
 import { bytes, duration, roughly, sentence, speed } from "../../parts/format";
 import { nodeStanding } from "../../parts/State";
-import { isShortOfRoom } from "../overview/attention";
+import { isShortOfRoom } from "../overview/nodeMatters";
 
 export interface Advice {
   tone: "bad" | "warn" | "info";

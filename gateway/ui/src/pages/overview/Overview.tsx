@@ -1,6 +1,6 @@
 /** The cluster at a glance. */
 import { useSignal } from "@preact/signals";
-import { countTasks, tasks } from "../../api/calls";
+import { tasks } from "../../api/calls";
 import type { Status } from "../../api/types";
 import { AddButton } from "../../parts/AddDialog";
 import { Card, PageHead } from "../../parts/Card";
@@ -10,38 +10,30 @@ import { count, plural, roughly, speed } from "../../parts/format";
 import { Graph } from "../../parts/Graph";
 import { Icon } from "../../parts/Icon";
 import { agedClass, Live, Since } from "../../parts/Live";
+import { now as clock } from "../../store/clock";
 import { nodes, speeds, status, WINDOW_S } from "../../store/cluster";
 import { isStale } from "../../store/link";
 import { usePolled, useShared } from "../../store/polled";
 import { href } from "../../store/route";
+import { may, me } from "../../store/session";
 import { matters, type Matter } from "./attention";
 import { NodeTiles } from "./NodeTiles";
 import "./overview.css";
+import { LATELY_MIN, own, type Own } from "./own";
 import { RecentTasks } from "./RecentTasks";
 
 const FAILED_MS = 15_000;
-const TODAY_MS = 5_000;
+const OWN_MS = 5_000;
 const HOUR_MS = 3_600_000;
-const RECENT_MS = 600_000;
 
 const failedLately = () =>
-  tasks({ state: ["failed"], since: new Date(Date.now() - HOUR_MS).toISOString(), limit: 500 });
-
-/** Since midnight, of whoever looks. */
-async function today(): Promise<{ completed: number; failed: number }> {
-  const since = new Date(new Date().setHours(0, 0, 0, 0)).toISOString();
-  const [completed, failed] = await Promise.all([
-    countTasks({ state: ["completed"], since }),
-    countTasks({ state: ["failed", "rejected"], since }),
-  ]);
-  return { completed, failed };
-}
+  tasks({ state: ["failed", "rejected"], since: new Date(Date.now() - HOUR_MS).toISOString(), limit: 500 });
 
 export function Overview() {
   const { data, problem, refresh } = useShared(status);
   useShared(nodes);
   const failed = usePolled(failedLately, FAILED_MS);
-  const ended = usePolled(today, TODAY_MS);
+  const figures = usePolled(own, OWN_MS);
   const now = data.value;
   if (!now) return problem.value ? <Failure problem={problem.value} retry={() => void refresh()} /> : <Skeleton lines={8} />;
   const found = matters(now, nodes.isOld.value ? null : nodes.data.value, failed.data.value?.tasks ?? []);
@@ -52,7 +44,7 @@ export function Overview() {
       </PageHead>
       <div class="overview">
         <SpeedCard now={now} />
-        <Figures now={now} today={ended.data.value} />
+        <Figures now={now} own={figures.data.value} />
         <Attention found={found} isKnown={nodes.data.value !== null && !nodes.isOld.value && !status.isOld.value} />
         <NodeTiles />
         <RecentTasks />
@@ -81,7 +73,7 @@ function Leader({ status }: { status: Status }) {
 function SpeedCard({ now }: { now: Status }) {
   const [figure, unit] = speed(now.bytes_per_s).split(" ");
   return (
-    <Card class={agedClass("speed-card", status)} title="Download speed" aside="last 10 minutes">
+    <Card class={agedClass("speed-card", status)} title={may("admin") ? "Download speed" : "Download speed of the whole cluster"} aside="last 10 minutes">
       <p class="speed-now number">
         <Live>
           {figure} <small>{unit}</small>
@@ -101,48 +93,50 @@ function SpeedCard({ now }: { now: Status }) {
   );
 }
 
-function Figures({ now, today }: { now: Status; today: { completed: number; failed: number } | null }) {
+/** Tasks that whoever looks may see: all, or their owner's. */
+function Figures({ now, own }: { now: Status; own: Own | null }) {
   const of = now.tasks;
-  const running = of["active"] ?? 0;
-  const waiting = (of["queued"] ?? 0) + (of["assigned"] ?? 0);
-  const oldest = now.oldest_queued_s;
-  const recent = now.recent;
-  const minutes = Math.round((now.recent_s ?? 600) / 60);
+  const isAll = may("admin");
+  const told = (count: (own: Own) => string) => (own ? count(own) : "…");
   return (
-    <div class={agedClass("figures", status)}>
-      <Figure name="Running" to="state=active" value={running} tone="go" told={`in ${plural(now.nodes.slots, "slot")}`} />
-      <Figure
-        name="Waiting"
-        to="state=queued&state=assigned"
-        value={waiting}
-        told={oldest != null ? `oldest for ${roughly(oldest)}` : now.leader ? "nothing in line" : UNTOLD}
-      />
-      <Figure name="Paused" to="state=paused" value={of["paused"] ?? 0} told={now.inbox ? `${count(now.inbox)} not claimed yet` : "until resumed"} />
-      <Figure
-        name="Done today"
-        to="state=completed"
-        value={today ? atLeast(today.completed, recent?.["completed"]) : null}
-        tone="good"
-        told={recent ? `${count(recent["completed"] ?? 0)} in ${minutes} min` : UNTOLD}
-      />
-      <Figure
-        name="Failed today"
-        to="state=failed&state=rejected"
-        value={today?.failed ?? null}
-        tone={today?.failed ? "bad" : undefined}
-        told={recent ? `${count((recent["failed"] ?? 0) + (recent["rejected"] ?? 0))} in ${minutes} min` : UNTOLD}
-      />
-    </div>
+    <section>
+      {!isAll && me.value && (
+        <header class="section-head">
+          <h2>Tasks of {me.value.owner}</h2>
+        </header>
+      )}
+      <div class={agedClass("figures", status)}>
+        <Figure
+          name="Running"
+          to="state=active"
+          value={of["active"] ?? 0}
+          tone="go"
+          told={isAll ? `in ${plural(now.nodes.slots, "slot")}` : `the cluster has ${plural(now.nodes.slots, "slot")}`}
+        />
+        <Figure
+          name="Waiting"
+          to="state=queued&state=assigned"
+          value={(of["queued"] ?? 0) + (of["assigned"] ?? 0)}
+          told={told(({ oldest }) => (oldest ? `oldest for ${roughly((clock.value - Date.parse(oldest)) / 1000)}` : "nothing in line"))}
+        />
+        <Figure name="Paused" to="state=paused" value={of["paused"] ?? 0} told={isAll && now.inbox ? `${count(now.inbox)} not claimed yet` : "until resumed"} />
+        <Figure
+          name="Done today"
+          to="state=completed"
+          value={own?.today.completed ?? null}
+          tone="good"
+          told={told(({ lately }) => `${count(lately.completed)} in ${LATELY_MIN} min`)}
+        />
+        <Figure
+          name="Failed today"
+          to="state=failed&state=rejected"
+          value={own?.today.failed ?? null}
+          tone={own?.today.failed ? "bad" : undefined}
+          told={told(({ lately }) => `${count(lately.failed)} in ${LATELY_MIN} min`)}
+        />
+      </div>
+    </section>
   );
-}
-
-/** What a coordinator alone knows, and none leads. */
-const UNTOLD = "not known now";
-
-/** The two are asked for at different moments: of ten minutes there are not more than of a day that is older. */
-function atLeast(today: number, lately = 0): number {
-  const isOlder = Date.now() - new Date().setHours(0, 0, 0, 0) > RECENT_MS;
-  return isOlder ? Math.max(today, lately) : today;
 }
 
 interface FigureProps {

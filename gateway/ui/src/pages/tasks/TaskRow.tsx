@@ -11,7 +11,7 @@ import { now } from "../../store/clock";
 import { isUnheard } from "../../store/cluster";
 import { href } from "../../store/route";
 import { leaving } from "../../store/undo";
-import { originOf } from "../overview/attention";
+import { originOf } from "../overview/originMatters";
 import { selection, toggle } from "./selection";
 
 interface TaskRowProps {
