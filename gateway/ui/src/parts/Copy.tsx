@@ -1,5 +1,6 @@
 /** Text to take away: a command, an id, a key. */
 import { useSignal } from "@preact/signals";
+import { toast } from "../store/toasts";
 import { Icon } from "./Icon";
 import "./copy.css";
 
@@ -8,8 +9,24 @@ async function copy(text: string): Promise<boolean> {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return false; // without https, or not allowed: it can be selected by hand
+    return copyByHand(text); // without https there is no clipboard, or it is not allowed
   }
+}
+
+/** As somebody does it: chosen in a field, and the browser told to copy. */
+function copyByHand(text: string): boolean {
+  const before = document.activeElement;
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "for-readers";
+  // Nothing beside an open dialog can be chosen.
+  (before?.closest("dialog") ?? document.body).append(field);
+  field.focus({ preventScroll: true });
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+  return done;
 }
 
 function useCopied(text: string): [boolean, () => void] {
@@ -17,6 +34,7 @@ function useCopied(text: string): [boolean, () => void] {
   const run = async () => {
     copied.value = await copy(text);
     if (copied.value) setTimeout(() => (copied.value = false), 1600);
+    else toast("This browser does not let the page copy: select the text, and copy it yourself", "bad");
   };
   return [copied.value, () => void run()];
 }
@@ -41,9 +59,14 @@ export function Command({ text, what = "the command" }: { text: string; what?: s
 export function CopyText({ text, what }: { text: string; what: string }) {
   const [copied, run] = useCopied(text);
   return (
-    <button type="button" class="copy-text" onClick={run} title={`Copy ${what}`} aria-label={`Copy ${what} ${text}`}>
-      <span class="mono">{text}</span>
-      <Icon name={copied ? "check" : "copy"} size={14} />
-    </button>
+    <>
+      <button type="button" class="copy-text" onClick={run} title={`Copy ${what}`} aria-label={`Copy ${what} ${text}`}>
+        <span class="mono">{text}</span>
+        <Icon name={copied ? "check" : "copy"} size={14} />
+      </button>
+      <span class="for-readers" role="status">
+        {copied ? "Copied" : ""}
+      </span>
+    </>
   );
 }
