@@ -131,6 +131,43 @@ async def test_what_is_searched_for_stands_in_the_address(visit: Visit, origin: 
     await expect(page.get_by_label("Search tasks")).to_have_value("needle")
 
 
+async def test_what_is_typed_stays_as_it_is_written_and_searches_only_where_it_was_typed(visit: Visit) -> None:
+    page = visit.page
+    await visit.go("tasks")
+    search = page.get_by_label("Search tasks")
+    await search.press_sequentially("two ")
+    await page.wait_for_url(re.compile("text=two$"))
+    await search.press_sequentially("words")
+    await page.wait_for_url(re.compile("text=two(\\+|%20)words$"))
+    await search.fill("left behind")
+    await page.get_by_role("link", name="Overview").click()
+    await expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    async with page.expect_response(re.compile("/status$")):
+        pass  # by then it would have been searched for
+    assert page.url.endswith("#/overview")
+
+
+NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+"""As where the page comes from another host without https."""
+
+
+async def test_commands_are_copied_without_https_too_or_it_is_said_that_they_are_not(visit: Visit) -> None:
+    page = visit.page
+    await page.add_init_script(NO_CLIPBOARD)
+    await visit.go("nodes/nobody")
+    button = page.get_by_role("button", name="Copy the command")
+    await button.click()
+    await expect(button).to_be_focused()
+    await visit.go("tasks")
+    await page.get_by_label("Search tasks").focus()
+    await page.keyboard.press("Control+KeyV")
+    await expect(page.get_by_label("Search tasks")).to_have_value("downdraft node --id nobody")
+    await visit.go("nodes/nobody")
+    await page.evaluate("document.execCommand = () => false")
+    await button.click()
+    await expect(page.get_by_text("select the text, and copy it yourself")).to_be_visible()
+
+
 async def test_a_failed_task_tells_why_and_what_happened(visit: Visit, origin: Origin) -> None:
     page = visit.page
     await visit.go("tasks?state=failed")
@@ -184,6 +221,7 @@ async def test_the_page_says_that_it_is_offline_while_the_gateway_is_away_and_fi
     up.kill("gateway")
     banner = page.get_by_role("alert").filter(has_text="Offline.")
     await expect(banner).to_contain_text("Last seen")
+    await expect(banner).not_to_contain_text("Trying")  # or a screen reader would read each second of it
     result = await up.arun("submit", origin.url("file/small.bin?meanwhile"))
     assert result.returncode == 0, result.stderr
     await expect(banner).not_to_be_visible()

@@ -1,6 +1,6 @@
 /** What happens, as it happens. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import type { TaskEvent } from "../../api/types";
 import { Button } from "../../parts/Button";
 import { PageHead } from "../../parts/Card";
@@ -11,6 +11,7 @@ import { eventIcon, eventWord, EVENT_TYPES } from "../../parts/eventWords";
 import { Select, TextField } from "../../parts/Field";
 import { count, dateTime, plural, timeOfDay } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
+import { useTyped } from "../../parts/typed";
 import { VirtualRows } from "../../parts/VirtualRows";
 import { link } from "../../store/link";
 import { ask, href, route } from "../../store/route";
@@ -74,17 +75,8 @@ function Filters() {
 
 function Typed({ name, label, hint }: { name: (typeof FIELDS)[number]; label: string; hint: string }) {
   const asked = route.value.query.get(name) ?? "";
-  const text = useSignal(asked);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => {
-    text.value = asked;
-  }, [asked]);
-  const write = (value: string) => {
-    text.value = value;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => ask((query) => (value.trim() ? query.set(name, value.trim()) : query.delete(name))), QUIET_MS);
-  };
-  return <TextField bare label={label} placeholder={hint} value={text.value} onValue={write} />;
+  const [text, write] = useTyped(asked, QUIET_MS, (value) => ask((query) => (value ? query.set(name, value) : query.delete(name))));
+  return <TextField bare label={label} placeholder={hint} value={text} onValue={write} />;
 }
 
 function Live({ query }: { query: string }) {

@@ -6,6 +6,7 @@ import { Select } from "../../parts/Field";
 import { count } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
 import { Live } from "../../parts/Live";
+import { useTyped } from "../../parts/typed";
 import { status } from "../../store/cluster";
 import { ask, route } from "../../store/route";
 import { CONDITION_NAMES, CONDITIONS, SORTS, TABS, tabOf, type Condition, type Tab } from "./filters";
@@ -101,12 +102,8 @@ const short = (value: number): string => (value < 10_000 ? count(value) : value 
 
 function Search() {
   const asked = route.value.query.get("text") ?? "";
-  const text = useSignal(asked);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const [text, write] = useTyped(asked, QUIET_MS, (value) => ask((query) => (value ? query.set("text", value) : query.delete("text"))));
   const box = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    text.value = asked;
-  }, [asked]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const inField = (event.target as HTMLElement).closest("input, textarea, select, dialog");
@@ -117,11 +114,6 @@ function Search() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
-  const write = (value: string) => {
-    text.value = value;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => ask((query) => (value.trim() ? query.set("text", value.trim()) : query.delete("text"))), QUIET_MS);
-  };
   return (
     <div class="search">
       <Icon name="search" size={17} />
@@ -131,7 +123,7 @@ function Search() {
         class="input"
         aria-label="Search tasks"
         placeholder="Search names, addresses, ids, reasons …"
-        value={text.value}
+        value={text}
         autocomplete="off"
         spellcheck={false}
         onInput={(event) => write(event.currentTarget.value)}
