@@ -153,6 +153,26 @@ async def test_the_policy_is_edited_and_what_is_not_valid_is_told_at_its_field(n
     await night.sound()
 
 
+async def test_who_leaves_a_policy_that_is_not_saved_is_asked(visit: Visit) -> None:
+    page = visit.page
+    await visit.go("nodes")
+    await page.get_by_role("link", name="Policy").first.click()
+    await page.get_by_label("Time zone").fill("Europe/Vaduz")
+    question = page.get_by_role("dialog", name="Leave without saving?")
+    for leave in (page.get_by_role("link", name="Overview").first.click, page.go_back):
+        await leave()
+        await expect(question).to_be_visible()
+        assert page.url.endswith("#/policy")
+        await visit.sound()
+        await question.get_by_role("button", name="Stay here").click()
+        await expect(page.get_by_label("Time zone")).to_have_value("Europe/Vaduz")
+    await page.get_by_role("link", name="Tasks").first.click()
+    await question.get_by_role("button", name="Leave").click()
+    await expect(page.get_by_role("heading", level=1, name="Tasks")).to_be_visible()
+    await page.get_by_role("link", name="Policy").first.click()
+    await expect(page.get_by_label("Time zone")).not_to_have_value("Europe/Vaduz")
+
+
 async def test_what_somebody_else_set_meanwhile_is_shown_and_not_lost(visit: Visit, web: Web) -> None:
     page = visit.page
     visit.expected = CONFLICT

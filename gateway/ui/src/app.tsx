@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Problem } from "./api/client";
+import { AskToLeave } from "./parts/AskToLeave";
 import { Button } from "./parts/Button";
 import { Empty, Failure, Skeleton } from "./parts/Empty";
 import { PLACES, Shell } from "./parts/Shell";
@@ -17,6 +18,7 @@ export function App() {
   return (
     <>
       {isSignedIn.value ? <SignedIn /> : <SignIn />}
+      <AskToLeave />
       <Toasts />
     </>
   );

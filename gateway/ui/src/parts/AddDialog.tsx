@@ -6,6 +6,7 @@ import { Problem } from "../api/client";
 import type { BatchResult } from "../api/types";
 import { may } from "../store/session";
 import { toast } from "../store/toasts";
+import { useUnsaved } from "../store/unsaved";
 import { Button, IconButton } from "./Button";
 import { Dialog } from "./Dialog";
 import "./add-dialog.css";
@@ -57,6 +58,7 @@ function AddDialog({ close }: { close: () => void }) {
   const repeatKey = useRef("");
   const now = draft.value;
   const count = linesOf(now.text).length + now.files.length;
+  useUnsaved(count > 0);
   const set = (change: Partial<Draft>) => {
     draft.value = { ...draft.peek(), ...change };
     problem.value = "";
@@ -137,6 +139,7 @@ function AddDialog({ close }: { close: () => void }) {
     <Dialog
       title="Add downloads"
       wide
+      keeps={count > 0}
       onClose={close}
       foot={
         <>

@@ -8,12 +8,14 @@ interface DialogProps {
   title: string;
   onClose: () => void;
   wide?: boolean;
+  /** Something is written in it: a press beside it, which may be a slip, does not close it. */
+  keeps?: boolean;
   children: ComponentChildren;
   /** The buttons. */
   foot?: ComponentChildren;
 }
 
-export function Dialog({ title, onClose, wide, children, foot }: DialogProps) {
+export function Dialog({ title, onClose, wide, keeps, children, foot }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const before = document.activeElement;
@@ -31,7 +33,7 @@ export function Dialog({ title, onClose, wide, children, foot }: DialogProps) {
         event.preventDefault();
         onClose();
       }}
-      onMouseDown={(event) => event.target === box.current && onClose()}
+      onMouseDown={(event) => event.target === box.current && !keeps && onClose()}
     >
       <div class="dialog-box">
         <header class="dialog-head">

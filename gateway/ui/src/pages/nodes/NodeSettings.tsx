@@ -10,6 +10,7 @@ import { wordsOf } from "../../parts/requests";
 import { exactBytes } from "../../parts/amounts";
 import { nodes } from "../../store/cluster";
 import { toast } from "../../store/toasts";
+import { useUnsaved } from "../../store/unsaved";
 
 interface Draft {
   slots: string;
@@ -47,6 +48,7 @@ export function NodeSettings({ node, close }: { node: NodeNow; close: () => void
   const ownTags = (beat.own_tags ?? beat.tags ?? []).join(", ");
   const patch = patchOf(draft.value, before);
   const isSame = !Object.keys(patch).length;
+  useUnsaved(!isSame);
   const field = (name: keyof Draft) => ({
     value: draft.value[name],
     problem: problem.value?.field.startsWith(name) ? problem.value.message : "",
@@ -72,6 +74,7 @@ export function NodeSettings({ node, close }: { node: NodeNow; close: () => void
   return (
     <Dialog
       title={`Settings of ${node.node}`}
+      keeps={!isSame}
       onClose={close}
       foot={
         <>

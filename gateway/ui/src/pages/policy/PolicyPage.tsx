@@ -12,6 +12,7 @@ import { plural } from "../../parts/format";
 import { usePolled } from "../../store/polled";
 import { may } from "../../store/session";
 import { toast } from "../../store/toasts";
+import { useUnsaved } from "../../store/unsaved";
 import { changes, draftOf, merged, policyOf, repeated, type Change, type Draft, type Values } from "./draft";
 import "./policy.css";
 import { Bandwidth, Options, Origins, Owners, Placing } from "./Sections";
@@ -48,12 +49,7 @@ function Editor({ now, refresh }: { now: PolicyNow; refresh: () => Promise<void>
     // Where nothing is being edited, what another one set is shown at once.
     if (isOther && !changed.length) take(now);
   }, [now.revision]);
-  useEffect(() => {
-    if (!changed.length) return;
-    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
-    addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
-  }, [changed.length > 0]);
+  useUnsaved(mayEdit && changed.length > 0);
 
   const save = async () => {
     const twice = repeated(draft.value.owners) || repeated(draft.value.origins) || repeated(draft.value.options);

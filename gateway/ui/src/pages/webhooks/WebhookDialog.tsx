@@ -11,6 +11,7 @@ import { wordsOf } from "../../parts/requests";
 import { SecretDialog } from "../../parts/Secret";
 import { may } from "../../store/session";
 import { toast } from "../../store/toasts";
+import { useUnsaved } from "../../store/unsaved";
 
 type Which = "finished" | "all" | "some";
 const FIELDS = ["url", "note", "types", "tags", "labels", "owner", "everyone"];
@@ -36,6 +37,9 @@ export function WebhookDialog({ of: hook, close, done }: { of?: Webhook; close: 
   const busy = useSignal(false);
   const secret = useSignal("");
   const at = (field: string) => (problem.value?.field.split(/[.[]/)[0] === field ? problem.value.message : "");
+
+  const isWritten = url.value !== (hook?.url ?? "") || note.value !== (hook?.note ?? "");
+  useUnsaved(isWritten && !secret.value);
 
   const save = async (event?: Event) => {
     event?.preventDefault();
@@ -79,6 +83,7 @@ export function WebhookDialog({ of: hook, close, done }: { of?: Webhook; close: 
   return (
     <Dialog
       title={hook ? "Edit the webhook" : "New webhook"}
+      keeps={isWritten}
       onClose={close}
       foot={
         <>
