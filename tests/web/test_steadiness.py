@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -288,3 +289,22 @@ async def test_a_page_that_was_left_listens_no_more(visit: Visit) -> None:
         await visit.go("policy")
         await expect(page.get_by_role("heading", name="Bandwidth")).to_be_visible()
     assert counts[0] == counts[1]
+
+
+def last_minutes(_: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a node said in the last two minutes: more than the shortest window, less than the longest."""
+    figures = dict.fromkeys(("bytes_per_s", "running", "cpu_percent", "memory_bytes", "disk_free_bytes"), 1)
+    now = datetime.now(UTC)
+    return [figures | {"time": (now - timedelta(seconds=10 * ago)).isoformat()} for ago in range(12, 0, -1)]
+
+
+async def test_a_graph_is_drawn_on_and_not_made_anew_while_its_window_grows(visit: Visit) -> None:
+    page = visit.page
+    await page.route(re.compile("/history$"), patched(samples=last_minutes))
+    await visit.go("nodes/node-1")
+    canvas = page.get_by_role("img", name=re.compile("^Speed: now")).locator("canvas")
+    await expect(canvas).to_be_visible()
+    for _ in range(2):
+        async with page.expect_response(re.compile("/api/v1/nodes$")):
+            await canvas.evaluate("canvas => { window.first ??= canvas; }")
+    assert await canvas.evaluate("canvas => canvas === window.first")

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { isDark } from "../store/theme";
 import "./graph.css";
-import type { Plot } from "./plot";
+import type { Plot, Scale } from "./plot";
 
 export interface GraphProps {
   /** Seconds since 1970, and a value each; null: a gap. */
@@ -25,6 +25,8 @@ export function Graph({ times, values, label, format, height = 180, window = 0, 
   const plot = useRef<Plot | null>(null);
   const latest = useRef<[number[], (number | null)[]]>([times, values]);
   latest.current = [times, values];
+  const scale = useRef<Scale>({ window, least, format });
+  scale.current = { window, least, format };
   const dark = isDark.value;
 
   useEffect(() => {
@@ -35,7 +37,7 @@ export function Graph({ times, values, label, format, height = 180, window = 0, 
     const draw = async () => {
       const { plotIn } = await import("./plot");
       if (isGone) return;
-      plot.current = plotIn(element, latest.current, { height, window, least, binary, tone, format });
+      plot.current = plotIn(element, latest.current, { height, binary, tone }, () => scale.current);
       fitting.observe(element);
     };
     draw().catch(() => {}); // the figures stand beside it; a later visit tries again
@@ -45,11 +47,11 @@ export function Graph({ times, values, label, format, height = 180, window = 0, 
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [dark, height, window, tone]);
+  }, [dark, height, binary, tone]);
 
   useEffect(() => {
     plot.current?.setData([times, values] as Parameters<Plot["setData"]>[0]);
-  }, [times, values]);
+  }, [times, values, window, least, format]);
 
   const last = values.findLast((value) => value !== null) ?? null;
   return <div ref={box} class="graph" role="img" aria-label={`${label}: ${last === null ? "nothing yet" : `now ${format(last)}`}`} style={{ height: `${height}px` }} />;

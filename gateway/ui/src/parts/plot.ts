@@ -8,12 +8,14 @@ const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const TIME_STEPS = [1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600];
 
 export type Plot = Pick<uPlot, "setData" | "setSize" | "destroy">;
-export type Wanted = Required<Pick<GraphProps, "height" | "window" | "least" | "binary" | "tone" | "format">>;
+type Look = Required<Pick<GraphProps, "height" | "binary" | "tone">>;
+/** What may be another one at each drawing, without the plot being made anew. */
+export type Scale = Required<Pick<GraphProps, "window" | "least" | "format">>;
 
 /** In the colours that hold now. */
-export function plotIn(element: HTMLElement, data: [number[], (number | null)[]], { height, window, least, binary, tone, format }: Wanted): Plot {
+export function plotIn(element: HTMLElement, data: [number[], (number | null)[]], { height, binary, tone }: Look, scale: () => Scale): Plot {
   const colours = coloursOf(element, tone);
-  const range = (_: uPlot, least: number, most: number): [number, number] => [window ? most - window : least, most];
+  const range = (_: uPlot, first: number, last: number): [number, number] => [scale().window ? last - scale().window : first, last];
   return new uPlot(
     {
       width: element.clientWidth || 300,
@@ -21,14 +23,14 @@ export function plotIn(element: HTMLElement, data: [number[], (number | null)[]]
       padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 7, fill: colours.line, stroke: colours.ground, width: 2 }, drag: { x: false, y: false } },
-      scales: { x: { range }, y: { range: (_, __, most) => [0, Math.max(least, most * 1.12)] } },
+      scales: { x: { range }, y: { range: (_, __, most) => [0, Math.max(scale().least, most * 1.12)] } },
       axes: [
         axis(colours, { size: 26, space: 70, incrs: TIME_STEPS, values: (_, ticks, __, ___, step) => ticks.map((tick) => (step < 60 ? timeOfDay : clock)(tick * 1000)), grid: { show: false } }),
         axis(colours, {
           size: 74,
           space: 40,
           ...(binary ? { incrs: BINARY_STEPS } : {}),
-          values: (_, ticks) => ticks.map((tick) => (tick ? format(tick) : "0")),
+          values: (_, ticks) => ticks.map((tick) => (tick ? scale().format(tick) : "0")),
         }),
       ],
       series: [
@@ -46,7 +48,7 @@ export function plotIn(element: HTMLElement, data: [number[], (number | null)[]]
           paths: uPlot.paths.spline?.(),
         },
       ],
-      plugins: [told(format)],
+      plugins: [told((value) => scale().format(value))],
     } as uPlot.Options,
     data as uPlot.AlignedData,
     element,
