@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.harness.browser import Visit, visiting
+from tests.harness.browser import PHONE, Visit, visiting
 from tests.harness.metalinks import Entry, meta4
 from tests.harness.processes import Up
 from tests.harness.tracker import make
@@ -162,9 +162,37 @@ async def test_everything_is_reached_by_keyboard(visit: Visit, origin: Origin) -
     menu = row.get_by_role("button", name=re.compile("^Do something to"))
     await menu.focus()
     await press("Enter")
-    await expect(page.get_by_role("menuitem").first).to_be_focused()
+    items = page.get_by_role("menuitem")
+    for key, there in (("", items.first), ("ArrowUp", items.last), ("ArrowDown", items.first), ("End", items.last)):
+        if key:
+            await press(key)
+        await expect(there).to_be_focused()
     await press("Escape")
     await expect(menu).to_be_focused()
+    await press("ArrowDown")
+    await page.get_by_role("menuitem", name="Open").press("Tab")
+    await expect(items).to_have_count(0)
     await row.get_by_role("link", name="small.bin").focus()
     await press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+async def test_the_other_pages_of_a_phone_keep_the_focus_and_give_it_back(up: Up, browser: Browser) -> None:
+    gateway = up.info["gateway"]
+    async with visiting(browser, gateway["url"], gateway["key"], size=PHONE) as visit:
+        page = visit.page
+        await visit.go("overview")
+        more = page.get_by_role("button", name="More", exact=True)
+        await more.click()
+        first = page.get_by_role("dialog", name="More pages").get_by_role("link").first
+        await expect(first).to_be_focused()
+        await page.keyboard.press("Shift+Tab")
+        await expect(page.get_by_role("dialog").get_by_role("link", name="Licences")).to_be_focused()
+        await page.keyboard.press("Tab")
+        await expect(first).to_be_focused()
+        await visit.sound()
+        await page.keyboard.press("Escape")
+        await expect(more).to_be_focused()
+        await more.click()
+        await page.get_by_role("dialog").get_by_role("link", name="Policy").press("Enter")
+        await expect(page.get_by_role("heading", level=1, name="Policy")).to_be_focused()

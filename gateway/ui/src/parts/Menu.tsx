@@ -25,7 +25,13 @@ interface MenuProps {
 export function Menu({ label, items, children, class: look = "icon-button quiet", up }: MenuProps) {
   const isOpen = useSignal(false);
   const root = useRef<HTMLDivElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
   const id = useId();
+  /** Back to where it was opened from: what is chosen may open a dialog, which returns there in its turn. */
+  const close = () => {
+    isOpen.value = false;
+    button.current?.focus();
+  };
   useEffect(() => {
     if (!isOpen.value) return;
     root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
@@ -37,22 +43,26 @@ export function Menu({ label, items, children, class: look = "icon-button quiet"
   }, [isOpen.value]);
 
   const onKeyDown = (event: KeyboardEvent) => {
-    if (!isOpen.value) return;
-    const all = [...(root.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
-    const at = all.indexOf(document.activeElement as HTMLElement);
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) all[(at + step + all.length) % all.length]?.focus();
-    else if (event.key === "Escape" || event.key === "Tab") {
-      isOpen.value = false;
-      root.current?.querySelector<HTMLElement>("button")?.focus();
-    } else return;
-    if (event.key !== "Tab") event.preventDefault();
+    const { key } = event;
+    if (!isOpen.value) {
+      if (key !== "ArrowDown") return;
+      isOpen.value = true;
+    } else if (key === "Escape" || key === "Tab") close();
+    else {
+      const all = [...(root.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
+      const next = nextOf(key, all.indexOf(document.activeElement as HTMLElement), all.length);
+      if (next === null) return;
+      all[next]?.focus();
+    }
+    // With Tab one goes on from the button.
+    if (key !== "Tab") event.preventDefault();
     event.stopPropagation();
   };
 
   return (
     <div class="menu" ref={root} onKeyDown={onKeyDown}>
       <button
+        ref={button}
         type="button"
         class={look}
         aria-label={label}
@@ -71,9 +81,10 @@ export function Menu({ label, items, children, class: look = "icon-button quiet"
               key={item.label}
               type="button"
               role="menuitem"
+              tabIndex={-1}
               class={item.bad ? "bad" : ""}
               onClick={() => {
-                isOpen.value = false;
+                close();
                 item.run();
               }}
             >
@@ -85,4 +96,12 @@ export function Menu({ label, items, children, class: look = "icon-button quiet"
       )}
     </div>
   );
+}
+
+/** Which of `count` a key leads to from one of them, -1: from none; null: it is no such key. Pure. */
+function nextOf(key: string, at: number, count: number): number | null {
+  if (key === "ArrowDown") return (at + 1) % count;
+  if (key === "ArrowUp") return at < 1 ? count - 1 : at - 1;
+  if (key === "Home") return 0;
+  return key === "End" ? count - 1 : null;
 }

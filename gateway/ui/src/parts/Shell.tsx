@@ -38,6 +38,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
   useShared(status);
   const isOpen = useSignal(false);
   const main = useRef<HTMLElement>(null);
+  const more = useRef<HTMLButtonElement>(null);
+  const closeMore = () => {
+    isOpen.value = false;
+    more.current?.focus();
+  };
   const places = PLACES.filter(({ scope }) => !scope || may(scope));
   const { page, id } = route.value;
   const seen = useRef(`${page}/${id}`);
@@ -85,12 +90,12 @@ export function Shell({ children }: { children: ComponentChildren }) {
             {name}
           </a>
         ))}
-        <button type="button" aria-expanded={isOpen.value} class={places.slice(TABS).some((place) => place.page === page) ? "on" : ""} onClick={() => (isOpen.value = !isOpen.value)}>
+        <button ref={more} type="button" aria-expanded={isOpen.value} class={places.slice(TABS).some((place) => place.page === page) ? "on" : ""} onClick={() => (isOpen.value = !isOpen.value)}>
           <Icon name="more" size={21} />
           More
         </button>
       </nav>
-      {isOpen.value && <More places={places.slice(TABS)} close={() => (isOpen.value = false)} />}
+      {isOpen.value && <More places={places.slice(TABS)} close={closeMore} />}
     </div>
   );
 }
@@ -171,17 +176,25 @@ function ThemeIcon({ name, word }: { name: IconName; word: string }) {
   );
 }
 
+/** On a phone: the other pages, over this one. The focus stays inside. */
 function More({ places, close }: { places: Place[]; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    box.current?.querySelector<HTMLElement>("a, button")?.focus();
-    const onKey = (event: KeyboardEvent) => event.key === "Escape" && close();
+    const all = () => [...(box.current?.querySelectorAll<HTMLElement>("a, button, input:checked") ?? [])];
+    all()[0]?.focus();
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape") close();
+      const [first, last] = [all()[0], all().at(-1)];
+      if (event.key !== "Tab" || document.activeElement !== (event.shiftKey ? first : last)) return;
+      event.preventDefault();
+      (event.shiftKey ? last : first)?.focus();
+    };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
   return (
     <div class="more-ground" onClick={(event) => event.target === event.currentTarget && close()}>
-      <div class="more-sheet" ref={box} role="dialog" aria-label="More pages">
+      <div class="more-sheet" ref={box} role="dialog" aria-modal="true" aria-label="More pages">
         <ul>
           {places.map((place) => (
             <NavItem key={place.page} place={place} here={route.value.page} />

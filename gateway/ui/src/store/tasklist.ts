@@ -238,7 +238,7 @@ export function listOf(asked: string, query: TaskQuery): TaskList {
 }
 
 /** After these a task may stand elsewhere in a list, or in another one. */
-const MOVES = new Set(["queued", "started", "paused", "resumed", "prioritised", "retrying", "assigned", "finished.completed", "finished.failed", "finished.cancelled", "finished.rejected"]);
+const MOVES = new Set(["queued", "started", "paused", "resumed", "prioritised", "retrying", "released", "dismissed", "assigned", "finished.completed", "finished.failed", "finished.cancelled", "finished.rejected"]);
 
 /** What an event says of a task's row. Pure. */
 export function patchOf(event: TaskEvent): Partial<Task> {
