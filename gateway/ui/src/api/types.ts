@@ -36,7 +36,10 @@ export type ProblemDocument = Shapes["Problem"];
 export type TaskQuery = NonNullable<paths["/api/v1/tasks"]["get"]["parameters"]["query"]>;
 export type Standing = Shapes["Standing"];
 
-/** What a node says of a running transfer about once a second, as the event stream passes it on. */
+/**
+ * What a node says of a running transfer about once a second, as the event stream passes it on. Written by hand, as
+ * `Progress` in schemas/heartbeat.py has it: the OpenAPI document does not tell what is in the stream.
+ */
 export interface Progress {
   task: string;
   attempt: number;
