@@ -241,6 +241,61 @@ async def test_who_may_only_look_is_offered_nothing_else(up: Up, browser: Browse
         await expect(visit.page.get_by_text("Your key may not do that")).to_be_visible()
 
 
+async def test_who_may_only_submit_is_offered_to_add_downloads_and_nothing_else(
+    up: Up, browser: Browser, origin: Origin
+) -> None:
+    key = await make_key(up, "default", Scope.SUBMIT)
+    async with visiting(browser, up.info["gateway"]["url"], size=PHONE) as visit:
+        page = visit.page
+        visit.expected = ("status of 403",)
+        await visit.go("")
+        await page.get_by_label("API key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", level=1, name="Add downloads")).to_be_visible()
+        await expect(page.get_by_role("link", name=re.compile("Tasks|Nodes|Events|Policy|Webhooks"))).to_have_count(0)
+        await expect(page.get_by_text("Offline")).to_have_count(0)
+        await visit.sound()
+        await add(page, origin.url("file/small.bin?blind"))
+        await expect(page.get_by_text("1 download added")).to_be_visible()
+        assert visit.own_problems == []
+
+
+LONG_NAME = "a-name-without-an-end-" + "x" * 230
+
+
+async def test_a_very_long_name_and_many_tags_fit_on_a_phone(up: Up, browser: Browser, origin: Origin) -> None:
+    gateway = up.info["gateway"]
+    async with (
+        browsing(up) as web,
+        visiting(browser, gateway["url"], gateway["key"], size=PHONE, dark=True) as visit,
+    ):
+        asked = {
+            "uris": [origin.url("file/small.bin?" + "long=" * 60)],
+            "name": LONG_NAME,
+            "tags": [f"a-tag-that-no-node-has={number}" for number in range(30)] + ["t" * 60],
+            "labels": {f"label-{number}": "value" * 20 for number in range(20)},
+        }
+        answer = await web.ask("POST", "/api/v1/tasks", json=asked)
+        assert answer.status == 201, answer.text
+        await visit.go("tasks?text=without-an-end")
+        await expect(visit.page.get_by_role("row").filter(has_text="a-name-without-an-end")).to_be_visible()
+        await visit.sound()
+        await visit.go(f"tasks/{answer.json['task']}")
+        await expect(visit.page.get_by_role("heading", level=1)).to_contain_text("a-name-without-an-end")
+        await expect(visit.page.get_by_role("heading", name="Placement")).to_be_visible()
+        await visit.sound()
+
+
+async def test_the_way_in_is_sound_for_all_who_read_it(up: Up, browser: Browser) -> None:
+    for size, dark in ((DESK, False), (PHONE, True)):
+        async with visiting(browser, up.info["gateway"]["url"], size=size, dark=dark) as visit:
+            await visit.go("")
+            await visit.page.get_by_text("Where do I find a key?").click()
+            await visit.page.get_by_role("button", name="Sign in").click()
+            await expect(visit.page.get_by_text("Write or paste a key")).to_be_visible()
+            await visit.sound()
+
+
 async def test_a_finished_file_is_downloaded_from_its_node(visit: Visit, origin: Origin) -> None:
     page = visit.page
     await visit.go("tasks?text=fetched")

@@ -2,15 +2,17 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Problem } from "./api/client";
+import { AddButton } from "./parts/AddDialog";
 import { AskToLeave } from "./parts/AskToLeave";
 import { Button } from "./parts/Button";
+import { PageHead } from "./parts/Card";
 import { Empty, Failure, Skeleton } from "./parts/Empty";
 import { PLACES, Shell } from "./parts/Shell";
 import { Toasts } from "./parts/Toasts";
 import { Overview } from "./pages/overview/Overview";
 import { SignIn } from "./pages/SignIn";
 import { known, load, nameOf } from "./pages";
-import { isSignedIn, may, me, recall } from "./store/session";
+import { isSignedIn, may, me, recall, seesNothing } from "./store/session";
 import { go, route } from "./store/route";
 import { resync } from "./store/live";
 
@@ -48,6 +50,7 @@ function Current() {
   useEffect(() => {
     document.title = place ? `${place.name} · Downdraft` : "Downdraft";
   }, [place]);
+  if (seesNothing.value) return <OnlyAdds />;
   if (place?.scope && !me.value) return <Skeleton lines={6} />;
   if (place?.scope && !may(place.scope)) return <NotAllowed />;
   if (page === "overview") return <Overview />;
@@ -84,6 +87,17 @@ function Loaded({ page, id }: { page: string; id: string }) {
   if (isNowhere.value) return <Nowhere />;
   // The gateway may have been replaced by another version: its page has other files.
   return problem.value ? <Failure problem={problem.value} retry={() => location.reload()} /> : <Skeleton lines={6} />;
+}
+
+function OnlyAdds() {
+  return (
+    <>
+      <PageHead title="Add downloads" sub="Your key may add downloads, and see nothing of the cluster.">
+        <AddButton />
+      </PageHead>
+      <p class="quiet">To see how far they are, sign in with a key that may look, too: of the scopes “read” and “submit”.</p>
+    </>
+  );
 }
 
 function NotAllowed() {

@@ -6,7 +6,7 @@ import { arrive } from "../store/arrival";
 import { status } from "../store/cluster";
 import { isStale, link } from "../store/link";
 import { href, route } from "../store/route";
-import { may, me, signOut } from "../store/session";
+import { may, me, seesNothing, signOut } from "../store/session";
 import { theme, type Theme } from "../store/theme";
 import { OfflineBanner } from "./Banner";
 import { IconButton } from "./Button";
@@ -43,7 +43,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
     isOpen.value = false;
     more.current?.focus();
   };
-  const places = PLACES.filter(({ scope }) => !scope || may(scope));
+  const places = seesNothing.value ? [] : PLACES.filter(({ scope }) => !scope || may(scope));
   const { page, id } = route.value;
   const seen = useRef(`${page}/${id}`);
   useEffect(() => {
@@ -123,6 +123,7 @@ function NavItem({ place, here }: { place: Place; here: string }) {
 const LINK_WORDS = { live: "Live", connecting: "Connecting …", offline: "Offline" };
 
 function LinkState() {
+  if (seesNothing.value) return null;
   // The gateway is heard, but it does not hear the cluster itself.
   const isCut = link.value === "live" && status.isOld.value;
   return (

@@ -130,6 +130,7 @@ async function follow(signal: AbortSignal): Promise<void> {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Problem && error.status === 401) return forgetKey("That key is not valid any more.");
+      if (error instanceof Problem && error.status === 403) return; // a key that may not look: there is nothing to follow
       if (error instanceof Problem && error.status === 400) lastId = "";
     }
     if (signal.aborted) return;

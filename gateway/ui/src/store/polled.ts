@@ -11,6 +11,7 @@ const FRESH_MS = 1000;
 /** So many intervals, and a moment for the answer itself, are still no silence. */
 const LATE_INTERVALS = 3;
 const ANSWERS_WITHIN_MS = 2000;
+const FORBIDDEN = 403;
 
 /** Whether what is shown is as it is, or as it was. */
 export interface Ageing {
@@ -84,6 +85,7 @@ export function polled<Data>(call: () => Promise<Data>, everyMs: number, { take,
 
   function plan(): void {
     clearTimeout(timer);
+    if (problem.peek()?.status === FORBIDDEN) return; // the same key is told the same
     if (users && everyMs) timer = setTimeout(() => (document.hidden ? (isDue = true) : void refresh()), everyMs);
   }
 

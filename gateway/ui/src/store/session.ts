@@ -12,6 +12,9 @@ export function may(scope: Scope): boolean {
   return scopes !== undefined && (scopes.includes("admin") || scopes.includes(scope));
 }
 
+/** There are keys for programs that only submit: they see nothing of the cluster, not even what they added. */
+export const seesNothing = computed(() => me.value !== null && !may("read"));
+
 /** Throws Problem where the key opens nothing. */
 export async function signIn(shown: string): Promise<void> {
   const found = await whose(shown);

@@ -134,7 +134,7 @@ function Actions({ task }: { task: Task }) {
       )}
       {maySteer && actions.isLive(task) && (
         <Menu
-          label="Priority"
+          label={`Priority ${task.priority}`}
           class="button plain"
           items={[10, 5, 0, -5, -10].map((priority) => ({ label: `Priority ${priority}`, run: () => void actions.prioritise(task, priority) }))}
         >
