@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import bencode2
 import structlog
@@ -61,8 +62,8 @@ async def add_metalink(desk: Desk, params: Params) -> Any:
         root = fromstring(content)
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise RpcError("Could not parse Metalink XML document.") from error
-    if root.tag.rpartition("}")[2] != "metalink":
-        raise RpcError("Could not parse Metalink XML document.")
+    if _name(root) != "metalink" or "file" not in map(_name, root.iter()):
+        return []
     request = asked_of(Request(metalink=OBJECT), options)
     return [await _submit(desk, replace(request, metalink=await _referred(desk, content, ".meta4")), position)]
 
@@ -97,12 +98,21 @@ def _read_torrent(content: bytes) -> tuple[str | None, str]:
         found = bencode2.bdecode(content)
     except bencode2.BencodeDecodeError as error:
         raise RpcError("Bencode decoding failed") from error
-    info = found.get(b"info") if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        raise RpcError("torrent file does not contain a root dictionary.")
+    info = found.get(b"info")
     if not isinstance(info, dict):
-        raise RpcError("Missing info directory.")
+        raise RpcError("Missing info in torrent metainfo.")
+    if b"pieces" not in info:
+        raise RpcError("Missing pieces in torrent metainfo.")
     name = info.get(b"name")
     told = portable(name.decode(errors="replace"))[:NAME_CHARS_MAX] if isinstance(name, bytes) else ""
     return told or None, hashlib.sha1(bencode2.bencode(info), usedforsecurity=False).hexdigest()
+
+
+def _name(element: Element) -> str:
+    """Without its namespace."""
+    return str(element.tag).rpartition("}")[2]
 
 
 def _decoded(given: str) -> bytes:

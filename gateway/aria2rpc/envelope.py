@@ -91,11 +91,13 @@ def status_of(answer: Answer | list[Answer]) -> int:
 def query_body(query: Mapping[str, str]) -> bytes:
     """The body that a GET stands for: `method`, `id`, and `params` as base64 of JSON. Raises RpcError."""
     try:
-        given = base64.b64decode(query.get("params", ""))
-        params = msgspec.json.decode(given) if given else None
+        given = query.get("params", "").replace(" ", "+")  # what a plus means in an address
+        params = msgspec.json.decode(base64.b64decode(given, validate=True)) if given else None
     except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError) as error:
-        raise RpcError("Parse error.", PARSE_ERROR) from error
-    if "method" not in query and params is not None:
+        raise RpcError("Invalid Request.", INVALID_REQUEST) from error
+    if "method" not in query:
+        if params is None:
+            raise RpcError("Invalid Request.", INVALID_REQUEST)
         return msgspec.json.encode(params)  # a whole batch
     told = {name: query[name] for name in ("method", "id") if name in query}
     return msgspec.json.encode(told | ({} if params is None else {"params": params}))

@@ -1,6 +1,7 @@
 """What can't be done as a download stands, told in the words that clients of aria2 go by: a real one says the same."""
 
 import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,15 +172,33 @@ async def test_a_session_is_saved_already(up: Up) -> None:
     assert await caller(up)("aria2.saveSession") == "OK"
 
 
-async def test_what_is_neither_torrent_nor_metalink_is_refused(up: Up) -> None:
+async def test_what_is_neither_torrent_nor_metalink_is_refused(up: Up, aria2c: str) -> None:
     for method, content, text in (
-        ("aria2.addTorrent", b"de", "Missing info"),
-        ("aria2.addTorrent", b"le", "Missing info"),
+        ("aria2.addTorrent", b"", "Bencode decoding failed"),
+        ("aria2.addTorrent", b"le", "torrent file does not contain a root dictionary."),
+        ("aria2.addTorrent", b"de", "Missing info in torrent metainfo."),
+        ("aria2.addTorrent", b"d4:infodee", "Missing pieces in torrent metainfo."),
         ("aria2.addTorrent", make("t.bin", b"x").torrent[:-1], "Bencode decoding failed"),
-        ("aria2.addMetalink", b"<a/>", "Could not parse Metalink XML document."),
+        ("aria2.addMetalink", b"x", "Could not parse Metalink XML document."),
     ):
-        status, told = await ask(*at(up), method, base64.b64encode(content).decode())
-        assert (status, told["code"], told["message"][: len(text)]) == (400, 1, text)
+        for url, secret in (at(up), (aria2c, "s")):
+            told = await ask(url, secret, method, base64.b64encode(content).decode())
+            assert told == (400, {"code": 1, "message": text})
+
+
+async def test_a_metalink_without_files_brings_nothing(up: Up, aria2c: str) -> None:
+    for content in (b"<a/>", b"<metalink/>", b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"/>'):
+        for url, secret in (at(up), (aria2c, "s")):
+            assert await ask(url, secret, "aria2.addMetalink", base64.b64encode(content).decode()) == (200, [])
+
+
+@pytest.mark.parametrize("query", ["", "id=1", "method=aria2.getVersion&id=a&params=W10", "method=x&id=a&params=!!!"])
+async def test_an_address_that_is_no_call_is_refused(up: Up, aria2c: str, query: str) -> None:
+    for url in (at(up)[0], aria2c):
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/jsonrpc?{query}") as answer:
+            told = json.loads(await answer.read())
+        assert (answer.status, told["id"]) == (400, None)
+        assert told["error"] == {"code": -32600, "message": "Invalid Request."}
 
 
 @pytest.mark.parametrize(
@@ -201,12 +220,3 @@ async def test_a_whole_that_cannot_be_changed_so_stays_as_it_is(up: Up, options:
         {"code": 1, "message": f"We encountered a problem while processing the option '--{named}'."},
     )
     assert await caller(up)("aria2.getGlobalOption") == before
-
-
-async def test_parameters_of_a_get_that_are_no_json_are_told_so(up: Up) -> None:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"{at(up)[0]}/jsonrpc?method=aria2.getVersion&id=1&params=bm8=") as answer,
-    ):
-        told = await answer.json(content_type=None)
-        assert (answer.status, told["error"]) == (500, {"code": -32700, "message": "Parse error."})
