@@ -1,8 +1,11 @@
-"""Adding downloads on the page."""
+"""Adding downloads on the page, and cancelling them."""
 
 import re
 
 from playwright.async_api import Page, expect
+
+UNDONE_WITHIN_MS = 5000
+"""So long a cancel can be taken back."""
 
 
 async def add(page: Page, *addresses: str, limit: str = "") -> None:

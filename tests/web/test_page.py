@@ -14,7 +14,7 @@ from tests.harness.processes import Up
 from tests.harness.waiting import eventually
 from tests.harness.web import browsing, make_key
 from tests.integration.node.origin import Origin
-from tests.web.adding import add
+from tests.web.adding import UNDONE_WITHIN_MS, add
 
 # A browser takes two cores for minutes.
 pytestmark = pytest.mark.slow
@@ -85,6 +85,7 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
     visit: Visit, origin: Origin
 ) -> None:
     page = visit.page
+    await page.clock.install()
     await visit.go("tasks")
     await add(page, origin.url("file/cancelled.bin"), limit="500K")
     asked: list[str] = []
@@ -95,12 +96,14 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
     await expect(page.get_by_text("Not cancelled")).to_be_visible()
     await expect(page.locator("header .badge")).to_have_text(re.compile("running|waiting|placed"))
     await page.get_by_role("button", name="Cancel", exact=True).click()
+    await page.clock.fast_forward(UNDONE_WITHIN_MS)
     await expect(page.locator("header .badge")).to_have_text("cancelled")
     assert sum(url.endswith("/tasks/actions") for url in asked) == 1  # what was taken back was never sent
 
 
 async def test_many_are_chosen_and_steered_together(visit: Visit, origin: Origin) -> None:
     page = visit.page
+    await page.clock.install()
     await visit.go("tasks?text=together")
     await add(page, *(f"{origin.url('file/together.bin')}?together={n}" for n in range(3)), limit="500K")
     rows = page.get_by_role("row").filter(has_text="together.bin")
@@ -113,6 +116,7 @@ async def test_many_are_chosen_and_steered_together(visit: Visit, origin: Origin
     await expect(rows.filter(has_text="paused")).to_have_count(3)
     await page.get_by_role("checkbox", name="Choose all that are loaded").check()
     await page.get_by_role("region", name="Chosen tasks").get_by_role("button", name="Cancel").click()
+    await page.clock.fast_forward(UNDONE_WITHIN_MS)
     await expect(rows.filter(has_text="cancelled")).to_have_count(3)
 
 

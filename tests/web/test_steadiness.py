@@ -18,7 +18,7 @@ from tests.harness.processes import Up
 from tests.harness.waiting import eventually
 from tests.harness.web import browsing, make_key
 from tests.integration.node.origin import Origin
-from tests.web.adding import add
+from tests.web.adding import UNDONE_WITHIN_MS, add
 
 # A browser takes two cores for minutes.
 pytestmark = pytest.mark.slow
@@ -77,6 +77,7 @@ async def test_a_cancel_is_taken_back_by_keyboard_while_much_else_is_said_or_els
     visit: Visit, origin: Origin
 ) -> None:
     page, actions = visit.page, Actions()
+    await page.clock.install()
     await visit.go("tasks?text=many")
     await add(page, *(origin.url(f"file/small.bin?many={n}") for n in range(2)))
     await expect(page.get_by_role("row").filter(has_text="completed")).to_have_count(2)
@@ -95,6 +96,7 @@ async def test_a_cancel_is_taken_back_by_keyboard_while_much_else_is_said_or_els
     assert actions.of("cancel") == []
     await choose(page, 1, 2)
     await bar.get_by_role("button", name="Cancel").click()
+    await page.clock.fast_forward(UNDONE_WITHIN_MS)
     await expect(page.get_by_text("2 cancelled")).to_be_visible()
     first, second = actions.of("cancel")
     assert (len(first), second) == (2, first[1:])
@@ -300,6 +302,7 @@ def last_minutes(_: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def test_a_graph_is_drawn_on_and_not_made_anew_while_its_window_grows(visit: Visit) -> None:
     page = visit.page
+    await page.clock.install()
     await page.route(re.compile("/history$"), patched(samples=last_minutes))
     await visit.go("nodes/node-1")
     canvas = page.get_by_role("img", name=re.compile("^Speed: now")).locator("canvas")
@@ -307,4 +310,5 @@ async def test_a_graph_is_drawn_on_and_not_made_anew_while_its_window_grows(visi
     for _ in range(2):
         async with page.expect_response(re.compile("/api/v1/nodes$")):
             await canvas.evaluate("canvas => { window.first ??= canvas; }")
+            await page.clock.fast_forward(3000)
     assert await canvas.evaluate("canvas => canvas === window.first")
