@@ -19,6 +19,7 @@ from benchmarks import (
     noop,
     page,
     placing,
+    progress,
     recovery,
     serving,
     small_files,
@@ -57,6 +58,11 @@ ALONE: dict[str, Callable[[Path, bool, int | None], Awaitable[list[Row]]]] = {
         fleet.measure(folder, nodes=fleet.QUICK_NODES, tasks=fleet.QUICK_TASKS, phase_s=fleet.QUICK_PHASE_S)
         if quick
         else fleet.measure(folder, nodes=fleet.NODES, tasks=tasks or fleet.TASKS, phase_s=fleet.PHASE_S)
+    ),
+    "progress": lambda folder, quick, _tasks: (
+        progress.measure(folder, transfers=progress.QUICK_TRANSFERS, phase_s=progress.QUICK_PHASE_S)
+        if quick
+        else progress.measure(folder, transfers=progress.TRANSFERS, phase_s=progress.PHASE_S)
     ),
     "node": lambda folder, quick, _tasks: node.measure(folder, quick=quick),
     "submissions": lambda folder, quick, _tasks: (

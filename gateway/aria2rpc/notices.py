@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import anyio
@@ -102,6 +103,8 @@ class Notices:
         self._takers: dict[int, Take] = {}
         self._count = 0
         self._told = Told()
+        self._progress = ExitStack()
+        """Open while a socket is: in a busy cluster it comes a thousand times a second, and is heard here once more."""
         self._send, self._receive = anyio.create_memory_object_stream[tuple[Notice, AnyEvent | None]](WAITING_MAX)
 
     def __repr__(self) -> str:
@@ -113,16 +116,22 @@ class Notices:
     def join(self, take: Take) -> int:
         """Tell `take` from now on; the number is for `leave`."""
         self._count += 1
+        if not self._takers:
+            for progress in self._gateway.model.progress.values():
+                self._saw(progress)  # is no news to whoever comes now
+            self._progress.enter_context(self._gateway.hub.progressing(self._progress_came))
         self._takers[self._count] = take
         return self._count
 
     def leave(self, number: int) -> None:
         self._takers.pop(number, None)
+        if not self._takers:
+            self._progress.close()
 
     async def run(self) -> None:
         """Hear and tell until cancelled."""
         hub = self._gateway.hub
-        with hub.listening(self._came), hub.progressing(self._progress_came):
+        with hub.listening(self._came), self._progress:
             async for notice, event in self._receive:
                 with anyio.move_on_after(SEEN_WITHIN_S):
                     while self._takers and not await self._shows(notice, event):
@@ -142,8 +151,12 @@ class Notices:
             self._put(Notice(kind, event.task, event.owner, gid_from(event.task, event.labels)), event)
 
     def _progress_came(self, progress: Progress) -> None:
-        if progress.phase == "seeding" and self._told.seeds(progress.task):
+        if self._saw(progress):
             self._put(Notice(BT_COMPLETE, progress.task, "", progress.task), None)
+
+    def _saw(self, progress: Progress) -> bool:
+        """Whether it is news that a torrent is whole."""
+        return progress.phase == "seeding" and self._told.seeds(progress.task)
 
     def _put(self, notice: Notice, event: AnyEvent | None) -> None:
         if not self._takers:
