@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -108,16 +109,23 @@ def main(
     if unknown := set(only or ()) - {*BENCHES, *ALONE}:
         raise typer.BadParameter(f"no bench {', '.join(sorted(unknown))}; there are {', '.join((*BENCHES, *ALONE))}")
     configure(LogSettings(level="error"))
-    rows = anyio.run(_unless_told, only or [*BENCHES, *ALONE], rounds, quick, tasks)
-    print_rows(rows, as_json=as_json)
+    rows: list[Row] = []
+
+    def found(some: list[Row]) -> None:
+        rows.extend(some)
+        if as_json:  # at once: half an hour may break off
+            print_rows(some, as_json=True)
+
+    anyio.run(_unless_told, partial(_measure, only or [*BENCHES, *ALONE], rounds, quick, tasks, found))
+    if not as_json:
+        print_rows(rows, as_json=False)
     if not quick and any(row.holds is False for row in rows):
         raise typer.Exit(1)
 
 
-async def _unless_told(names: list[str], rounds: int | None, quick: bool, tasks: int | None) -> list[Row]:
-    """`_measure`; told to end, it first ends what it started, however often it is told: `timeout` does so twice."""
+async def _unless_told(measure: Callable[[], Awaitable[None]]) -> None:
+    """Measure; told to end, it first ends what it started, however often it is told: `timeout` does so twice."""
     told: list[int] = []
-    rows: list[Row] = []
     async with anyio.create_task_group() as group:
         measuring = anyio.CancelScope()
 
@@ -129,27 +137,27 @@ async def _unless_told(names: list[str], rounds: int | None, quick: bool, tasks:
 
         group.start_soon(listen)
         with measuring:
-            rows = await _measure(names, rounds, quick, tasks)
+            await measure()
         group.cancel_scope.cancel()
     if told:
         raise typer.Exit(SIGNALLED + told[0])
-    return rows
 
 
-async def _measure(names: list[str], rounds: int | None, quick: bool, tasks: int | None) -> list[Row]:
-    rows: list[Row] = []
+async def _measure(
+    names: list[str], rounds: int | None, quick: bool, tasks: int | None, found: Callable[[list[Row]], None]
+) -> None:
     for name in names:
         if name in ALONE:
             sys.stderr.write(f"{name} …\n")
             with tempfile.TemporaryDirectory(prefix="downdraft-bench-") as folder:
-                rows += await ALONE[name](Path(folder), quick, tasks)
+                found(await ALONE[name](Path(folder), quick, tasks))
             continue
         # A cluster of its own for each, so that none inherits another's log and caches.
         with tempfile.TemporaryDirectory(prefix="downdraft-bench-") as folder:
             async with bench_cluster(Path(folder)) as bench:
                 sys.stderr.write(f"{name} …\n")
-                rows += await BENCHES[name](bench, rounds or (recovery.ROUNDS if name == "recovery" else ROUNDS), quick)
-    return rows
+                times = rounds or (recovery.ROUNDS if name == "recovery" else ROUNDS)
+                found(await BENCHES[name](bench, times, quick))
 
 
 if __name__ == "__main__":

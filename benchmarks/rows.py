@@ -85,6 +85,7 @@ def print_rows(rows: list[Row], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
             sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        sys.stdout.flush()
         return
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column, justify in COLUMNS:
