@@ -63,7 +63,7 @@ async def measure(folder: Path, *, tasks: int) -> list[Row]:
     say("done")
 
     def row(case: str, value: float, unit: str, **more: Any) -> Row:
-        return Row(bench="takeover", case=case, value=round(value, 1), unit=unit, **more)
+        return Row(bench="takeover", case=case, value=round(value, 2), unit=unit, **more)
 
     def at_most(ceiling: float) -> dict[str, Any]:
         return {"floor": ceiling, "floor_of": "value", "floor_is_ceiling": True}
