@@ -12,9 +12,6 @@ from tests.harness.tracker import make
 from tests.integration.node.origin import Origin
 from tests.web.adding import add
 
-# A browser takes two cores for minutes.
-pytestmark = pytest.mark.slow
-
 NODE = "node-2"
 
 
