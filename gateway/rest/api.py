@@ -3,7 +3,20 @@
 from litestar import Router
 
 from gateway.aliases import API
-from gateway.rest import actions, events, files, keys, listing, nodes, policy, status, steering, submitting, webhooks
+from gateway.rest import (
+    actions,
+    events,
+    files,
+    keys,
+    listing,
+    nodes,
+    options,
+    policy,
+    status,
+    steering,
+    submitting,
+    webhooks,
+)
 from gateway.rest.queries import judge_query
 
 BODY_BYTES_MAX = 1 << 20
@@ -18,6 +31,7 @@ def api() -> Router:
         route_handlers=[
             *listing.ROUTES,
             *submitting.ROUTES,
+            *options.ROUTES,
             *steering.ROUTES,
             *actions.ROUTES,
             *nodes.ROUTES,

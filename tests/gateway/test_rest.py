@@ -13,6 +13,7 @@ import pytest
 from broker import payloads
 from broker.cluster import open_client
 from schemas.apikey import Scope
+from schemas.options import ALLOWED
 from schemas.payload import INLINE_BYTES_MAX
 from tests.gateway.http import Http, calling
 from tests.harness.processes import Up
@@ -387,3 +388,9 @@ async def test_a_batch_of_ten_thousand_is_taken_and_each_ends(admin: Http) -> No
         return bool((await admin("GET", "/api/v1/status")).body["tasks"]["completed"] >= 10_000)
 
     await eventually(are_done, within_s=100, every_s=0.5)
+
+
+async def test_the_options_that_a_request_may_have_are_told(admin: Http) -> None:
+    told = (await admin("GET", "/api/v1/options")).body["options"]
+    assert {one["name"]: one["about"] for one in told} == {name: option.about for name, option in ALLOWED.items()}
+    assert next(one for one in told if one["name"] == "seed-time")["only"] == "torrent"

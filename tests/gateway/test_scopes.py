@@ -62,6 +62,7 @@ ROWS: dict[str, str] = {
     "PATCH /api/v1/webhooks/{webhook_id}": Scope.SUBMIT,
     "DELETE /api/v1/webhooks/{webhook_id}": Scope.SUBMIT,
     "GET /api/v1/me": ANY_KEY,
+    "GET /api/v1/options": ANY_KEY,
     "GET /api/v1/keys": Scope.ADMIN,
     "POST /api/v1/keys": Scope.ADMIN,
     "DELETE /api/v1/keys/{key_id}": Scope.ADMIN,

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from schemas.apikey import Scope
+from schemas.options import ALLOWED
 from tests.harness.broker import Broker
 from tests.harness.browser import DESK, PHONE, Visit, visiting
 from tests.harness.gateway import GatewayProcess
@@ -99,6 +100,22 @@ async def test_a_cancelled_task_is_taken_back_within_five_seconds_and_cancelled_
     await page.clock.fast_forward(UNDONE_WITHIN_MS)
     await expect(page.locator("header .badge")).to_have_text("cancelled")
     assert sum(url.endswith("/tasks/actions") for url in asked) == 1  # what was taken back was never sent
+
+
+async def test_the_options_that_there_are_are_told_and_put_into_the_field(visit: Visit) -> None:
+    page = visit.page
+    await visit.go("tasks")
+    await page.get_by_role("button", name="Add downloads").first.click()
+    dialog = page.get_by_role("dialog", name="Add downloads")
+    await dialog.get_by_text("More: folder").click()
+    field = dialog.get_by_label("Other aria2 options")
+    await field.fill("split=4")
+    await dialog.get_by_text("Which options there are").click()
+    await expect(dialog.get_by_text(ALLOWED["referer"].about.partition(";")[0])).to_be_visible()
+    for name in ("referer", "referer", "split"):
+        await dialog.get_by_role("button", name=name, exact=True).click()
+    await expect(field).to_have_value("split=4\nreferer=")
+    await visit.sound()
 
 
 async def test_many_are_chosen_and_steered_together(visit: Visit, origin: Origin) -> None:

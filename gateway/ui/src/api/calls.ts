@@ -3,6 +3,7 @@ import { api, told } from "./client";
 import type {
   ApiKey,
   Action,
+  AllowedOption,
   ActionDone,
   BatchResult,
   DownloadRequest,
@@ -37,6 +38,7 @@ export const countTasks = async (where: TaskQuery) => {
 };
 export const task = (id: string) => told(api.GET("/api/v1/tasks/{task}", of(id))) as Promise<TaskTold>;
 export const explain = (id: string) => told(api.GET("/api/v1/tasks/{task}/explain", of(id))) as Promise<Explained>;
+export const allowedOptions = () => told(api.GET("/api/v1/options")) as Promise<{ options: AllowedOption[] }>;
 export const pause = (id: string) => told(api.POST("/api/v1/tasks/{task}/pause", of(id)));
 export const resume = (id: string) => told(api.POST("/api/v1/tasks/{task}/resume", of(id)));
 export const retry = (id: string) => told(api.POST("/api/v1/tasks/{task}/retry", of(id)));

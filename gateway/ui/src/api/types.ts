@@ -24,6 +24,7 @@ export type Verb = Shapes["Verb"];
 export type TaskFilter = Shapes["TaskFilter"];
 export type TaskChange = Shapes["TaskChange"];
 export type DownloadRequest = Shapes["Request"];
+export type AllowedOption = Required<Shapes["AllowedOption"]>;
 export type BatchResult = Shapes["BatchResult"];
 export type Webhook = Required<Shapes["WebhookView"]>;
 export type NewWebhook = Shapes["NewWebhook"];

@@ -13,7 +13,8 @@ import "./add-dialog.css";
 import { Select, TextArea, TextField } from "./Field";
 import { plural } from "./format";
 import { Icon } from "./Icon";
-import { EMPTY, linesOf, readDropped, requestsOf, type Draft } from "./requests";
+import { OptionHelp } from "./OptionHelp";
+import { EMPTY, linesOf, readDropped, requestsOf, withOption, type Draft } from "./requests";
 
 export function AddButton() {
   const isOpen = useSignal(false);
@@ -222,6 +223,7 @@ function AddDialog({ close }: { close: () => void }) {
               value={now.options}
               onValue={(options) => set({ options })}
             />
+            <OptionHelp choose={(name) => set({ options: withOption(now.options, name) })} />
           </div>
         </details>
       </div>

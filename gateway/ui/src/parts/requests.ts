@@ -124,3 +124,9 @@ function base64Of(file: File): Promise<string> {
     reader.readAsDataURL(file);
   });
 }
+
+/** The lines of a field with one more for an option, unless it has one. Pure. */
+export function withOption(lines: string, name: string): string {
+  const before = lines.trimEnd();
+  return before.split("\n").some((line) => line.startsWith(`${name}=`)) ? lines : `${before}${before && "\n"}${name}=`;
+}
