@@ -10,7 +10,6 @@ from anyio.abc import TaskStatus
 from msgspec.structs import replace
 
 from broker.errors import BrokerError
-from broker.eventlog import history
 from broker.service import Handler, service
 from coordinator import policies, views
 from coordinator.counting import Stats
@@ -20,6 +19,7 @@ from coordinator.listing import Listing, Reaches
 from coordinator.ordering import Ordering
 from coordinator.prioritising import Prioritising
 from coordinator.steering import Steering
+from coordinator.story import story
 from coordinator.term import Term
 from schemas import __version__, codec
 from schemas import subjects as s
@@ -36,10 +36,8 @@ from schemas.control import (
     Steer,
     SteerReply,
 )
-from schemas.event import Finished
 from schemas.ids import ADMIN_CALLER, TASK_ID
 from schemas.oddity import Oddity
-from schemas.view import ended
 
 ANSWER_WITHIN_S = 8.0
 """Below a caller's usual patience: a late answer would be sent to nobody."""
@@ -149,10 +147,7 @@ async def _show(term: Term, listing: Listing, caller: str, body: bytes) -> msgsp
     task = codec.decode(body, ShowQuery).id
     if not TASK_ID.match(task):
         return ErrorReply(f"{task!r} is not a task id: 16 hex digits are")
-    events = await history(term.connection, task)
-    top = term.book.top(task) or await term.refresh(task)
-    outcome = next((stored.event for stored in events if isinstance(stored.event, Finished)), None)
-    view = ended(outcome) if outcome else listing.view(top) if top else None
-    if view is None or not may(caller, view.owner):
+    found = await story(term, listing, task)
+    if found.view is None or not may(caller, found.view.owner):
         return ShowReply(None)
-    return ShowReply(view, tuple(stored.event for stored in events))
+    return ShowReply(found.view, tuple(found.events))

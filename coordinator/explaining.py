@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec.structs import replace
 
-from broker.eventlog import history
 from coordinator.listing import Listing, Reaches
+from coordinator.story import story
 from coordinator.term import Term
 from coordinator.verdicts import Explanation
 from schemas.control import ErrorReply, ExplainQuery, ExplainReply, Placed
-from schemas.event import Assigned, Event, Finished
+from schemas.event import Assigned, Event
 from schemas.ids import TASK_ID
 from schemas.lifecycle import State
 from schemas.task import StoredRow
-from schemas.view import TaskView, asks_for, ended
+from schemas.view import TaskView, asks_for
 
 PLACED_MAX = 20
 """Times of being placed that are told: as many attempts as a row remembers."""
@@ -29,22 +29,20 @@ async def explain(term: Term, listing: Listing, judge: Judge, asked: ExplainQuer
     task = asked.id
     if not TASK_ID.match(task):
         return ErrorReply(f"{task!r} is not a task id: 16 hex digits are")
-    events = [stored.event for stored in await history(term.connection, task)]
-    top = term.book.top(task) or await term.refresh(task)
-    outcome = next((event for event in events if isinstance(event, Finished)), None)
-    view = ended(outcome) if outcome else listing.view(top) if top else None
+    found = await story(term, listing, task)
+    view, top = found.view, found.row
     if view is None or not reaches(view.owner):
         return ErrorReply(f"there is no task {task}")
-    reply = _told(view, events)
-    if outcome is not None or top is None or top.row.state is State.ENDING:
+    reply = _told(view, found.events)
+    if top is None or top.row.state is State.ENDING:
         return reply
-    found = judge(top)
+    judged = judge(top)
     return replace(
         reply,
-        strategy=found.strategy,
-        waits_for=found.waits_for if top.row.state is State.QUEUED else (),
-        ahead=found.ahead if top.row.state is State.QUEUED else None,
-        nodes=found.nodes,
+        strategy=judged.strategy,
+        waits_for=judged.waits_for if top.row.state is State.QUEUED else (),
+        ahead=judged.ahead if top.row.state is State.QUEUED else None,
+        nodes=judged.nodes,
     )
 
 

@@ -1,16 +1,22 @@
 """`explain`: what is known of a task, and to whom it is told."""
 
+import pytest
+
+import coordinator.story
 from broker.cluster import open_client
+from broker.connection import Connection
+from broker.eventlog import StoredEvent, history
 from broker.roles import Role
 from coordinator.explaining import explain
 from coordinator.listing import Listing
+from coordinator.story import story
 from coordinator.term import Term
 from coordinator.verdicts import Explanation
 from schemas.control import ErrorReply, ExplainQuery, ExplainReply, NodeVerdict
 from schemas.lifecycle import State
 from schemas.task import FailureClass, StoredRow
 from tests.harness.broker import Broker
-from tests.harness.leader import coordinator
+from tests.harness.leader import coordinator as leading
 from tests.harness.producing import producer
 from tests.harness.recorder import recording
 from tests.harness.scripted import scripted_node
@@ -33,7 +39,7 @@ async def test_a_waiting_task_a_running_one_and_one_that_ended_are_each_explaine
     async with (
         producer(broker) as ann,
         recording(broker) as seen,
-        coordinator(broker) as leader,
+        leading(broker) as leader,
         open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
         scripted_node(broker) as node,
     ):
@@ -67,7 +73,7 @@ async def test_a_waiting_task_a_running_one_and_one_that_ended_are_each_explaine
 async def test_other_owners_tasks_are_told_to_nobody(broker: Broker) -> None:
     async with (
         producer(broker) as ann,
-        coordinator(broker) as leader,
+        leading(broker) as leader,
         open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
     ):
         term = await answering(leader, client)
@@ -77,3 +83,31 @@ async def test_other_owners_tasks_are_told_to_nobody(broker: Broker) -> None:
         assert await explained(term, task, "bob") == ErrorReply(f"there is no task {task}")
         assert await explained(term, none) == ErrorReply(f"there is no task {none}")
         assert await explained(term, "x") == ErrorReply("'x' is not a task id: 16 hex digits are")
+
+
+async def test_a_task_that_ends_while_it_is_looked_up_is_found(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        producer(broker) as ann,
+        leading(broker) as leader,
+        open_client(broker.url, broker.creds(Role.OPERATOR)) as client,
+        scripted_node(broker) as node,
+    ):
+        term = await answering(leader, client)
+        task = await ann.submit()
+        row = await node.gets(task)
+
+        async def and_then_it_ends(connection: Connection, looked_up: str) -> list[StoredEvent]:
+            events = await history(connection, looked_up)
+            await node.complete(row)
+            await eventually(lambda: task not in term.book)
+            return events
+
+        with monkeypatch.context() as patched:
+            patched.setattr(coordinator.story, "history", and_then_it_ends)
+            live = await story(term, Listing(term), task)
+        over = await story(term, Listing(term), task)
+        assert live.view is not None
+        assert live.view.state is State.ASSIGNED
+        assert over.view is not None
+        assert over.view.state is State.COMPLETED
+        assert len(over.events) > len(live.events)

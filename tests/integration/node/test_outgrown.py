@@ -111,9 +111,11 @@ async def test_a_metalink_whose_files_do_not_fit_together_does_not_begin(
 
 async def test_of_a_torrent_only_what_is_selected_needs_room(broker: Broker, tmp_path: Path) -> None:
     async with tracking() as tracker, on_a_small_disk(broker, tmp_path) as (node, _):
-        made = make("several", {"a": bytes(20 * MIB), "b": bytes(5 * MIB), "c": bytes(4 * MIB)}, tracker.url)
-        torrent = base64.b64encode(made.torrent).decode()
-        tasks = [await node.submit(torrent=torrent, options={"select-file": files}) for files in ("1,2", "2-3")]
+        tasks = []
+        for files in ("1,2", "2-3"):  # of two torrents: the same one is downloaded once at a time
+            made = make(f"files {files}", {"a": bytes(20 * MIB), "b": bytes(5 * MIB), "c": bytes(4 * MIB)}, tracker.url)
+            torrent = base64.b64encode(made.torrent).decode()
+            tasks.append(await node.submit(torrent=torrent, options={"select-file": files}))
         released = await node.recorder.sees("released", tasks[0])
         assert released.size == 25 * MIB  # type: ignore[union-attr]
         await node.recorder.sees("started", tasks[1])
