@@ -250,8 +250,9 @@ async def test_the_page_says_that_it_is_offline_while_the_gateway_is_away_and_fi
     assert up.pid("gateway") != before
 
 
-async def test_who_may_only_look_is_offered_nothing_else(up: Up, browser: Browser) -> None:
+async def test_who_may_only_look_is_offered_nothing_else(up: Up, browser: Browser, origin: Origin) -> None:
     key = await make_key(up, "default", Scope.READ)
+    await up.arun("submit", origin.url("file/small.bin?looked-at"))
     async with visiting(browser, up.info["gateway"]["url"], key) as visit:
         await visit.go("tasks")
         await expect(visit.page.get_by_role("row").nth(1)).to_be_visible()
