@@ -91,6 +91,8 @@ class Ordering:
 
     async def _all(self, asked: NodeOrder, change: Callable[[str], Change]) -> OrderReply | ErrorReply:
         nodes = list(dict.fromkeys(asked.nodes))
+        if asked.with_tag is not None or any(self._term.fleet.get(node) is None for node in nodes):
+            await self._term.until_all_heard()  # a leader of a moment ago knows only some of them
         if asked.with_tag is not None:
             nodes += [node for node in self._with_tag(asked.with_tag) if node not in nodes]
         if not nodes:

@@ -48,6 +48,11 @@ STOPS_WITHIN_S = 10.0
 RECALL_BEATS = 3
 """Heartbeats in which a node tells of everything that was placed there before its origin began to cool down."""
 
+ALL_HEARD_BEATS = 1.5
+"""Heartbeats' time in which each node that is there is heard once, even one that is a little late."""
+ALL_HEARD_WITHIN_S = 5.0
+"""At most, however seldom nodes beat: whoever asks waits for it."""
+
 
 class Term:
     """What one leader holds from takeover to its end."""
@@ -74,6 +79,8 @@ class Term:
         self.table = Table(connection)
         self.events = EventLog(connection, name)
         self.fleet = Fleet(anyio.current_time())
+        listened_s = min(ALL_HEARD_BEATS * settings.heartbeat_interval_s, ALL_HEARD_WITHIN_S)
+        self._all_heard_at = anyio.current_time() + listened_s
         self.book = RowBook(self._row_changed, self._rows_came)
         self.desk = Desk(self.book, self.fleet, connection.clock, lost_after_s=settings.node_lost_after_s)
         self.policies = PolicyBook(self.desk.policy_changed)
@@ -110,6 +117,10 @@ class Term:
     def now(self) -> datetime:
         """The broker's time."""
         return datetime.fromtimestamp(self.connection.clock.now(), UTC)
+
+    async def until_all_heard(self) -> None:
+        """Return once every node that is there has had time to be heard in this term."""
+        await anyio.sleep_until(self._all_heard_at)
 
     async def cas(self, row: TaskRow, expected: int) -> StoredRow | None:
         """Write a row over the one at sequence `expected` (0: none). None: another's write stands there.

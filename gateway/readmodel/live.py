@@ -90,7 +90,11 @@ class Live:
 
     def heard(self, now: float) -> list[Heartbeat]:
         """Of the nodes that are not silent."""
-        return [beat for node, beat in self.heartbeats.items() if now - self._beat_at[node] <= NODE_FOR_S]
+        return [beat for node, beat in self.heartbeats.items() if self.hears(node, now)]
+
+    def hears(self, node: str, now: float) -> bool:
+        """Whether there is such a node, and it is not silent."""
+        return node in self._beat_at and now - self._beat_at[node] <= NODE_FOR_S
 
     def sample(self, moment: datetime, now: float) -> None:
         """Take down the speed and how nodes stand, and forget whoever is silent."""

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
+import anyio
 import msgspec
 from litestar import get, patch, post
 from litestar.params import FromPath, JSONBody
@@ -10,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.problems import ProblemError
 from gateway.readmodel.nodehistory import NodeSample
-from gateway.rest.asking import Amount, Asked, bytes_of, client_of, gateway_of, settled
+from gateway.rest.asking import AGAIN_AFTER_S, Amount, Asked, bytes_of, client_of, gateway_of, settled
 from schemas.apikey import Scope
 from schemas.control import NodesReply, NodeView, Steer, UnheardNode
 from schemas.errors import RequestInvalid
@@ -154,6 +155,12 @@ async def _find(request: Asked, node: str) -> NodeView | UnheardNode:
     for view in every:
         if view.node == node:
             return view
+    if gateway_of(request).model.live.hears(node, anyio.current_time()):
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"the coordinator leads since a moment ago and has not heard {node} yet: ask again",
+            headers={"Retry-After": str(AGAIN_AFTER_S)},
+        )
     raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no node {node[:64]!r}: none of that name was heard")
 
 

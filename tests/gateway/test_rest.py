@@ -137,11 +137,15 @@ async def test_what_no_coordinator_has_claimed_is_shown_and_can_be_steered_later
     async def is_paused() -> bool:
         return (await admin("POST", f"/api/v1/tasks/{task}/pause")).status == 200
 
+    seen: set[int] = set()
+
     async def has_heard_the_node() -> bool:
-        return (await admin("GET", "/api/v1/nodes/node-1")).status == 200
+        seen.add(status := (await admin("GET", "/api/v1/nodes/node-1")).status)
+        return status == 200
 
     await eventually(is_paused, within_s=30)
     await eventually(has_heard_the_node, within_s=30, what="who leads now has heard the node")
+    assert seen <= {200, 503}, "a node that is there was not found"
 
 
 async def test_what_the_coordinator_rejects_is_found_under_the_id_of_its_request(admin: Http, up: Up) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -92,6 +93,29 @@ async def test_an_owner_decides_nothing_about_nodes(broker: Broker, verb: str) -
         with pytest.raises(Refused, match="only an operator decides about nodes, not the owner 'ann'"):
             await order(ann, verb, "node-1")
         assert not leader.term.decisions.all()
+
+
+async def test_an_order_to_a_leader_of_a_moment_ago_finds_every_node_that_is_there(broker: Broker) -> None:
+    slow = replace(STEADY, heartbeat_interval_s=2.0)
+    async with scripted_node(broker, tags=("rack",)) as node:
+        node.beating = False
+        async with (
+            coordinator(broker, settings=slow) as leader,
+            operating(broker, leader) as client,
+            anyio.create_task_group() as orders,
+        ):
+            assert await view_of(client, node.name) is None
+            done: dict[str, tuple[Ordered, ...]] = {}
+
+            async def give(verb: str, *nodes: str, with_tag: str | None = None) -> None:
+                done[verb] = await order(client, verb, *nodes, with_tag=with_tag)
+
+            orders.start_soon(give, "cordon", node.name)
+            orders.start_soon(partial(give, "drain", with_tag="rack"))
+            await anyio.sleep(0.5)  # for the orders to come before the first heartbeat
+            await node.beat()
+            await eventually(lambda: len(done) == 2)
+            assert [[one.ok for one in results] for results in done.values()] == [[True], [True]]
 
 
 async def test_a_node_that_was_never_heard_is_refused_unless_it_is_to_come(broker: Broker) -> None:
