@@ -12,7 +12,9 @@ from schemas.control import How
 from schemas.errors import DowndraftError
 
 SPACE = 1 << 20
-"""Between what is put at an end and its neighbour, about a millisecond: room for further ones."""
+"""Between what is put at the front and its neighbour, about a millisecond: room for further ones."""
+SPACE_BEHIND = 1 << 10
+"""… at the back, a microsecond: even behind a thousand tasks goes whatever is submitted a moment later."""
 COMFORT = 64
 """Neighbours that move apart leave so much for each, lest the very next task sets them going again."""
 NEIGHBOURS_MAX = 512
@@ -90,12 +92,12 @@ def _window(others: Sequence[Slot], index: int, count: int, now_ns: int) -> tupl
 
 def _bounds(others: Sequence[Slot], left: int, right: int, count: int, now_ns: int) -> tuple[int, int]:
     """Between which orders, both exclusive, `others[left:right]` and `count` more may stand."""
-    wide = SPACE * (right - left + count + 1)
-    low = others[left - 1].order if left else max(0, others[0].order - wide)
+    spaces = right - left + count + 1
+    low = others[left - 1].order if left else max(0, others[0].order - SPACE * spaces)
     if right < len(others):
         return low, others[right].order
     last = max(others[-1].order, now_ns)
-    return (last if left == right else low), last + wide
+    return (last if left == right else low), last + SPACE_BEHIND * spaces
 
 
 def _one_by_one(slots: Sequence[Slot], orders: Sequence[int]) -> Iterator[Slot]:

@@ -145,6 +145,12 @@ def test_what_goes_to_the_end_goes_behind_what_is_not_claimed_yet() -> None:
     assert NOW_NS < plan.orders[a_task(2)] < plan.orders[a_task(3)]
 
 
+def test_what_is_submitted_a_moment_later_goes_behind_even_a_thousand_that_went_to_the_end() -> None:
+    moving = [Slot(number, a_task(number)) for number in range(2, 1002)]
+    plan = insert([Slot(NOW_NS - 10 * SPACE, a_task(1))], 1, moving, NOW_NS)
+    assert max(plan.orders.values()) < NOW_NS + 2_000_000, "two milliseconds"
+
+
 def test_more_tasks_of_one_moment_than_can_be_moved_apart_are_not_parted() -> None:
     others = [Slot(NOW_NS, a_task(number)) for number in range(1, 2 * NEIGHBOURS_MAX)]
     with pytest.raises(NoRoom, match="the front or the back"):
