@@ -1,16 +1,22 @@
 """A Docker engine to test with: the one that runs here, else one that a helper beside the checkout starts."""
 
+import fcntl
 import os
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HELPER = CHECKOUT.parent / "shared" / "lab" / "compose_lab.sh"
 HELPER_WITHIN_S = 600
+COMING_OR_GOING = Path(tempfile.gettempdir()) / "downdraft-tests-engine.lock"
+"""Held while the helper's engine is started or stopped."""
+USERS = COMING_OR_GOING.with_suffix(".users")
+"""Held, shared, by every process that uses it; not empty where one of them started it."""
 
 
 class NoEngine(Exception):
@@ -34,15 +40,45 @@ def running_engine() -> Iterator[Engine]:
     if not HELPER.exists() or os.geteuid() != 0:
         raise NoEngine("no Docker engine with Compose answers here")
     helped = Engine(os.environ | _exports(_helper("env")), "host")
-    ran_before = _answers(helped.environment)
-    try:
-        _helper("up")
-        if not _answers(helped.environment):
-            raise NoEngine(f"{HELPER} started no Docker engine that answers")
+    with _shared(helped):
         yield helped
-    finally:
-        if not ran_before:
-            _helper("down")
+
+
+@contextmanager
+def _shared(helped: Engine) -> Iterator[None]:
+    """Test processes beside each other have one engine: the first starts it, and the last stops what was started."""
+    with USERS.open("a+") as users:
+        try:
+            with _alone():
+                if not _answers(helped.environment):
+                    users.write(f"{os.getpid()}\n")
+                    users.flush()
+                _helper("up")
+                if not _answers(helped.environment):
+                    raise NoEngine(f"{HELPER} started no Docker engine that answers")
+                fcntl.flock(users, fcntl.LOCK_SH)
+            yield
+        finally:
+            with _alone():
+                _stop_if_last(users)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with COMING_OR_GOING.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _stop_if_last(users: IO[str]) -> None:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    users.seek(0)
+    if users.read():
+        _helper("down")
+        users.truncate(0)
 
 
 def _answers(environment: dict[str, str]) -> bool:

@@ -199,11 +199,11 @@ async def test_a_paused_torrent_goes_on_where_it_was_and_a_cancelled_one_leaves_
         open_client(broker.url, broker.creds(Role.OPERATOR)) as operator,
     ):
         paused, cancelled = await node.submit(torrent=inline(made)), await node.submit(torrent=inline(other))
-        for task in (paused, cancelled):
+        for task, verb in ((paused, "pause"), (cancelled, "cancel")):
+            # Each as soon as it has something: the other may find its peer only when this one is whole.
             part = node.staged(task) / "swarm" / "1"
             await eventually(lambda: part.exists() and part.stat().st_blocks > 0, within_s=30, what="a part")  # noqa: B023
-        await operator.steer("pause", (paused,))
-        await operator.steer("cancel", (cancelled,))
+            await operator.steer(verb, (task,))
         await eventually(lambda: "paused" in node.recorder.kinds(paused), what="paused")
         assert (await node.outcome(cancelled)).kind == "finished.cancelled"
         await operator.steer("resume", (paused,))
