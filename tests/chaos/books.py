@@ -11,6 +11,7 @@ from broker.table import MARKER
 from schemas import subjects as s
 from schemas.event import Assigned, Completed, Retrying
 from tests.chaos.witness import Witness
+from tests.harness.files import files_below
 from tests.harness.waiting import eventually
 
 
@@ -99,9 +100,9 @@ class Books:
         told = {(one.event.node, one.event.path) for one in self._witness.log if isinstance(one.event, Completed)}
         found = []
         for node in self._downloads.iterdir():
-            for file in node.rglob("*"):
+            for file in files_below(node):
                 inside = file.relative_to(node)
-                if file.is_file() and inside.parts[0] != ".downdraft" and (node.name, str(inside)) not in told:
+                if inside.parts[0] != ".downdraft" and (node.name, str(inside)) not in told:
                     found.append(file)
         return found
 

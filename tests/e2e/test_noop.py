@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.disk import PROBE_NAME
+from tests.harness.files import files_below
 from tests.harness.processes import Up, running_up
 
 
@@ -14,7 +15,7 @@ def test_an_allowed_noop_completes_and_leaves_nothing(tmp_path: Path) -> None:
         done = up.run("submit", "noop:", "--wait", "--json")
         view = json.loads(done.stdout)
         assert (done.returncode, view["state"], view["bytes"], view["path"]) == (0, "completed", 0, "")
-        left = [file for file in up.downloads("node-1").rglob("*") if file.is_file() and file.name != PROBE_NAME]
+        left = [file for file in files_below(up.downloads("node-1")) if file.name != PROBE_NAME]
         assert left == []
 
 

@@ -13,6 +13,7 @@ from schemas.event import AnyEvent, Completed, Failed
 from schemas.request import STAGING_NAME
 from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
+from tests.harness.files import files_below
 from tests.harness.node import Rig, rig
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +33,7 @@ def done(outcome: AnyEvent) -> Completed:
 
 
 def visible(folder: Path) -> set[str]:
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix() for path in files_below(folder)}
     return {path for path in found if not path.startswith(f"{STAGING_NAME}/")}
 
 

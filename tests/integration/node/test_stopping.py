@@ -24,6 +24,7 @@ from schemas.event import Cancelled
 from schemas.ids import TaskId
 from tests.harness.bad_origin import BadOrigin, Manner
 from tests.harness.broker import Broker
+from tests.harness.files import files_below
 from tests.harness.leader import coordinator
 from tests.harness.metalinks import Entry, meta4
 from tests.harness.node import PATIENT, Rig, rig, running_node
@@ -281,7 +282,7 @@ async def test_of_a_torrent_the_files_that_are_wanted_are_kept_under_their_own_n
                 await eventually(partial(has_come, node.staged(task) / "swarm"), within_s=30, what="some of it")
                 assert f"as {made.name}.part" in await cancelled(client, node, task)
                 await eventually(partial(is_gone, node.staged(task)))
-        names = {path.name for path in (node.downloads / "several.part").rglob("*") if path.is_file()}
+        names = {path.name for path in files_below(node.downloads / "several.part")}
         assert names
         assert names <= {"a.bin", "b.bin"}
         assert (node.downloads / "alone.part").is_file()

@@ -12,12 +12,14 @@ from broker import payloads
 from broker.cluster import open_client
 from broker.listen import Heard, listening
 from broker.roles import Role
+from node.disk import PROBE_NAME
 from schemas import codec
 from schemas import subjects as s
 from schemas.event import Completed
 from schemas.heartbeat import Progress
 from schemas.request import STAGING_NAME
 from tests.harness.broker import Broker
+from tests.harness.files import files_below
 from tests.harness.leader import coordinator
 from tests.harness.node import PATIENT, Rig, running_node
 from tests.harness.producing import producer
@@ -47,8 +49,7 @@ def digest(body: bytes) -> str:
 
 def below(folder: Path) -> dict[str, bytes]:
     """What lies in a folder."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files_below(folder)}
 
 
 async def completed(node: Rig, task: str, within_s: float = 40) -> Completed:
@@ -144,8 +145,10 @@ async def test_what_can_never_be_downloaded_ends_at_once_with_the_reason(
         outcome = await node.outcome(task)
         assert outcome.kind == "finished.failed"
         assert reason in getattr(outcome, "reason", ""), outcome
-    await eventually(lambda: set(below(node.downloads)) == {f"{STAGING_NAME}/probe"}, what="nothing to be left")
-    assert not list(tmp_path.rglob("evil"))
+    await eventually(
+        lambda: files_below(node.downloads) == [node.downloads / STAGING_NAME / PROBE_NAME], what="nothing to be left"
+    )
+    assert "evil" not in {file.name for file in files_below(tmp_path)}
     assert not (tmp_path.parent / "evil").exists()
 
 
