@@ -20,6 +20,8 @@ class Asked(NamedTuple):
     headers: dict[str, str]
     at: float
     """Seconds of the loop's clock."""
+    sent: int
+    """Bytes of files that had been sent to anyone by then."""
 
 
 class Origin:
@@ -52,8 +54,8 @@ class Origin:
         return app
 
     def _note(self, request: web.Request) -> None:
-        asked_range, headers = request.headers.get("Range", ""), dict(request.headers)
-        self.asked.append(Asked(request.method, request.path, asked_range, headers, anyio.current_time()))
+        about = request.method, request.path, request.headers.get("Range", ""), dict(request.headers)
+        self.asked.append(Asked(*about, at=anyio.current_time(), sent=self.bytes_sent))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self._note(request)
