@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from broker.connection import REQUEST_TIMEOUT_S
 from broker.pull import Delivery
 from coordinator.claim import first_row
 from schemas import codec
@@ -20,8 +21,10 @@ from tests.sim.fleet import FleetJudge, Own, Waits, is_waiting
 
 GRACE_S = 8.0
 """How long a leader may go on with a task that ended a moment ago: it may not have heard yet."""
-LATE_S = 3.0
-"""How long after its deadline a placement may be stored: it was under way, and clocks follow the broker's roughly."""
+LATE_S = REQUEST_TIMEOUT_S + 3.0
+"""How long after its deadline a placement may be stored: it was under way, a write without an answer is repeated, and
+clocks follow the broker's roughly.
+"""
 HEARTBEATS_APART_S = 8.0
 """Less than the loss time-out: who is heard so often is not lost."""
 HEARD_LONG_S = 3.0
@@ -43,6 +46,8 @@ class Standing(NamedTuple):
 
     row: TaskRow
     at: float
+    again: bool = False
+    """It had been replaced; nobody may know of it yet."""
 
 
 class Ended(NamedTuple):
@@ -125,6 +130,11 @@ class Judge:
             standing = [other for other in self.rows if (top := self.top(other)) and top.row.state is State.ASSIGNED]
             self.within_limit(task, standing, "stand at nodes")
 
+    def row_stands_again(self, sequence: int, task: str, row: TaskRow) -> None:
+        """One that was replaced, of a place whose row was deleted: the broker was killed."""
+        self.rows.setdefault(task, {})[sequence] = Standing(row, self._now(), again=True)
+        self._where[sequence] = task
+
     def within_limit(self, task: str, tasks: Iterable[str], said: str) -> None:
         """Of `tasks`, those of the origins of `task` are no more than may be."""
         if self._limit:
@@ -180,8 +190,9 @@ class Judge:
         rows = self.rows[task]
         del rows[sequence]
         self.check("no_lost_task", bool(rows) or task in self.outcomes, "the last row of", task, "was deleted")
-        revived = bool(rows) and max(rows) < sequence
-        self.check("lowest_deleted_first", not revived, "row", sequence, "of", task, "went before", sorted(rows))
+        lower = sorted(number for number, one in rows.items() if number < sequence and not one.again)
+        revived = bool(lower) and max(rows) < sequence
+        self.check("lowest_deleted_first", not revived, "row", sequence, "of", task, "went before", lower)
 
     def event_stored(self, subject: str, data: bytes) -> None:
         parsed = s.parse_event(subject)

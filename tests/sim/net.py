@@ -87,8 +87,8 @@ class WatchedServer(SimServer):
         self.before_answer = self._trouble
 
     def watch(self, stream: Stream) -> None:
-        """Show the judge what this stream stores and deletes."""
-        add, remove = stream._add, stream.remove
+        """Show the judge what this stream stores and deletes, and what stands again after a crash."""
+        add, remove, stand_again = stream._add, stream.remove, stream._stand_again
 
         def added(stored: Stored) -> None:
             self._seen(stream.name, stored)
@@ -101,7 +101,15 @@ class WatchedServer(SimServer):
                 self._gone(stream.name, sequence)
             return found
 
+        def stands_again(stored: Stored) -> None:
+            stand_again(stored)
+            if stream.name == s.TASKS_STREAM and (row := decode_row(stored.data)) is not None:
+                place, task = s.parse_task(stored.subject)
+                self._note("TASKS", stored.sequence, place, task, row.state, "stands again")
+                self._judge.row_stands_again(stored.sequence, task, row)
+
         stream._add = added  # type: ignore[method-assign]
+        stream._stand_again = stands_again  # type: ignore[method-assign]
         stream.remove = removed  # type: ignore[method-assign]
 
     def publish(self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:

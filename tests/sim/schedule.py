@@ -4,6 +4,7 @@ import gc
 import logging
 import random
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -83,7 +84,8 @@ def _crashed(world: World, _: object, context: dict[str, Any]) -> None:
 def prepare() -> None:
     """Once for a worker process."""
     logging.disable(logging.CRITICAL)
-    sys.unraisablehook = lambda _: None  # coroutines of dead processes are collected with their `finally` blocks
+    sys.unraisablehook = lambda _: None  # coroutines of dead processes are collected with their `finally` blocks,
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # … or before their first step
     gc.disable()
     gc.collect()
     gc.freeze()

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.sim.broker.clock import written
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from tests.sim.broker.server import SimServer
 
 LEADER = "sim"
-BAD_REQUEST = Refusal(400, 10003, "bad request")
-NO_FILTER = Refusal(
-    400, 10094, "consumer delivery policy is deliver last per subject, but optional filter subject is not set"
+BAD_REQUEST = partial(Refusal, 400, 10003, "bad request")
+NO_FILTER = partial(
+    Refusal, 400, 10094, "consumer delivery policy is deliver last per subject, but optional filter subject is not set"
 )
-NO_CONSUMER = Refusal(404, 10014, "consumer not found")
-NO_MESSAGE = Refusal(404, 10037, "no message found")
-NO_STREAM = Refusal(404, 10059, "stream not found")
+NO_CONSUMER = partial(Refusal, 404, 10014, "consumer not found")
+NO_MESSAGE = partial(Refusal, 404, 10037, "no message found")
+NO_STREAM = partial(Refusal, 404, 10059, "stream not found")
 
 Body = dict[str, Any]
 Work = Callable[[list[str], Body], Body]
@@ -64,13 +65,13 @@ class Api:
 
     def _stream(self, name: str) -> Stream:
         if name not in self._streams:
-            raise NO_STREAM
+            raise NO_STREAM()
         return self._streams[name]
 
     def _consumer(self, args: list[str]) -> Consumer:
         consumer = self._stream(args[0]).consumers.get(args[1])
         if consumer is None:
-            raise NO_CONSUMER
+            raise NO_CONSUMER()
         return consumer
 
     def _account(self, _args: list[str], _body: Body) -> Body:
@@ -128,7 +129,7 @@ class Api:
         stream = self._stream(args[0])
         stored = _found(stream, body)
         if stored is None:
-            raise NO_MESSAGE
+            raise NO_MESSAGE()
         hdrs = {"hdrs": base64.b64encode(encoded(stored.headers)).decode()} if stored.headers else {}
         data = {"data": base64.b64encode(stored.data).decode()} if stored.data else {}
         told = {"subject": stored.subject, "seq": stored.sequence, "time": written(stored.at_ns)}
@@ -220,7 +221,7 @@ def _found(stream: Stream, body: Body) -> Stored | None:
     if following := body.get("next_by_subj"):
         return stream.messages.get(stream.next_under(following, int(body.get("seq", 0))))
     if not body.get("seq"):
-        raise BAD_REQUEST
+        raise BAD_REQUEST()
     return stream.messages.get(int(body["seq"]))
 
 
@@ -230,7 +231,7 @@ def _check_consumer(stream: Stream, config: Body) -> None:
     if stream.is_work_queue and config.get("ack_policy", "none") != "explicit":
         raise Refusal(400, 10084, "consumer in pull mode requires explicit ack policy on workqueue stream")
     if config.get("deliver_policy") == "last_per_subject" and not filters:
-        raise NO_FILTER
+        raise NO_FILTER()
     if not stream.is_work_queue:
         return
     if config.get("deliver_policy", "all") != "all":

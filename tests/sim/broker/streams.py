@@ -3,6 +3,7 @@
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.sim.broker.clock import NS, written
@@ -21,8 +22,8 @@ RECORD_BYTES = 30
 """What the file store adds to each message; a message with headers takes HEADERS_BYTES more."""
 HEADERS_BYTES = 4
 MEMORY_RECORD_BYTES = 16
-TOO_LARGE = Refusal(400, 10054, "message size exceeds maximum allowed")
-FULL = Refusal(503, 10077, "maximum bytes exceeded")
+TOO_LARGE = partial(Refusal, 400, 10054, "message size exceeds maximum allowed")
+FULL = partial(Refusal, 503, 10077, "maximum bytes exceeded")
 
 DEFAULTS: dict[str, Any] = {
     "retention": "limits",
@@ -74,6 +75,8 @@ class Stream:
         self.consumers: dict[str, Consumer] = {}
         self._by_subject: dict[str, list[int]] = {}
         self._index = SubjectIndex()
+        self._replaced: dict[str, list[Stored]] = {}
+        """By subject, what newer messages took the place of: nothing on the disk says that it is gone."""
         self._ids: dict[str, tuple[int, int]] = {}
         """Message ids of the duplicate window: the sequence, and when it was stored."""
         self._expiring: list[tuple[int, int]] = []
@@ -158,6 +161,8 @@ class Stream:
         if not left:
             del self._by_subject[stored.subject]
             self._index.discard(stored.subject)
+        if not self.messages:
+            self._replaced.clear()  # a block without messages goes, with all that it has
         for consumer in tuple(self.consumers.values()):
             consumer.removed(sequence)
         return True
@@ -199,6 +204,7 @@ class Stream:
 
     def resume(self) -> None:
         """The server started again."""
+        self._bring_back()
         kept = {stored.headers.get(MESSAGE_ID) for stored in self.messages.values()}
         self._ids = {message_id: known for message_id, known in self._ids.items() if message_id in kept}
         self._expire()
@@ -217,7 +223,7 @@ class Stream:
     def _sized(self, subject: str, data: bytes, headers: dict[str, str]) -> Stored:
         head = encoded(headers) if headers else b""
         if 0 <= self.config["max_msg_size"] < len(head) + len(data):
-            raise TOO_LARGE
+            raise TOO_LARGE()
         if self.config["storage"] == "memory":
             size = MEMORY_RECORD_BYTES + len(subject) + len(head) + len(data)
         else:
@@ -236,7 +242,7 @@ class Stream:
             same = self._by_subject.get(stored.subject, [])
             replaces = len(same) == self.config["max_msgs_per_subject"]
             if not replaces or stored.size > self.messages[same[0]].size:
-                raise FULL
+                raise FULL()
             return
         while self.messages and self.bytes + stored.size > limit:
             self.remove(self.first_sequence)
@@ -249,7 +255,26 @@ class Stream:
         self._index.add(stored.subject)
         most = self.config["max_msgs_per_subject"]
         while 0 < most < len(self._by_subject[stored.subject]):
-            self.remove(self._by_subject[stored.subject][0])
+            replaced = self.messages[self._by_subject[stored.subject][0]]
+            self.remove(replaced.sequence)
+            self._replaced.setdefault(stored.subject, []).append(replaced)
+
+    def _bring_back(self) -> None:
+        """A server that was killed reads its blocks: of a subject whose message was deleted, the one that it had
+        replaced stands again, if its time has not run out.
+        """
+        for subject, replaced in tuple(self._replaced.items()):
+            if subject not in self._by_subject:
+                self._stand_again(replaced.pop())
+        self._replaced = {subject: replaced for subject, replaced in self._replaced.items() if replaced}
+        self.messages = OrderedDict(sorted(self.messages.items()))
+
+    def _stand_again(self, stored: Stored) -> None:
+        self.messages[stored.sequence] = stored
+        self.bytes += stored.size
+        self._by_subject[stored.subject] = [stored.sequence]
+        self._index.add(stored.subject)
+        self._expire_later(stored, ttl_s(stored.headers, allowed=self.config["allow_msg_ttl"]))
 
     def _republish(self, stored: Stored, before: int) -> None:
         republish = self.config.get("republish")

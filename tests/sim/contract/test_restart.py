@@ -1,5 +1,6 @@
 """A server killed and started again: what was stored stays, what lived in the process is gone."""
 
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -7,6 +8,7 @@ import anyio
 from broker import pull
 from broker.connection import Connection
 from broker.consumers import NS
+from broker.errors import ApiRefused
 from broker.lease import Holder, Lease
 from broker.listen import Heard, listening
 from broker.roles import Role
@@ -31,6 +33,21 @@ async def restart(broker: AnyBroker, *connections: Connection) -> None:
             stop()
 
 
+async def delete(admin: Connection, *sequences: int) -> None:
+    for sequence in sequences:
+        await admin.api(f"STREAM.MSG.DELETE.{s.TASKS_STREAM}", {"seq": sequence, "no_erase": True})
+
+
+async def standing(admin: Connection, stream: str) -> list[int]:
+    """The sequences of what is there."""
+    there = []
+    for sequence in range(1, 1 + (await state(admin, stream))["last_seq"]):
+        with suppress(ApiRefused):
+            await admin.api(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+            there.append(sequence)
+    return there
+
+
 async def test_what_was_stored_stays_with_its_sequences_and_conditions(broker: AnyBroker) -> None:
     async with broker.connected(Role.ADMIN) as admin:
         anywhere = s.task_anywhere("1")
@@ -45,6 +62,35 @@ async def test_what_was_stored_stays_with_its_sequences_and_conditions(broker: A
         assert not isinstance(await fate(admin, s.task_write("a", "1"), expected="2", of=anywhere), int)
         assert await fate(admin, s.task_write("a", "1"), expected="3", of=anywhere) == 4
         assert await lease.renew()
+
+
+async def test_where_the_newest_of_a_subject_was_deleted_what_it_had_replaced_stands_again(broker: AnyBroker) -> None:
+    """What is deleted leaves a mark on the disk; what gives way to a newer message does not."""
+    async with broker.connected(Role.ADMIN) as admin:
+        for place, task in (("a", "1"), ("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("a", "3"), ("a", "3")):
+            await admin.store(s.task_write(place, task), b"{}")
+        await delete(admin, 3, 5)
+        assert await standing(admin, s.TASKS_STREAM) == [4, 7]
+        await restart(broker, admin)
+        assert await standing(admin, s.TASKS_STREAM) == [2, 4, 7]
+        assert await fate(admin, s.task_write("c", "1"), expected="4", of=s.task_anywhere("1")) == 8
+        await delete(admin, 2, 4, 7, 8)
+        await restart(broker, admin)
+        assert await standing(admin, s.TASKS_STREAM) == [], "a block that is empty goes with all that it has"
+
+
+async def test_where_the_newest_of_a_subject_ran_out_what_it_had_replaced_stands_again(broker: AnyBroker) -> None:
+    async with broker.connected(Role.ADMIN) as admin:
+        for ttl in ("60s", "60s", "1s"):
+            await fate(admin, s.bucket_key("a"), ttl=ttl)
+        await fate(admin, s.bucket_key("b"))
+
+        async def ran_out() -> bool:
+            return await standing(admin, s.BUCKET_STREAM) == [4]
+
+        await eventually(ran_out)
+        await restart(broker, admin)
+        assert await standing(admin, s.BUCKET_STREAM) == [2, 4]
 
 
 async def test_durable_consumers_stay_where_they_were_and_those_in_memory_are_gone(broker: AnyBroker) -> None:
