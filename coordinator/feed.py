@@ -36,11 +36,11 @@ T = TypeVar("T")
 async def audit(term: Term) -> TableReading:
     """Read TASKS whole into the book, from a replica that has seen everything written before this call."""
     while True:
-        reconnects = term.connection.reconnects
+        reconnects, reading = term.connection.reconnects, term.book.audit()
         try:
             marker = await _latest(term)
             began = anyio.current_time()
-            seen_to = await _read(term, marker)
+            seen_to = await _read(term, reading, marker)
         except (ConsumerGone, Unanswered) as error:
             log.warning("reading the table was interrupted, trying again", problem=str(error))
         else:
@@ -53,12 +53,12 @@ async def audit(term: Term) -> TableReading:
     return term.reading
 
 
-async def _read(term: Term, marker: int) -> int:
+async def _read(term: Term, audit: Audit, marker: int) -> int:
     """Take the rows as they come; what is not shown goes only when all are there, up to the marker at least.
 
     Rows of a reading that came to nothing stay: each is as true as one from the feed. The sequence it came to.
     """
-    audit, unreadable, set_aside = term.book.audit(), 0, len(term.book)
+    unreadable, set_aside = 0, len(term.book)
     async with pull.snapshot(term.connection, s.TASKS_STREAM, s.TASKS_ALL) as found:
         async for batch in found.batches():
             unreadable += _take(audit, batch)

@@ -1,7 +1,7 @@
 """A leader's view of the table: which rows each task has, and which of them is true. Pure."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from coordinator.packed import Entry, kept, outline, place_of, restamped, sequence_of, submitted_us, unpacked
@@ -178,19 +178,36 @@ class RowBook:
             self._gone_order.append((sequence, task))
         self._drop(task, sequence)
 
-    def replace(self, task: str, found: Iterable[StoredRow]) -> None:
-        """What a checked read of one task found is the truth."""
+    def replace(self, task: str, found: Iterable[StoredRow], *, deleted: int = 0) -> None:
+        """What a checked read of one task found is the truth. `deleted`: what was when it began, see `stands_again`."""
         found = tuple(found)
         standing = {stored.sequence for stored in found}
         for entry in self._entries(task):
             if sequence_of(entry) not in standing:
                 self._drop(task, sequence_of(entry))
         for stored in found:
+            self.stands_again(task, stored.sequence, deleted)
             self.learn(stored)
 
+    def deleted(self, task: str) -> int:
+        """The highest sequence of this task that was deleted and the feed has not passed, 0 for none."""
+        return self._gone.get(task, 0)
+
+    def stands_again(self, task: str, sequence: int, deleted: int) -> None:
+        """This row was read after the delete of `deleted` was answered: unless more was deleted since, it is there.
+
+        A broker that is killed forgets of a row that another replaced that it is gone: once that one is deleted, the
+        first stands again.
+        """
+        if sequence <= deleted == self.deleted(task):
+            del self._gone[task]
+
     def audit(self) -> "Audit":
-        """Begin to take a whole reading of the table: the feed must not pass before it is finished or given up."""
-        return Audit(self)
+        """Begin to take a whole reading of the table, of all that stands from now on.
+
+        The feed must not pass before it is finished or given up.
+        """
+        return Audit(self, dict(self._gone))
 
     def feed_passed(self, sequence: int) -> None:
         """The live feed has delivered everything up to `sequence`: echoes of older deletes can't come any more."""
@@ -251,8 +268,10 @@ class Audit:
     One that is given up half-way has taught what it showed; only `finish` drops what was not shown.
     """
 
-    def __init__(self, book: RowBook) -> None:
+    def __init__(self, book: RowBook, deleted: Mapping[str, int]) -> None:
+        """`deleted`: of each task, what was deleted when the reading began."""
         self._book = book
+        self._deleted = deleted
         self._standing = Sequences()
 
     def __repr__(self) -> str:
@@ -260,13 +279,15 @@ class Audit:
 
     def knows(self, task: str, sequence: int, stored_at: float) -> bool:
         """Whether the row that was read now is known, so that it need not be decoded and taken."""
+        if task in self._deleted:
+            self._book.stands_again(task, sequence, self._deleted[task])
         if not self._book.stored(task, sequence, stored_at):
             return False
         self._standing.add(sequence)
         return True
 
     def take(self, rows: Sequence[tuple[StoredRow, bytes]]) -> None:
-        """These rows were read, each with its JSON, and not known."""
+        """These rows were read, each with its JSON, and are not known, as `knows` said."""
         for stored, _ in rows:
             self._standing.add(stored.sequence)
         self._book.learn_all(rows)

@@ -169,7 +169,8 @@ class Term:
 
     async def refresh(self, task: str) -> StoredRow | None:
         """Read a task's rows through the stream's leader; the true one."""
-        self.book.replace(task, await self.table.rows(task))
+        deleted = self.book.deleted(task)
+        self.book.replace(task, await self.table.rows(task), deleted=deleted)
         return self.book.top(task)
 
     async def move(self, row: TaskRow, expected: int) -> StoredRow | None:

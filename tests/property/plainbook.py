@@ -43,11 +43,16 @@ class PlainBook:
             self._gone_order.append((sequence, task))
         self._drop(task, sequence)
 
-    def replace(self, task: str, found: Iterable[StoredRow]) -> None:
+    def stands_again(self, task: str, sequence: int, deleted: int) -> None:
+        if sequence <= deleted and self.gone.get(task) == deleted:
+            del self.gone[task]
+
+    def replace(self, task: str, found: Iterable[StoredRow], *, deleted: int = 0) -> None:
         found = tuple(found)
         for sequence in set(self.rows.get(task, {})) - {stored.sequence for stored in found}:
             self._drop(task, sequence)
         for stored in found:
+            self.stands_again(task, stored.sequence, deleted)
             self.learn(stored)
 
     def finish_reading(self, shown: set[int], seen_to: int) -> None:

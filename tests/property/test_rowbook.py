@@ -50,7 +50,11 @@ class TableAndBook(RuleBasedStateMachine):
         """Deleted by this leader, which told the book."""
         self.latest_own: dict[tuple[str, str], int] = {}
         """Of those that are not known to be gone: of a row that another deleted, an echo of an older one may come."""
+        self.replaced: dict[tuple[str, str], list[StoredRow]] = {}
+        """What newer rows took the place of: a broker that is killed may bring it back."""
         self.reading: Audit | None = None
+        self.deleted: dict[str, int] = {}
+        """What was deleted when the reading under way began."""
         self.shown: set[int] = set()
         """What the reading under way has shown."""
         self.seen_to = 0
@@ -76,6 +80,8 @@ class TableAndBook(RuleBasedStateMachine):
             request=a_request(deadline=look["deadline"]),
         )
         stored = a_stored(self.written, row)._replace(stored_at=look["stored_at"])
+        if (task, place) in self.table:
+            self.replaced.setdefault((task, place), []).append(self.table[task, place])
         self.table[task, place] = stored
         self.feed.append(stored)
         return stored
@@ -108,10 +114,30 @@ class TableAndBook(RuleBasedStateMachine):
             self.book.forget(task, known[0].sequence)
             self.plain.forget(task, known[0].sequence)
 
+    @rule(task=tasks, place=places, looks=st.tuples(looks, looks))
+    def a_task_comes_and_ends_at_one_place(self, task: str, place: str, looks: tuple[dict[str, Any], ...]) -> None:
+        if not self.standing(task):
+            for look in looks:
+                self.own_write(task, place, look, True)
+            self.own_delete_of_the_lowest(task)
+
     @rule(task=tasks)
     def foreign_delete(self, task: str) -> None:
+        """By a leader before this one. What such a row had replaced may stand again unseen until the audit after next:
+        none of these comes back here.
+        """
         if rows := self.standing(task):
             del self.table[task, rows[0].row.place]
+            self.replaced.pop((task, rows[0].row.place), None)
+
+    @rule()
+    def the_broker_is_killed(self) -> None:
+        """Where a row was deleted, the one that it had replaced stands again; the feed and a reading break off."""
+        for key, replaced in self.replaced.items():
+            if key not in self.table and replaced:
+                self.table[key] = replaced.pop()
+                self.latest_own.pop(key, None)
+        self.feed, self.reading = [], None
 
     @precondition(lambda self: self.feed and self.reading is None)
     @rule(count=st.integers(1, 4))
@@ -125,7 +151,7 @@ class TableAndBook(RuleBasedStateMachine):
     @rule(task=tasks)
     def a_checked_read(self, task: str) -> None:
         for book in (self.book, self.plain):
-            book.replace(task, self.standing(task))
+            book.replace(task, self.standing(task), deleted=self.plain.gone.get(task, 0))
         assert self.book.all(task) == self.standing(task)
         self.others_deletes_are_known(task)
 
@@ -136,6 +162,7 @@ class TableAndBook(RuleBasedStateMachine):
     @rule()
     def a_reading_begins(self) -> None:
         self.reading, self.shown, self.seen_to = self.book.audit(), set(), 0
+        self.deleted = dict(self.plain.gone)
 
     @precondition(lambda self: self.reading is not None)
     @rule()
@@ -157,6 +184,10 @@ class TableAndBook(RuleBasedStateMachine):
         self.shown.add(stored.sequence)
         if not self.reading.knows(stored.row.task, stored.sequence, stored.stored_at):
             self.reading.take([(stored, codec.encode(stored.row))])
+        self.plain_shows(stored)
+
+    def plain_shows(self, stored: StoredRow) -> None:
+        self.plain.stands_again(stored.row.task, stored.sequence, self.deleted.get(stored.row.task, 0))
         self.plain.learn(stored)
 
     @precondition(lambda self: self.reading is not None)
@@ -174,10 +205,11 @@ class TableAndBook(RuleBasedStateMachine):
     @precondition(lambda self: self.reading is None)
     @rule()
     def an_audit(self) -> None:
-        audit = self.book.audit()
+        audit, self.deleted = self.book.audit(), dict(self.plain.gone)
         for stored in self.table.values():
-            audit.take([(stored, codec.encode(stored.row))])
-            self.plain.learn(stored)
+            if not audit.knows(stored.row.task, stored.sequence, stored.stored_at):
+                audit.take([(stored, codec.encode(stored.row))])
+            self.plain_shows(stored)
         list(audit.finish(self.written))
         self.plain.finish_reading({stored.sequence for stored in self.table.values()}, self.written)
         self.the_feed_goes_on_after(self.written)

@@ -9,9 +9,12 @@ from broker import consumers, pull
 from broker.client import Handed, at_once
 from broker.errors import ConsumerGone, Unanswered
 from broker.roles import Role
+from broker.table import Table
 from coordinator import feed
 from schemas import subjects as s
 from schemas.ids import task_id
+from schemas.lifecycle import State
+from schemas.task import FailureClass
 from tests.harness.broker import Broker
 from tests.harness.leader import bare_term, coordinator
 from tests.harness.producing import producer
@@ -45,6 +48,10 @@ async def _is_gone(term) -> bool:  # type: ignore[no-untyped-def]
     return bool(await term.table.rows(TASK) == [])
 
 
+async def _is_cleared(table: Table, task: str) -> bool:
+    return await table.rows(task) == []
+
+
 async def test_a_row_left_by_an_earlier_leader_is_placed_after_its_outcome_was_read(broker: Broker) -> None:
     async with bare_term(broker, "gone") as term:
         assert await term.cas(a_row(), 0) is not None
@@ -64,6 +71,45 @@ async def test_an_audit_learns_what_the_feed_missed_and_forgets_what_is_gone(bro
         await writer.table.delete_all((gone.sequence,))
         await feed.audit(reader)
         assert set(reader.book.tasks()) == {"00000000000000b1"}
+
+
+async def test_an_audit_learns_what_stands_again_after_the_broker_was_killed(broker: Broker) -> None:
+    """What another row replaced, and that one was deleted: nothing on the broker's disk says that it is gone."""
+    async with bare_term(broker) as term:
+        await term.cas(a_row("00000000000000b1"), 0)  # the broker forgets all of a stream that was empty
+        first = await term.cas(a_row(), 0)
+        assert first is not None
+        assert await term.cas(a_row(), first.sequence) is not None
+        await term.clear(TASK)
+        assert TASK not in term.book
+        await broker.restart()
+        assert await term.connection.until_connected(within_s=10)
+        await feed.audit(term)
+        assert [stored.sequence for stored in term.book.all(TASK)] == [first.sequence]
+        assert first.sequence not in term.book.vouched
+
+
+async def test_a_row_that_stands_again_after_the_broker_was_killed_is_deleted_and_not_placed(broker: Broker) -> None:
+    async with (
+        recording(broker) as seen,
+        producer(broker) as ann,
+        scripted_node(broker) as node,
+        broker.connected(Role.COORDINATOR) as reader,
+    ):
+        table = Table(reader)
+        async with coordinator(broker, "first"):
+            goes_on, fails = await ann.submit(), await ann.submit()
+            await node.gets(goes_on)
+            await node.fail(await node.gets(fails), FailureClass.PERMANENT)
+            await seen.outcome(fails)
+            await eventually(lambda: _is_cleared(table, fails))
+        await broker.restart()
+        assert await reader.until_connected(within_s=10)
+        assert [found.row.state for found in await table.rows(fails)] == [State.ASSIGNED]
+        async with coordinator(broker, "next"):
+            await eventually(lambda: _is_cleared(table, fails))
+        assert seen.kinds(fails).count("finished.failed") == 1
+        assert seen.kinds(fails).count("assigned") == 1
 
 
 async def test_a_row_that_can_not_be_read_is_left_alone_and_stops_nobody(broker: Broker) -> None:
@@ -100,7 +146,7 @@ async def test_a_reading_that_ends_half_way_drops_nothing(broker: Broker, monkey
         with monkeypatch.context() as breaking:
             breaking.setattr(pull.Snapshot, "batches", batches)
             with pytest.raises(ConsumerGone):
-                await feed._read(reader, await reader.table.mark())
+                await feed._read(reader, reader.book.audit(), await reader.table.mark())
         assert len(known) == 100
         assert set(reader.book.tasks()) == known
         await feed.audit(reader)
