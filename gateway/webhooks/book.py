@@ -16,9 +16,10 @@ from schemas.webhook import Webhook, WebhookState
 log = structlog.get_logger()
 
 
-REMOVED_FOR_S = 24 * 3600
-"""What was taken away is remembered for so long, for those that were cut off meanwhile. Ids are never used again, and
-the bucket is small: it must not fill with what is gone."""
+REMOVED_FOR_S = 7 * 24 * 3600
+"""What was taken away is remembered for so long, for those that were cut off meanwhile, and because a broker that is
+killed brings back what a mark that has run out replaced: no more once some MiB were written to the bucket after it, by
+the leases in less than a day. Ids are never used again, and the bucket is small: it must not fill with what is gone."""
 SEEN_WITHIN_S = 5.0
 
 
