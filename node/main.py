@@ -138,7 +138,7 @@ async def _work(
         _start_lanes(settings, agent, tasks, governor, upstream)
         heart = Heart(connection, settings, instance, agent, disk, governor)
         await follow_orders(connection, settings, agent, heart, governor, tasks)
-        reader = Reader(connection, node.id, assignments, agent)
+        reader = Reader(connection, node.id, assignments, agent, has_ended=reporter.has_ended)
         disk.tell = heart.beat
         tasks.start_soon(heart.run)
         tasks.start_soon(lock.keep)

@@ -1,6 +1,7 @@
 """How a node learns what stands at its place: a live subscription for speed, whole readings for truth (rule 7)."""
 
 import random
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import msgspec
@@ -12,7 +13,7 @@ from broker.errors import BrokerError
 from broker.listen import Heard, listening
 from broker.table import decode_row
 from node.agent import Agent
-from node.assignments import Assignments
+from node.assignments import Assignments, Change
 from schemas import codec
 from schemas import subjects as s
 from schemas.task import StoredRow, TaskRow
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 READ_EVERY_S = (15.0, 30.0)
 """Spread, so that a fleet does not read in step."""
 RETRY_S = 0.5
+ASKED_AT_ONCE = 32
+"""Tasks of which it is asked whether they have ended; a node holds some thousands at most."""
 
 
 class Reader:
@@ -33,13 +36,16 @@ class Reader:
         node: str,
         assignments: Assignments,
         agent: Agent,
+        *,
+        has_ended: Callable[[str], Awaitable[bool]],
         dice: random.Random | None = None,
     ) -> None:
-        """`dice` spread the readings; a simulation throws its own."""
+        """`has_ended`: whether a task's outcome is stored. `dice` spread the readings; a simulation throws its own."""
         self._connection = connection
         self._node = node
         self._assignments = assignments
         self._agent = agent
+        self._has_ended = has_ended
         self.has_read = False
         """Whether it is known what stands here."""
         self.read_at = 0.0
@@ -81,8 +87,36 @@ class Reader:
         changes = self._assignments.take_reading(
             rows, known_before=known, seen_to=reading.at_least, authoritative=reading.authoritative
         )
-        self._agent.take(changes)
+        held = self._agent.tasks()
+        self._agent.take([(task, row) for task, row in changes if row is None or task in held])
+        await self._take_up([(task, row) for task, row in changes if row is not None and task not in held])
         self.has_read, self.read_at = True, began_at
+
+    async def _take_up(self, found: Sequence[Change]) -> None:
+        """Begin what was not heard of when it was stored, unless it has ended.
+
+        A broker that was killed brings rows back of which a newer one was deleted since. This process knows what it
+        finished; one that was started anew would do it again.
+        """
+        ended: set[str] = set()
+        limiter = anyio.CapacityLimiter(ASKED_AT_ONCE)
+
+        async def ask(task: str) -> None:
+            async with limiter:
+                try:
+                    if await self._has_ended(task):
+                        ended.add(task)
+                except BrokerError as error:  # then it is begun: two outcomes there can't be
+                    log.warning("it is not known whether a task has ended", task=task, problem=str(error))
+
+        async with anyio.create_task_group() as asking:
+            for task, _ in found:
+                asking.start_soon(ask, task)
+        for task in ended:
+            log.info("a task of the past stands here again: it has ended, nothing is done", task=task)
+            self._assignments.settle_for_ever(task)
+        known = self._assignments.known()  # meanwhile it may have left, or newer news of it come
+        self._agent.take([(task, row) for task, row in found if row is not None and known.get(task) == row.sequence])
 
     def _hear(self, heard: Heard) -> None:
         """A row that was just stored, or a hint that one was superseded."""

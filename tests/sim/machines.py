@@ -190,7 +190,7 @@ class NodeMachine(Machine):
                 await follow_orders(connection, settings, agent, heart, governor, tasks)
             looks.tell = heart.beat
             tasks.start_soon(keep_room, looks, agent, heart)
-            reader = Reader(connection, self.node, assignments, agent, around.dice)
+            reader = Reader(connection, self.node, assignments, agent, has_ended=reporter.has_ended, dice=around.dice)
             for work in (heart.run, lock.keep, reader.run, Contact(lock, reader, agent).watch):
                 tasks.start_soon(work)
             for work in (reporter.speak, agent.carrier.finish_small, agent.carrier.report_completed):

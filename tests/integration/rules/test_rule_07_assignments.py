@@ -3,6 +3,8 @@
 import anyio
 
 from broker import pull
+from broker.connection import Connection
+from broker.eventlog import EventLog
 from broker.roles import Role
 from coordinator import moves
 from node.assignments import Assignments
@@ -20,12 +22,20 @@ class FakeAgent:
     def __init__(self) -> None:
         self.holds: dict[str, int] = {}
 
+    def tasks(self) -> frozenset[str]:
+        return frozenset(self.holds)
+
     def take(self, changes) -> None:  # type: ignore[no-untyped-def]
         for task, assigned in changes:
             if assigned is None:
                 self.holds.pop(task, None)
             else:
                 self.holds[task] = assigned.row.attempt
+
+
+def reader_of(connection: Connection, agent: FakeAgent) -> Reader:
+    log = EventLog(connection, "node-1")
+    return Reader(connection, "node-1", Assignments("node-1"), agent, has_ended=log.has_ended)  # type: ignore[arg-type]
 
 
 async def test_a_node_finds_what_was_placed_while_it_was_away(broker: Broker) -> None:
@@ -35,7 +45,7 @@ async def test_a_node_finds_what_was_placed_while_it_was_away(broker: Broker) ->
         await term.move(moves.placed(created.row, "node-1", "i"), created.sequence)
     agent = FakeAgent()
     async with broker.connected(Role.NODE, "node-1") as connection, anyio.create_task_group() as tasks:
-        tasks.start_soon(Reader(connection, "node-1", Assignments("node-1"), agent).run)  # type: ignore[arg-type]
+        tasks.start_soon(reader_of(connection, agent).run)
         await eventually(lambda: agent.holds == {TASK: 1})
         tasks.cancel_scope.cancel()
 
@@ -47,7 +57,7 @@ async def test_a_hint_makes_a_node_drop_at_once_what_was_given_away(broker: Brok
         bare_term(broker) as term,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(Reader(connection, "node-1", Assignments("node-1"), agent).run)  # type: ignore[arg-type]
+        tasks.start_soon(reader_of(connection, agent).run)
         created = await term.cas(a_row(), 0)
         assert created is not None
         placed = await term.move(moves.placed(created.row, "node-1", "i"), created.sequence)
